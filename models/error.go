@@ -1,0 +1,87 @@
+package models
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind names a class of failure; its text is stable and is the `code` on the wire.
+type Kind string
+
+// The kinds of failure the rules know. What each becomes on the wire is the
+// business of the layer that speaks HTTP.
+const (
+	KindValidationFailed     Kind = "validation_failed"
+	KindEmailTaken           Kind = "email_taken"
+	KindInvalidSlug          Kind = "invalid_slug"
+	KindSlugTaken            Kind = "slug_taken"
+	KindInvalidTenant        Kind = "invalid_tenant"
+	KindMalformedBody        Kind = "malformed_body"
+	KindTenantNotFound       Kind = "tenant_not_found"
+	KindTenantSuspended      Kind = "tenant_suspended"
+	KindInvalidCredentials   Kind = "invalid_credentials" //nolint:gosec // a word for clients, no credential
+	KindNotAuthenticated     Kind = "not_authenticated"
+	KindInvalidToken         Kind = "invalid_token"
+	KindTenantTokenRequired  Kind = "tenant_token_required" //nolint:gosec // a word for clients, no credential
+	KindCoreTokenRequired    Kind = "core_token_required"   //nolint:gosec // a word for clients, no credential
+	KindOrganizationNotFound Kind = "organization_not_found"
+	KindUserNotFound         Kind = "user_not_found"
+	KindNotFound             Kind = "not_found"
+	KindMethodNotAllowed     Kind = "method_not_allowed"
+	KindBodyTooLarge         Kind = "body_too_large"
+	KindUnsupportedMediaType Kind = "unsupported_media_type"
+	KindTenantUnavailable    Kind = "tenant_unavailable"
+	KindCoreUnavailable      Kind = "core_unavailable"
+	KindBusy                 Kind = "busy"
+	KindTimeout              Kind = "timeout"
+	KindInternal             Kind = "internal"
+)
+
+// FieldError says what is wrong with one field of the input.
+type FieldError struct {
+	Field   string
+	Message string
+	Code    string
+}
+
+// Error is a failure the caller may be told about. Message and Fields are for
+// the caller; the cause is for the log alone.
+type Error struct {
+	Kind    Kind
+	Message string
+	Fields  []FieldError
+
+	cause error
+}
+
+// Errorf makes an Error of the given kind with a formatted message.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// Because returns a copy of the error that wraps its cause, so that a shared
+// Error is never changed under somebody else's feet.
+func (e *Error) Because(err error) *Error {
+	because := *e
+	because.cause = err
+	return &because
+}
+
+// Error returns the message followed by the cause; it is meant for the log.
+func (e *Error) Error() string {
+	if e.cause == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.cause.Error()
+}
+
+// Unwrap returns the cause, nil when there is none.
+func (e *Error) Unwrap() error {
+	return e.cause
+}
+
+// IsKind reports whether the error is, or wraps, an Error of that kind.
+func IsKind(err error, kind Kind) bool {
+	known, ok := errors.AsType[*Error](err)
+	return ok && known.Kind == kind
+}

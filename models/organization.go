@@ -1,0 +1,73 @@
+package models
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Organization is a customer. Its people and their data live in the database
+// of its tenant.
+type Organization struct {
+	ID          int64 `gorm:"primaryKey"`
+	Name        string
+	Slug        Slug
+	Description *string
+	OwnerID     int64
+	IsActive    bool
+	CreatedAt   time.Time
+	UpdatedAt   *time.Time `gorm:"autoUpdateTime:false"` // nil until the first change
+	TenantID    string
+}
+
+// CreateOrganization inserts the organization; KindSlugTaken when there is one
+// of that slug.
+func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization) error {
+	return insert(gorm.G[Organization](db).Create(ctx, org), errSlugTaken())
+}
+
+// FindOrganization returns the owner's organization of that slug. One that is
+// somebody else's, is still being made or is being deleted is
+// KindOrganizationNotFound.
+func FindOrganization(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {
+	org, err := ownedBy(db, ownerID, TenantReady, TenantSuspended).Where("organizations.slug = ?", slug).Take(ctx)
+	return org, lookup(err, errOrganizationNotFound())
+}
+
+// FindOrganizationToDelete is FindOrganization for one whose deletion may have
+// been interrupted.
+func FindOrganizationToDelete(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {
+	org, err := ownedBy(db, ownerID, TenantReady, TenantSuspended, TenantDeleting).
+		Where("organizations.slug = ?", slug).Take(ctx)
+	return org, lookup(err, errOrganizationNotFound())
+}
+
+// ListOrganizations returns at most limit of the owner's organizations whose id
+// is greater than after, in the order of their ids.
+func ListOrganizations(ctx context.Context, db *gorm.DB, ownerID, after int64, limit int) ([]Organization, error) {
+	return ownedBy(db, ownerID, TenantReady, TenantSuspended).Where("organizations.id > ?", after).
+		Order("organizations.id").Limit(limit).Find(ctx)
+}
+
+// UpdateOrganization writes the named columns of the organization, and no
+// others.
+func UpdateOrganization(ctx context.Context, db *gorm.DB, org *Organization, columns ...string) error {
+	now := db.NowFunc()
+	org.UpdatedAt = &now
+	return db.WithContext(ctx).Model(org).Select(append(columns, "updated_at")).Updates(org).Error
+}
+
+func ownedBy(db *gorm.DB, ownerID int64, statuses ...TenantStatus) gorm.ChainInterface[Organization] {
+	return gorm.G[Organization](db).
+		Where("organizations.owner_id = ?", ownerID).
+		Where("organizations.tenant_id IN (?)", db.Model(&Tenant{}).Select("id").Where("status IN ?", statuses))
+}
+
+func errOrganizationNotFound() *Error {
+	return Errorf(KindOrganizationNotFound, "Organization not found")
+}
+
+func errSlugTaken() *Error {
+	return Errorf(KindSlugTaken, "Organization slug already exists")
+}

@@ -1,0 +1,59 @@
+package models
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+)
+
+// Stamp is the one row by which a tenant's database says whose it is, so that
+// one that was swapped, renamed or restored in the wrong place is recognised.
+type Stamp struct {
+	TenantID string
+}
+
+// TableName names the table; GORM asks for it.
+func (Stamp) TableName() string { return "tenant_stamp" }
+
+// CreateStamp marks the database as the tenant's. It does so once: a stamp that
+// is there stays.
+func CreateStamp(ctx context.Context, db *gorm.DB, tenantID string) error {
+	stamps, err := gorm.G[Stamp](db).Find(ctx)
+	if err != nil || len(stamps) > 0 {
+		return err
+	}
+	return gorm.G[Stamp](db).Create(ctx, &Stamp{TenantID: tenantID})
+}
+
+// CheckTakeOver returns nil when the database may be taken over for the tenant:
+// it holds the Python original's users, is no core database, and bears no stamp
+// but, where a taking over was interrupted, the tenant's own.
+func CheckTakeOver(ctx context.Context, db *gorm.DB, tenantID string) error {
+	tables := db.WithContext(ctx).Migrator()
+	switch {
+	case tables.HasTable(&CoreUser{}):
+		return errors.New("it is a core database")
+	case !tables.HasTable(&TenantUser{}):
+		return errors.New("it holds no users")
+	case !tables.HasTable(&Stamp{}):
+		return nil
+	}
+	stamps, err := gorm.G[Stamp](db).Find(ctx)
+	if err == nil && len(stamps) > 0 && stamps[0].TenantID != tenantID {
+		err = errors.New("it bears the stamp of another tenant")
+	}
+	return err
+}
+
+// LinkOwner makes the tenant's user who is a copy of the owner, e-mail and hash
+// alike, point at the core user; the hash goes. Somebody else who registered
+// with that address has another hash, and is left alone.
+func LinkOwner(ctx context.Context, db *gorm.DB, owner *CoreUser) error {
+	if owner.ID == 0 {
+		return nil
+	}
+	return db.WithContext(ctx).Model(&TenantUser{}).
+		Where("email = ? AND hashed_password = ? AND core_user_id IS NULL", owner.Email, owner.HashedPassword).
+		UpdateColumns(map[string]any{"core_user_id": owner.ID, "hashed_password": ""}).Error
+}

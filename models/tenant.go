@@ -1,0 +1,118 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// TenantStatus says how far a tenant is in its life.
+type TenantStatus string
+
+// A tenant is provisioning until its database is whole, then ready; the owner
+// may suspend and resume it. Deleting is for good: what is left of it is
+// removed, by whoever comes first.
+const (
+	TenantProvisioning TenantStatus = "provisioning"
+	TenantReady        TenantStatus = "ready"
+	TenantSuspended    TenantStatus = "suspended"
+	TenantDeleting     TenantStatus = "deleting"
+)
+
+// Tenant is a row of the registry in the core database, which alone decides
+// whether a tenant exists.
+type Tenant struct {
+	ID           string `gorm:"primaryKey"` // a random UUID, never used again
+	Slug         Slug
+	DatabaseName string
+	Status       TenantStatus
+	// SchemaVersion is the last migration its database has; empty while no
+	// version of ours is known, as in a tenant that was taken over.
+	SchemaVersion string
+	Error         string // what last went wrong with it, for the operator
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+}
+
+// Installation is the one row that tells this core database from all others.
+type Installation struct {
+	ID string
+}
+
+// TableName names the table; GORM asks for it.
+func (Installation) TableName() string { return "core_installation" }
+
+// FindInstallation returns the identity of the core database.
+func FindInstallation(ctx context.Context, db *gorm.DB) (Installation, error) {
+	return gorm.G[Installation](db).Take(ctx)
+}
+
+// CreateTenant takes the slug; KindSlugTaken when it is taken.
+func CreateTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
+	return insert(gorm.G[Tenant](db).Create(ctx, tenant), errSlugTaken())
+}
+
+// FindTenant returns the tenant with that id, or KindTenantNotFound.
+func FindTenant(ctx context.Context, db *gorm.DB, id string) (Tenant, error) {
+	tenant, err := gorm.G[Tenant](db).Where("id = ?", id).Take(ctx)
+	return tenant, lookup(err, ErrTenantNotFound())
+}
+
+// FindTenantBySlug returns the tenant with that slug, or KindTenantNotFound.
+func FindTenantBySlug(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, error) {
+	tenant, err := gorm.G[Tenant](db).Where("slug = ?", slug).Take(ctx)
+	return tenant, lookup(err, ErrTenantNotFound())
+}
+
+// ListTenants returns those of the tenants that are registered.
+func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("id IN ?", ids).Find(ctx)
+}
+
+// ListUnfinishedTenants returns those that are being made or deleted.
+func ListUnfinishedTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("status IN ?", []TenantStatus{TenantProvisioning, TenantDeleting}).
+		Order("created_at").Find(ctx)
+}
+
+// MoveTenant changes the status of a tenant that is in one of the states from,
+// and reports whether it was.
+func MoveTenant(ctx context.Context, db *gorm.DB, id string, to TenantStatus, from ...TenantStatus) (bool, error) {
+	moved, err := gorm.G[Tenant](db).Where("id = ? AND status IN ?", id, from).Update(ctx, "status", to)
+	return moved > 0, err
+}
+
+// RecordSchema keeps which schema the tenant's database has, and what kept it
+// from having the newest; an empty problem clears the last one.
+func RecordSchema(ctx context.Context, db *gorm.DB, id, version, problem string) error {
+	_, err := gorm.G[Tenant](db).Where("id = ?", id).Select("schema_version", "error").
+		Updates(ctx, Tenant{SchemaVersion: version, Error: problem})
+	return err
+}
+
+// DeleteTenant removes the tenant from the registry, with the organization it
+// belonged to, in one transaction.
+func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if _, err := gorm.G[Organization](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
+			return fmt.Errorf("delete organization: %w", err)
+		}
+		_, err := gorm.G[Tenant](tx).Where("id = ?", id).Delete(ctx)
+		return err
+	})
+}
+
+// FindOwner returns the core user who owns the organization of that tenant;
+// KindUserNotFound for a tenant that has none.
+func FindOwner(ctx context.Context, db *gorm.DB, tenantID string) (CoreUser, error) {
+	owner, err := gorm.G[CoreUser](db).
+		Where("id = (?)", db.Model(&Organization{}).Select("owner_id").Where("tenant_id = ?", tenantID)).Take(ctx)
+	return owner, lookup(err, errUserNotFound())
+}
+
+// ErrTenantNotFound is what a caller is told of a tenant that does not exist.
+func ErrTenantNotFound() *Error {
+	return Errorf(KindTenantNotFound, "Tenant not found")
+}

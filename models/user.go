@@ -1,0 +1,143 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Account is what every user has, at the core and in a tenant.
+type Account struct {
+	ID             int64 `gorm:"primaryKey"`
+	Email          string
+	EmailCanonical string // what addresses are compared by, see CanonicalEmail
+	HashedPassword string
+	FullName       *string
+	IsActive       bool
+	CreatedAt      time.Time
+	UpdatedAt      *time.Time `gorm:"autoUpdateTime:false"` // nil until the first change
+}
+
+// CoreUser is a person known at the core: one who may own organizations.
+type CoreUser struct {
+	Account
+}
+
+// TenantUser is a person known inside one tenant.
+type TenantUser struct {
+	Account
+
+	Bio   *string
+	Phone *string
+	// CoreUserID is set for the organization's owner: the password is the core
+	// user's, and no copy of its hash is kept here.
+	CoreUserID *int64
+}
+
+func (a *Account) touch(now time.Time) { a.UpdatedAt = &now }
+
+// User is any record of a person.
+type User interface {
+	CoreUser | TenantUser
+}
+
+// TableName names the table; GORM asks for it.
+func (CoreUser) TableName() string { return "core_users" }
+
+// TableName names the table; GORM asks for it.
+func (TenantUser) TableName() string { return "tenant_users" }
+
+// NewAccount returns an active account for an address that has passed
+// ValidEmail.
+func NewAccount(email string, fullName *string) Account {
+	address := TrimEmail(email)
+	return Account{Email: address, EmailCanonical: CanonicalEmail(address), FullName: fullName, IsActive: true}
+}
+
+// OwnerOf returns the user that a core user is inside their own organization's
+// tenant.
+func OwnerOf(owner *CoreUser) TenantUser {
+	account := NewAccount(owner.Email, owner.FullName)
+	account.EmailCanonical = owner.EmailCanonical
+	return TenantUser{Account: account, CoreUserID: &owner.ID}
+}
+
+// CreateUser inserts the user; KindEmailTaken when the address is registered
+// already, in whatever case.
+func CreateUser[U User](ctx context.Context, db *gorm.DB, user *U) error {
+	return insert(gorm.G[U](db).Create(ctx, user), Errorf(KindEmailTaken, "Email already registered"))
+}
+
+// FindUser returns the user with that id, or KindUserNotFound. Every request of
+// somebody signed in comes through here, so the statement is written out: to
+// put it together and to scan by reflection takes GORM as long as PostgreSQL
+// takes to answer.
+func FindUser[U User, P interface {
+	*U
+	columns() (list string, fields []any)
+}](ctx context.Context, db *gorm.DB, id int64,
+) (U, error) {
+	var user U
+	list, fields := P(&user).columns()
+	row := db.Statement.ConnPool.QueryRowContext(ctx, "SELECT "+list+" WHERE id = $1", id)
+	if err := row.Scan(fields...); err != nil {
+		var nobody U
+		if errors.Is(err, sql.ErrNoRows) {
+			err = errUserNotFound().Because(err)
+		}
+		return nobody, err
+	}
+	return user, nil
+}
+
+func (u *CoreUser) columns() (list string, fields []any) {
+	return "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at FROM core_users",
+		[]any{
+			&u.ID, &u.Email, &u.EmailCanonical, &u.HashedPassword, &u.FullName, &u.IsActive, &u.CreatedAt, &u.UpdatedAt,
+		}
+}
+
+func (u *TenantUser) columns() (list string, fields []any) {
+	return "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at, " +
+			"bio, phone, core_user_id FROM tenant_users",
+		[]any{
+			&u.ID, &u.Email, &u.EmailCanonical, &u.HashedPassword, &u.FullName, &u.IsActive, &u.CreatedAt, &u.UpdatedAt,
+			&u.Bio, &u.Phone, &u.CoreUserID,
+		}
+}
+
+// FindUserByEmail returns the user with that address, or KindUserNotFound.
+// Case does not matter, but where addresses taken over from an older database
+// differ in nothing else, the exact spelling wins.
+func FindUserByEmail[U User](ctx context.Context, db *gorm.DB, email string) (U, error) {
+	address := TrimEmail(email)
+	canonical := CanonicalEmail(address)
+	users, err := gorm.G[U](db).Where("email_canonical IN ?", []string{address, canonical}).
+		Order(gorm.Expr("CASE WHEN email_canonical = ? THEN 0 ELSE 1 END", address)).Limit(1).Find(ctx)
+	if err == nil && len(users) == 0 {
+		err = errUserNotFound()
+	}
+	if err != nil {
+		var nobody U
+		return nobody, err
+	}
+	return users[0], nil
+}
+
+// UpdateUser writes the named columns of the user, and no others: two changes
+// to different columns at once are both kept.
+func UpdateUser[U User, P interface {
+	*U
+	touch(now time.Time)
+}](ctx context.Context, db *gorm.DB, user P, columns ...string,
+) error {
+	user.touch(db.NowFunc())
+	return db.WithContext(ctx).Model(user).Select(append(columns, "updated_at")).Updates(user).Error
+}
+
+func errUserNotFound() *Error {
+	return Errorf(KindUserNotFound, "User not found")
+}
