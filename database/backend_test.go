@@ -1,0 +1,342 @@
+package database_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/database"
+)
+
+func TestCreateOpensAndExists(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name := newName()
+
+			exists, err := b.Exists(t.Context(), name)
+			require.NoError(t, err)
+			require.False(t, exists)
+
+			require.NoError(t, s.Create(t.Context(), name))
+			exists, err = b.Exists(t.Context(), name)
+			require.NoError(t, err)
+			require.True(t, exists)
+			require.ErrorIs(t, s.Create(t.Context(), name), database.ErrExist)
+
+			mark(t, b, name, "here")
+			require.Equal(t, "here", readMark(t, openDatabase(t, b, name, nil)))
+			require.ErrorIs(t, s.Create(t.Context(), name), database.ErrExist)
+			require.Equal(t, "here", readMark(t, openDatabase(t, b, name, nil)), "a second creation must not touch it")
+		})
+	}
+}
+
+func TestOpenNeverCreates(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			name := newName()
+
+			_, err := b.OpenDatabase(t.Context(), name, nil)
+
+			require.ErrorIs(t, err, database.ErrNotExist)
+			require.True(t, database.IsUnavailable(err))
+			exists, err := b.Exists(t.Context(), name)
+			require.NoError(t, err)
+			require.False(t, exists)
+		})
+	}
+}
+
+func TestFailedCheckKeepsDatabaseShut(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name := makeDatabase(t, b, s)
+
+			_, err := b.OpenDatabase(t.Context(), name, func(context.Context, database.Querier) error {
+				return database.ErrForeign
+			})
+			require.ErrorIs(t, err, database.ErrForeign)
+			require.True(t, database.IsUnavailable(err))
+
+			_, err = b.OpenDatabase(t.Context(), name, func(ctx context.Context, q database.Querier) error {
+				var id string
+				return q.QueryRowContext(ctx, "SELECT tenant_id FROM tenant_stamp").Scan(&id)
+			})
+			require.Error(t, err)
+			require.True(t, database.IsUndefinedTable(err), err.Error())
+			require.False(t, database.IsUnavailable(err))
+			require.NoError(t, s.Rename(t.Context(), name, newName()), "no connection must be left")
+		})
+	}
+}
+
+func TestEveryConnectionIsChecked(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			name := makeDatabase(t, b, lock(t, b, "k"))
+			var checks atomic.Int32
+			var broken atomic.Bool
+			db := openDatabase(t, b, name, func(ctx context.Context, q database.Querier) error {
+				checks.Add(1)
+				if broken.Load() {
+					return database.ErrForeign
+				}
+				var text string
+				return q.QueryRowContext(ctx, "SELECT text FROM marks WHERE text = $1", name).Scan(&text)
+			})
+			pool, err := db.DB()
+			require.NoError(t, err)
+			require.EqualValues(t, 1, checks.Load())
+
+			conns := make([]*sql.Conn, 0, 4)
+			for range 4 {
+				conn, err := pool.Conn(t.Context())
+				require.NoError(t, err)
+				conns = append(conns, conn)
+			}
+			require.EqualValues(t, 4, checks.Load())
+			for _, conn := range conns {
+				require.NoError(t, conn.Close())
+			}
+			require.Equal(t, name, readMark(t, db))
+			require.EqualValues(t, 4, checks.Load(), "connections are used again without another check")
+
+			broken.Store(true)
+			pool.SetMaxIdleConns(0) // the next statement needs a new connection
+			err = db.Exec("SELECT 1").Error
+			require.ErrorIs(t, err, database.ErrForeign)
+			require.True(t, database.IsUnavailable(err))
+		})
+	}
+}
+
+func TestConnectionsOfOneDatabaseAreBounded(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			db := openDatabase(t, b, makeDatabase(t, b, lock(t, b, "k")), nil)
+			pool, err := db.DB()
+			require.NoError(t, err)
+			require.Equal(t, 4, pool.Stats().MaxOpenConnections)
+			require.Positive(t, b.MaxOpen())
+		})
+	}
+}
+
+func TestRename(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			first, second, third := makeDatabase(t, b, s), makeDatabase(t, b, s), newName()
+
+			require.ErrorIs(t, s.Rename(t.Context(), first, second), database.ErrExist)
+			require.Equal(t, second, readMark(t, openDatabase(t, b, second, nil)))
+			require.ErrorIs(t, s.Rename(t.Context(), newName(), third), database.ErrNotExist)
+
+			require.NoError(t, s.Rename(t.Context(), first, third))
+			require.Equal(t, first, readMark(t, openDatabase(t, b, third, nil)))
+			_, err := b.OpenDatabase(t.Context(), first, nil)
+			require.ErrorIs(t, err, database.ErrNotExist)
+		})
+	}
+}
+
+func TestRenameOfOpenDatabaseIsRefused(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name := makeDatabase(t, b, s)
+			db := openDatabase(t, b, name, nil)
+			require.Equal(t, name, readMark(t, db))
+
+			err := s.Rename(t.Context(), name, newName())
+
+			require.ErrorIs(t, err, database.ErrInUse)
+			require.True(t, database.IsUnavailable(err))
+			require.Equal(t, name, readMark(t, db))
+		})
+	}
+}
+
+func TestCloseWaitsSoThatRenameNeedNot(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name := makeDatabase(t, b, s)
+			for range 10 {
+				db, err := b.OpenDatabase(t.Context(), name, nil)
+				require.NoError(t, err)
+				var group sync.WaitGroup
+				for range 4 {
+					group.Go(func() { readMark(t, db) })
+				}
+				group.Wait()
+
+				began := time.Now()
+				require.NoError(t, database.Close(db))
+				next := newName()
+				require.NoError(t, s.Rename(t.Context(), name, next))
+				require.Less(t, time.Since(began), time.Second)
+				name = next
+			}
+		})
+	}
+}
+
+func TestCloseWaitsForStatements(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name := makeDatabase(t, b, s)
+			db, err := b.OpenDatabase(t.Context(), name, nil)
+			require.NoError(t, err)
+			tx := db.Begin()
+			require.NoError(t, tx.Exec("INSERT INTO marks VALUES ('late')").Error)
+
+			closed := make(chan error)
+			go func() { closed <- database.Close(db) }()
+			require.Never(t, func() bool {
+				select {
+				case err := <-closed:
+					t.Errorf("closed under a transaction: %v", err)
+					return true
+				default:
+					return false
+				}
+			}, 100*time.Millisecond, 10*time.Millisecond)
+			require.NoError(t, tx.Commit().Error)
+
+			require.NoError(t, <-closed)
+			require.NoError(t, s.Rename(t.Context(), name, newName()))
+		})
+	}
+}
+
+func TestDropEndsSessions(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name := makeDatabase(t, b, s)
+			db := openDatabase(t, b, name, nil)
+			require.Equal(t, name, readMark(t, db))
+
+			require.NoError(t, s.Drop(t.Context(), name))
+			require.NoError(t, s.Drop(t.Context(), name), "a missing one is no error")
+
+			require.Eventually(t, func() bool { // the first to ask may still get word of the end
+				err := db.Exec("SELECT text FROM marks").Error
+				require.True(t, database.IsUnavailable(err), "%v", err)
+				return errors.Is(err, database.ErrNotExist)
+			}, patience, 10*time.Millisecond)
+
+			require.NoError(t, s.Create(t.Context(), name))
+			mark(t, b, name, "another")
+		})
+	}
+}
+
+func TestUnlockedSessionDoesNothing(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name := makeDatabase(t, b, s)
+			s.Unlock()
+			s.Unlock()
+
+			require.ErrorIs(t, s.Create(t.Context(), newName()), database.ErrUnlocked)
+			require.ErrorIs(t, s.Rename(t.Context(), name, newName()), database.ErrUnlocked)
+			require.ErrorIs(t, s.Drop(t.Context(), name), database.ErrUnlocked)
+			require.Equal(t, name, readMark(t, openDatabase(t, b, name, nil)))
+		})
+	}
+}
+
+func TestHostileNamesAreRefused(t *testing.T) {
+	t.Parallel()
+	names := []string{
+		"", "..", "../core", "a/b", `a\b`, "a?mode=memory", "a#b", "%2e%2e%2fcore", "a b", "x dbname=postgres",
+		"x?host=evil", `a"; DROP TABLE users; --`, "a\x00b", "-rf", "ä", "a.b", strings.Repeat("a", 64),
+	}
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+
+			b := open(t, url)
+			s := lock(t, b, "k")
+			for _, name := range names {
+				_, err := b.OpenDatabase(t.Context(), name, nil)
+				require.ErrorIs(t, err, database.ErrName, "%q", name)
+				_, err = b.Exists(t.Context(), name)
+				require.ErrorIs(t, err, database.ErrName, "%q", name)
+				require.ErrorIs(t, s.Create(t.Context(), name), database.ErrName, "%q", name)
+				require.ErrorIs(t, s.Rename(t.Context(), name, newName()), database.ErrName, "%q", name)
+				require.ErrorIs(t, s.Rename(t.Context(), newName(), name), database.ErrName, "%q", name)
+				require.ErrorIs(t, s.Drop(t.Context(), name), database.ErrName, "%q", name)
+			}
+		})
+	}
+}

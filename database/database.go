@@ -1,0 +1,135 @@
+// Package database makes, opens, locks, migrates and drops databases, on SQLite
+// and on PostgreSQL alike. Nothing outside it knows which engine is in use.
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+var (
+	// ErrNotExist says that a database is missing. Opening never makes one.
+	ErrNotExist = errors.New("database does not exist")
+	// ErrExist says that the name of a database is already taken.
+	ErrExist = errors.New("database already exists")
+	// ErrForeign is for a Check to return: the database is not the one it
+	// should be, since its stamp is another's or it has none.
+	ErrForeign = errors.New("database belongs to somebody else")
+	// ErrInUse says that a database cannot be renamed while somebody has it open.
+	ErrInUse = errors.New("database is in use")
+	// ErrName says that a name is none this package would ever give a database.
+	ErrName = errors.New("database name is not allowed")
+	// ErrUnlocked says that a Session was used after its lock was given back.
+	ErrUnlocked = errors.New("lock was given back")
+)
+
+// Options say where the databases are.
+type Options struct {
+	// URL names the core database: sqlite://path, postgres:// or postgresql://.
+	// On PostgreSQL it must lead to the server itself or to a pooler in session
+	// mode, since locks belong to a session.
+	URL string
+	// TenantPrefix begins the name of every tenant's database.
+	TenantPrefix string
+	// MaxConnections bounds all PostgreSQL connections of this process together,
+	// MinConnections or more. SQLite ignores it.
+	MaxConnections int
+	// Logger gets slow and failed statements; nil is silent.
+	Logger *slog.Logger
+}
+
+// Querier reads from one connection. *sql.Conn, *sql.Tx and *sql.DB satisfy it.
+type Querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Check looks at a new physical connection before anybody may use it. Its error
+// closes the connection and is what whoever wanted the connection gets.
+type Check func(ctx context.Context, q Querier) error
+
+// Backend is an engine with a core database open on it.
+type Backend interface {
+	// Core returns the core database, open as long as the Backend is.
+	Core() *gorm.DB
+	// OpenDatabase opens an existing database and never makes one. It fails with
+	// ErrNotExist, ErrName, with check's own error, or with one that
+	// IsUnavailable knows. check, which may be nil, runs on every new physical
+	// connection. What it returns must be closed with Close.
+	OpenDatabase(ctx context.Context, name string, check Check) (*gorm.DB, error)
+	// Exists reports whether there is a database of this name.
+	Exists(ctx context.Context, name string) (bool, error)
+	// Lock waits until nobody else, in this process or another, holds key. The
+	// lock is gone when the process is.
+	Lock(ctx context.Context, key string) (Session, error)
+	// TryLock is Lock for those who would rather not wait.
+	TryLock(ctx context.Context, key string) (Session, bool, error)
+	// MaxOpen is how many tenant databases may be open at once.
+	MaxOpen() int
+	// Close closes the core database and waits for its connections to end.
+	Close() error
+}
+
+// Session holds a lock, and makes and drops databases under it. On PostgreSQL
+// that is done by the very connection that holds the lock: while the server is
+// still at work for a client that died or gave up, nobody else gets the lock. A
+// session whose context ended in the middle of something is good for Unlock only.
+type Session interface {
+	// Create makes an empty database that only its owner can connect to. It
+	// fails with ErrExist. After any other error the database may be there, or
+	// be there later but before the lock can be taken again; it may then still
+	// be open to everyone, so drop it and start over.
+	Create(ctx context.Context, name string) error
+	// Rename fails with ErrExist when to is there, with ErrNotExist when from is
+	// not, and with ErrInUse when somebody has from open.
+	Rename(ctx context.Context, from, to string) error
+	// Drop removes a database, whoever has it open. A missing one is no error.
+	Drop(ctx context.Context, name string) error
+	// Unlock gives the lock back. Calling it again does nothing.
+	Unlock()
+}
+
+const (
+	// tenantConnections is how many connections one tenant's database may use:
+	// a few requests side by side, and no tenant crowds out the others.
+	tenantConnections = 4
+	// closeTimeout bounds the wait for the far end of closing connections.
+	closeTimeout = 5 * time.Second
+	// connectTimeout bounds the making of one connection, check included, also
+	// where database/sql makes it on nobody's behalf.
+	connectTimeout = 8 * time.Second
+)
+
+// Open opens the core database on the engine the URL names. On SQLite a missing
+// one is made, with its folder; on PostgreSQL it must be there.
+func Open(ctx context.Context, o Options) (Backend, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	scheme, _, _ := strings.Cut(o.URL, "://")
+	switch scheme {
+	case sqliteName:
+		return openSQLite(ctx, o)
+	case "postgres", "postgresql":
+		return openPostgres(ctx, o)
+	default:
+		return nil, errors.New("database URL must begin with sqlite://, postgres:// or postgresql://")
+	}
+}
+
+// Close closes a database that OpenDatabase opened, and waits until its
+// connections have ended at the far end too, so that it can be renamed at once.
+// It waits for statements under way; after some seconds it gives up with an error.
+func Close(db *gorm.DB) error {
+	pool, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return pool.Close()
+}

@@ -1,0 +1,150 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// IsUnavailable reports whether err means that a database is out of reach, for
+// now at least: it cannot be connected to, is missing, is another's, is damaged,
+// full or locked. It is false for what a statement did wrong, and for a context
+// of the caller's that ended.
+func IsUnavailable(err error) bool {
+	if err == nil {
+		return false
+	}
+	if _, ok := errors.AsType[*timeoutError](err); ok {
+		return true
+	}
+	if isContextError(err) {
+		return false
+	}
+	if errors.Is(err, ErrNotExist) || errors.Is(err, ErrForeign) || errors.Is(err, ErrInUse) {
+		return true
+	}
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return isUnavailableState(server.Code) || isConnectError(err)
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return isUnavailableCode(lite.Code())
+	}
+	return isConnectError(err) || isBrokenConnection(err) || isExhausted(err)
+}
+
+// IsUndefinedTable reports whether err means that a statement named a table the
+// database does not have.
+func IsUndefinedTable(err error) bool {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return server.Code == "42P01"
+	}
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	// SQLite has no code of its own for this.
+	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such table")
+}
+
+// timeoutError says that a connection took longer than we allow, while whoever
+// wanted it would have waited on. It hides its cause from errors.Is, since it is
+// not the caller's context that ended.
+type timeoutError struct{ cause error }
+
+// Error says what was waited for.
+func (e *timeoutError) Error() string { return fmt.Sprintf("connect to database: %v", e.cause) }
+
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// isUnavailableState knows the SQLSTATEs that blame the server or the way to it.
+func isUnavailableState(code string) bool {
+	switch code {
+	case "57P01", "57P02", "57P03", "57P04", "57P05", // shutting down, crashed, starting, dropped, idle for too long
+		"55006",          // the database is being accessed by other users
+		"3D000",          // the database is missing
+		"XX001", "XX002": // damaged
+		return true
+	}
+	class := code[:min(2, len(code))]
+	return class == "08" || class == "53" || class == "58" // connection, resources, system
+}
+
+// isUnavailableCode knows the result codes that blame the file, not the statement.
+func isUnavailableCode(code int) bool {
+	switch code & 0xff { // the primary code; the rest says where it happened
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT,
+		sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM,
+		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM:
+		return true
+	}
+	return false
+}
+
+// isConnectError is true for whatever kept a connection from coming about, a
+// refused password included: to a request it makes no difference.
+func isConnectError(err error) bool {
+	_, ok := errors.AsType[*pgconn.ConnectError](err)
+	return ok
+}
+
+func isBrokenConnection(err error) bool {
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return true
+	}
+	_, ok := errors.AsType[net.Error](err)
+	return ok
+}
+
+// isExhausted is true for what the operating system runs out of.
+func isExhausted(err error) bool {
+	number, ok := errors.AsType[syscall.Errno](err)
+	return ok && slices.Contains([]syscall.Errno{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.EROFS, syscall.EIO,
+	}, number)
+}
+
+// translatePostgres gives GORM its own errors and keeps the server's inside.
+func translatePostgres(err error) error {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	switch server.Code {
+	case "23505":
+		return fmt.Errorf("%w: %w", gorm.ErrDuplicatedKey, err)
+	case "23503":
+		return fmt.Errorf("%w: %w", gorm.ErrForeignKeyViolated, err)
+	case "23514":
+		return fmt.Errorf("%w: %w", gorm.ErrCheckConstraintViolated, err)
+	}
+	return err
+}
+
+// translateSQLite gives GORM its own errors and keeps the driver's inside.
+func translateSQLite(err error) error {
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch lite.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return fmt.Errorf("%w: %w", gorm.ErrDuplicatedKey, err)
+	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return fmt.Errorf("%w: %w", gorm.ErrForeignKeyViolated, err)
+	case sqlite3.SQLITE_CONSTRAINT_CHECK:
+		return fmt.Errorf("%w: %w", gorm.ErrCheckConstraintViolated, err)
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+)
+
+// ErrNewerSchema says that a database has migrations this version of the
+// software does not know. It must not be touched by it.
+var ErrNewerSchema = errors.New("database was migrated by a newer version of this software")
+
+// Migrate brings a database up to the end of list, in one transaction: all of it
+// or nothing. The caller holds the lock that keeps others from doing the same.
+// It fails with ErrNewerSchema.
+func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration) error {
+	// The transaction is begun here and not by gormigrate, which goes on, and
+	// panics, when it could not be begun.
+	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return gormigrate.New(tx, migrationOptions(), list).Migrate()
+	})
+	if errors.Is(err, gormigrate.ErrUnknownPastMigration) {
+		return fmt.Errorf("%w: run that version or a later one", ErrNewerSchema)
+	}
+	if err != nil {
+		return fmt.Errorf("migrate database: %w", err)
+	}
+	return nil
+}
+
+// Rollback undoes the last migration of list that has run.
+func Rollback(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration) error {
+	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return gormigrate.New(tx, migrationOptions(), list).RollbackLast()
+	})
+	if err != nil {
+		return fmt.Errorf("roll back database: %w", err)
+	}
+	return nil
+}
+
+// LatestID is the ID of the last migration of list: the version of a database
+// that has them all.
+func LatestID(list []*gormigrate.Migration) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[len(list)-1].ID
+}
+
+func migrationOptions() *gormigrate.Options {
+	return &gormigrate.Options{TableName: "schema_migrations", ValidateUnknownMigrations: true}
+}

@@ -1,0 +1,29 @@
+// Package migrations is the history of the schema. What was released stays as it
+// is; a change of mind is another migration.
+//
+// The first ones adopt what an installation of the Python original left, or make
+// it: table by table, column by column, index by index, whatever is missing.
+package migrations
+
+import "github.com/go-gormigrate/gormigrate/v2"
+
+// Core lists the migrations of the core database. prefix begins the names of the
+// tenants' databases: the original's are registered by it.
+func Core(prefix string) []*gormigrate.Migration {
+	return []*gormigrate.Migration{
+		core202611240100AdoptUsers(),
+		core202611240110AdoptOrganizations(),
+		core202611240120AddEmailCanonical(),
+		core202611240130CreateTenants(prefix),
+	}
+}
+
+// Tenant lists the migrations of a tenant's database.
+func Tenant() []*gormigrate.Migration {
+	return []*gormigrate.Migration{
+		tenant202611240200AdoptUsers(),
+		tenant202611240210AddEmailCanonical(),
+		tenant202611240220AddCoreUserID(),
+		tenant202611240230CreateStamp(),
+	}
+}

@@ -1,0 +1,25 @@
+package database
+
+import "fmt"
+
+// maxNameBytes is where PostgreSQL cuts names: two longer ones that begin alike
+// would be one database.
+const maxNameBytes = 63
+
+// checkName lets through only what is the same thing to both engines, to every
+// file system and inside quotes.
+func checkName(name string) error {
+	if name == "" || len(name) > maxNameBytes || name[0] == '-' {
+		return fmt.Errorf("%w: %.80q", ErrName, name)
+	}
+	for i := range len(name) {
+		if !isNameByte(name[i]) {
+			return fmt.Errorf("%w: %q", ErrName, name)
+		}
+	}
+	return nil
+}
+
+func isNameByte(b byte) bool {
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '_' || b == '-'
+}

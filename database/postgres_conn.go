@@ -1,0 +1,132 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+const (
+	// drainTimeout bounds the wait for a server that does not close its end.
+	drainTimeout = 15 * time.Second
+	// closePatience is how long closing a socket holds up its caller; the rest
+	// of the wait goes on behind its back.
+	closePatience = 100 * time.Millisecond
+)
+
+// dialPostgres makes connections as config says, each with a permit.
+func dialPostgres(config *pgx.ConnConfig, permits chan struct{}) dialer {
+	return func(ctx context.Context, gone func()) (physical, error) {
+		p, err := takePermit(ctx, permits)
+		if err != nil {
+			gone()
+			return nil, fmt.Errorf("wait for a free connection: %w", err)
+		}
+		release := p.released
+		p.released = func() { release(); gone() }
+
+		mine := *config
+		mine.DialFunc = p.dial(config.DialFunc)
+		conn, err := stdlib.GetConnector(mine).Connect(ctx)
+		if err != nil {
+			p.leave()
+			if isMissing(err) {
+				return nil, ErrNotExist
+			}
+			return nil, err
+		}
+		made, ok := conn.(*stdlib.Conn)
+		if !ok {
+			p.leave()
+			return nil, fmt.Errorf("connect: driver made a %T", conn)
+		}
+		return &postgresConn{Conn: made, permit: p}, nil
+	}
+}
+
+// postgresConn is pgx's connection, except that closing it waits for the server.
+type postgresConn struct {
+	*stdlib.Conn
+	permit *permit
+	once   sync.Once
+	err    error
+}
+
+// IsValid keeps a connection that pgx gave up on from going back into the pool.
+func (c *postgresConn) IsValid() bool { return !c.Conn.Conn().IsClosed() }
+
+// Close ends the connection and waits for the server's end of it, unless pgx is
+// at that already: then a statement was cancelled, and nobody should wait.
+func (c *postgresConn) Close() error {
+	c.once.Do(func() {
+		abandoned := c.Conn.Conn().IsClosed()
+		c.err = c.Conn.Close()
+		c.permit.leave()
+		if abandoned {
+			return
+		}
+		timer := time.NewTimer(closeTimeout)
+		defer timer.Stop()
+		select {
+		case <-c.permit.done:
+		case <-timer.C:
+		}
+	})
+	return c.err
+}
+
+// dial makes sockets that count as users of the permit.
+func (p *permit) dial(next pgconn.DialFunc) pgconn.DialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		p.use()
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			p.leave()
+			return nil, err
+		}
+		return &socket{Conn: conn, gone: p.leave, drained: make(chan struct{})}, nil
+	}
+}
+
+// socket is a connection to the server that says when the server has closed its
+// end. A backend does so by ending, so it is out of the database by then.
+type socket struct {
+	net.Conn
+	gone    func()
+	drained chan struct{}
+	once    sync.Once
+}
+
+// Close says good-bye and reads until the server has done the same.
+func (s *socket) Close() error {
+	s.once.Do(func() {
+		if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite() // the reading below finds out what is wrong
+		}
+		go s.drain()
+	})
+	timer := time.NewTimer(closePatience)
+	defer timer.Stop()
+	select {
+	case <-s.drained:
+	case <-timer.C:
+	}
+	return nil
+}
+
+func (s *socket) drain() {
+	defer close(s.drained)
+	defer s.gone()
+	defer func() { _ = s.Conn.Close() }() // nothing can be done about it
+	if err := s.SetDeadline(time.Now().Add(drainTimeout)); err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, s.Conn) // any end is an end
+}

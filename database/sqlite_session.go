@@ -1,0 +1,178 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+)
+
+// sqliteSession holds the lock on a file.
+type sqliteSession struct {
+	backend  *sqliteBackend
+	release  func()
+	unlocked atomic.Bool
+}
+
+// Create makes the file, already switched to write-ahead logging.
+func (s *sqliteSession) Create(ctx context.Context, name string) error {
+	if err := s.check(ctx, name); err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	if err := s.backend.create(ctx, name); err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	return nil
+}
+
+func (b *sqliteBackend) create(ctx context.Context, name string) error {
+	path := b.path(name)
+	if err := requireFree(path); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode) //nolint:gosec // the name passed checkName
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExist
+	}
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	db, err := b.open(ctx, newSQLiteConnector(path, nil), 1)
+	if err == nil {
+		err = Close(db)
+	}
+	if err != nil {
+		return errors.Join(err, removeDatabase(path))
+	}
+	return syncFolder(b.dir)
+}
+
+// Rename gives a file another name.
+func (s *sqliteSession) Rename(ctx context.Context, from, to string) error {
+	if err := s.check(ctx, from, to); err != nil {
+		return fmt.Errorf("rename database %s: %w", from, err)
+	}
+	if err := s.backend.rename(ctx, from, to); err != nil {
+		return fmt.Errorf("rename database %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+func (b *sqliteBackend) rename(ctx context.Context, from, to string) error {
+	source, target := b.path(from), b.path(to)
+	if _, err := os.Lstat(source); errors.Is(err, fs.ErrNotExist) {
+		return ErrNotExist
+	}
+	if err := requireFree(target); err != nil {
+		return err
+	}
+	if err := b.settle(ctx, source); err != nil {
+		return err
+	}
+	if err := renameNoReplace(source, target); err != nil {
+		return err
+	}
+	return syncFolder(b.dir)
+}
+
+// settle makes sure that a database is its one file and nothing more. A log
+// beside it means that somebody has it open, or that a process died: then
+// opening and closing it puts the log into the file.
+func (b *sqliteBackend) settle(ctx context.Context, path string) error {
+	if !hasCompanions(path) {
+		return nil
+	}
+	db, err := b.open(ctx, newSQLiteConnector(path, nil), 1)
+	if err != nil {
+		return err
+	}
+	if err := Close(db); err != nil {
+		return err
+	}
+	if hasCompanions(path) {
+		return ErrInUse
+	}
+	return nil
+}
+
+// Drop removes a database's files, the one that counts first: without it the
+// others are nothing.
+func (s *sqliteSession) Drop(ctx context.Context, name string) error {
+	if err := s.check(ctx, name); err != nil {
+		return fmt.Errorf("drop database %s: %w", name, err)
+	}
+	err := removeDatabase(s.backend.path(name))
+	if err == nil {
+		err = syncFolder(s.backend.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("drop database %s: %w", name, err)
+	}
+	return nil
+}
+
+// Unlock gives the lock back.
+func (s *sqliteSession) Unlock() {
+	if s.unlocked.CompareAndSwap(false, true) {
+		s.release()
+	}
+}
+
+func (s *sqliteSession) check(ctx context.Context, names ...string) error {
+	if s.unlocked.Load() {
+		return ErrUnlocked
+	}
+	for _, name := range names {
+		if err := checkName(name); err != nil {
+			return err
+		}
+		if s.backend.isCore(name) {
+			return fmt.Errorf("%w: it is the core database", ErrForeign)
+		}
+	}
+	return ctx.Err()
+}
+
+// requireFree fails with ErrExist when there is something at path, and clears
+// away what a database of that name may have left beside it: SQLite would take
+// it for the new one's.
+func requireFree(path string) error {
+	_, err := os.Lstat(path)
+	if err == nil {
+		return ErrExist
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return removeCompanions(path)
+}
+
+func removeDatabase(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return removeCompanions(path)
+}
+
+func removeCompanions(path string) error {
+	for _, suffix := range companions() {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func hasCompanions(path string) bool {
+	for _, suffix := range companions() {
+		if _, err := os.Lstat(path + suffix); err == nil {
+			return true
+		}
+	}
+	return false
+}
