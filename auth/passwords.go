@@ -1,0 +1,202 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/semaphore"
+
+	"multitenant/models"
+)
+
+const (
+	// MinCost is the least cost a password may be hashed with.
+	MinCost = bcrypt.MinCost
+	// MaxCost is the greatest cost; a hash that claims more would hold a worker for seconds.
+	MaxCost = 15
+
+	// bcrypt reads no further than this.
+	maxPasswordBytes = 72
+
+	// $2b$12$ and then salt and digest in bcrypt's own base64.
+	hashBytes    = 60
+	digestBytes  = 53
+	hashAlphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+	defaultWait = 2 * time.Second
+)
+
+var (
+	errNobody         = errors.New("there is no such user")
+	errPasswordLength = errors.New("password is longer than bcrypt reads")
+	errHashMalformed  = errors.New("stored hash is malformed")
+	errHashCost       = errors.New("stored hash claims too great a cost")
+)
+
+// PasswordOptions configure Passwords.
+type PasswordOptions struct {
+	// Cost is bcrypt's cost of new hashes, MinCost to MaxCost.
+	Cost int
+	// Workers is how many passwords may be hashed at once; 0 means GOMAXPROCS.
+	Workers int
+	// Wait is how long a caller waits for its turn; 0 means two seconds.
+	Wait time.Duration
+}
+
+// Passwords hashes and compares passwords. A flood of them waits in line, so
+// that it does not take the processors from everything else.
+type Passwords struct {
+	cost  int
+	wait  time.Duration
+	slots *semaphore.Weighted
+
+	// decoys holds, by cost, a hash that no password has.
+	decoys map[int][]byte
+}
+
+// NewPasswords checks the options and makes Passwords of them, which takes as
+// long as hashing one password.
+func NewPasswords(o PasswordOptions) (*Passwords, error) {
+	if o.Cost < MinCost || o.Cost > MaxCost {
+		return nil, fmt.Errorf("password cost must be between %d and %d", MinCost, MaxCost)
+	}
+	if o.Workers < 0 || o.Wait < 0 {
+		return nil, errors.New("password workers and wait must not be negative")
+	}
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Wait == 0 {
+		o.Wait = defaultWait
+	}
+
+	decoys, err := newDecoys(o.Cost)
+	if err != nil {
+		return nil, err
+	}
+	return &Passwords{
+		cost:   o.Cost,
+		wait:   o.Wait,
+		slots:  semaphore.NewWeighted(int64(o.Workers)),
+		decoys: decoys,
+	}, nil
+}
+
+// newDecoys hashes a password that nobody will ever know. The decoys of lesser
+// costs are the same hash relabelled: comparing with one costs what it says, and
+// whether it could ever match is of no interest.
+func newDecoys(cost int) (map[int][]byte, error) {
+	hash, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	if err != nil {
+		return nil, fmt.Errorf("make decoy hash: %w", err)
+	}
+	decoys := make(map[int][]byte, cost)
+	for c := MinCost; c <= cost; c++ {
+		decoys[c] = fmt.Appendf(nil, "%s%02d%s", hash[:4], c, hash[6:])
+	}
+	return decoys, nil
+}
+
+// Hash returns the bcrypt hash of a password of at most 72 bytes; whoever takes
+// passwords from people has refused longer ones before. It fails with KindBusy
+// when its turn does not come in time.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	if len(password) > maxPasswordBytes {
+		return "", fmt.Errorf("hash password: %w", errPasswordLength)
+	}
+	if err := p.acquire(ctx); err != nil {
+		return "", err
+	}
+	defer p.slots.Release(1)
+
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), p.cost)
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return string(hash), nil
+}
+
+// Compare returns nil if the hash is the password's. The hash is "" where there
+// is no such user. It fails with KindInvalidCredentials, with one message and
+// after the same time whatever the reason, or with KindBusy when its turn does
+// not come in time.
+func (p *Passwords) Compare(ctx context.Context, hash, password string) error {
+	if err := p.acquire(ctx); err != nil {
+		return err
+	}
+	defer p.slots.Release(1)
+
+	if err := p.compare([]byte(hash), []byte(password)); err != nil {
+		return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password").Because(err)
+	}
+	return nil
+}
+
+func (p *Passwords) compare(hash, password []byte) error {
+	cost, err := worthComparing(hash, password)
+	if err != nil {
+		p.spend(p.cost, password)
+		return err
+	}
+
+	err = bcrypt.CompareHashAndPassword(hash, password)
+	// A hash of a lesser cost is made up for, or it would tell that its user
+	// exists: each step of cost doubles the work, so 2^cost plus all the steps
+	// from there to the live cost is the work of the live cost.
+	for c := cost; c < p.cost; c++ {
+		p.spend(c, password)
+	}
+	return err
+}
+
+// worthComparing returns the cost of a hash that is worth comparing with the
+// password. It looks closer than bcrypt, which would find a bad salt only when
+// asked to compare, and answer before any work.
+func worthComparing(hash, password []byte) (int, error) {
+	if len(hash) == 0 {
+		return 0, errNobody
+	}
+	if len(password) > maxPasswordBytes {
+		return 0, errPasswordLength
+	}
+	if len(hash) != hashBytes || !slices.Contains([]string{"$2a$", "$2b$", "$2y$"}, string(hash[:4])) ||
+		len(bytes.Trim(hash[hashBytes-digestBytes:], hashAlphabet)) != 0 {
+		return 0, errHashMalformed
+	}
+	cost, err := bcrypt.Cost(hash)
+	if err != nil {
+		return 0, err
+	}
+	if cost > MaxCost {
+		return 0, errHashCost
+	}
+	return cost, nil
+}
+
+// spend does the work of one comparison for nothing but its time.
+func (p *Passwords) spend(cost int, password []byte) {
+	// The error says that the password is not the decoy's, which is the point of it.
+	_ = bcrypt.CompareHashAndPassword(p.decoys[cost], password[:min(len(password), maxPasswordBytes)])
+}
+
+// acquire waits for a turn; whoever gets one must release it.
+func (p *Passwords) acquire(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, p.wait)
+	defer cancel()
+
+	err := p.slots.Acquire(waiting, 1)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("wait to hash a password: %w", ctx.Err())
+	}
+	return models.Errorf(models.KindBusy, "Server is busy, try again").Because(err)
+}

@@ -1,0 +1,152 @@
+// Package auth signs and checks tokens, and hashes and checks passwords.
+package auth
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"multitenant/models"
+)
+
+const (
+	// MinSecretBytes is the least length of a key that signs tokens.
+	MinSecretBytes = 32
+
+	// Issuer and audience are the service itself: it reads nobody else's tokens.
+	issuer   = "multitenant"
+	audience = "multitenant"
+
+	// A token of ours has about 400 bytes; whatever is far longer is not worth decoding.
+	maxTokenBytes = 4096
+
+	// Clocks of two servers differ by a little.
+	leeway = 10 * time.Second
+)
+
+// TokenOptions configure Tokens.
+type TokenOptions struct {
+	// Secret signs every token, as the raw bytes that were set.
+	Secret []byte
+	// Algorithm is one of Algorithms.
+	Algorithm string
+	// Lifetime is how long a token is good for.
+	Lifetime time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Tokens signs and checks the tokens of one secret and one algorithm.
+type Tokens struct {
+	method   jwt.SigningMethod
+	key      any // the secret's []byte, boxed once and not at every request
+	parser   *jwt.Parser
+	lifetime time.Duration
+	now      func() time.Time
+	verified verified
+}
+
+// Algorithms lists the algorithms tokens may be signed with.
+func Algorithms() []string {
+	return []string{"HS256", "HS384", "HS512"}
+}
+
+// NewTokens checks the options and makes Tokens of them.
+func NewTokens(o TokenOptions) (*Tokens, error) {
+	if !slices.Contains(Algorithms(), o.Algorithm) {
+		return nil, fmt.Errorf("token algorithm must be one of %v", Algorithms())
+	}
+	if len(o.Secret) < MinSecretBytes {
+		return nil, fmt.Errorf("token secret must have at least %d bytes", MinSecretBytes)
+	}
+	if o.Lifetime < time.Second {
+		return nil, errors.New("token lifetime must be at least a second")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+
+	return &Tokens{
+		method: jwt.GetSigningMethod(o.Algorithm),
+		key:    bytes.Clone(o.Secret),
+		parser: jwt.NewParser(
+			jwt.WithValidMethods([]string{o.Algorithm}),
+			jwt.WithStrictDecoding(),
+			jwt.WithExpirationRequired(),
+			jwt.WithIssuedAt(),
+			jwt.WithIssuer(issuer),
+			jwt.WithAudience(audience),
+			jwt.WithLeeway(leeway),
+			jwt.WithTimeFunc(o.Now),
+		),
+		lifetime: o.Lifetime,
+		now:      o.Now,
+	}, nil
+}
+
+// Lifetime returns how long a new token is good for.
+func (t *Tokens) Lifetime() time.Duration {
+	return t.lifetime
+}
+
+// Sign returns a token for the claims. It sets what a caller has no say in: the
+// token's id, when it was issued, when it expires, by whom and for whom.
+func (t *Tokens) Sign(c Claims) (token string, err error) {
+	c.ID = rand.Text()
+	c.IssuedAt = t.now()
+	c.ExpiresAt = c.IssuedAt.Add(t.lifetime)
+
+	wire := newWireClaims(c)
+	if err := wire.Validate(); err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+
+	token, err = jwt.NewWithClaims(t.method, wire).SignedString(t.key)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return token, nil
+}
+
+// Parse checks a token in full and returns its claims. Every refusal is a
+// models.Error of KindInvalidToken with one and the same message; its cause, for
+// the log, holds nothing of the token.
+func (t *Tokens) Parse(token string) (Claims, error) {
+	if claims, found := t.verified.find(token, t.now()); found {
+		return claims, nil
+	}
+	if len(token) > maxTokenBytes {
+		return Claims{}, invalidToken(errTokenTooLong)
+	}
+	// Even the strict decoder skips these, and a token must have one spelling.
+	if strings.ContainsAny(token, "\r\n") {
+		return Claims{}, invalidToken(errTokenLines)
+	}
+
+	var wire wireClaims
+	if _, err := t.parser.ParseWithClaims(token, &wire, t.keyFor); err != nil {
+		return Claims{}, invalidToken(err)
+	}
+	claims := wire.claims()
+	t.verified.add(token, claims)
+	return claims, nil
+}
+
+// keyFor is asked by the parser for the key once the algorithm is known to be ours.
+func (t *Tokens) keyFor(token *jwt.Token) (any, error) {
+	// "crit" names extensions that must be understood; we understand none.
+	if _, found := token.Header["crit"]; found {
+		return nil, errCriticalHeader
+	}
+	return t.key, nil
+}
+
+func invalidToken(cause error) error {
+	return models.Errorf(models.KindInvalidToken, "Could not validate credentials").Because(cause)
+}

@@ -1,0 +1,101 @@
+// Package config reads the settings. Nothing else in the program reads the
+// environment: every other package declares options, and config fills them.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"multitenant/auth"
+	"multitenant/database"
+)
+
+// Config is every setting, checked and in the form its user takes.
+type Config struct {
+	HTTPAddr           string
+	Database           database.Options
+	Tokens             auth.TokenOptions
+	Passwords          auth.PasswordOptions
+	TenantAutoCreate   bool
+	CORSAllowedOrigins []string
+	TrustedProxies     []string
+	LogLevel           slog.Level
+	LogFormat          string
+}
+
+// settings are the settings by their names, in the order in which mistakes are
+// reported.
+type settings struct {
+	DatabaseURL            string `env:"DATABASE_URL" envDefault:"sqlite://data/core.db"`
+	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"40"`
+	HTTPAddr               string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8000"`
+	JWTSecretKey           string `env:"JWT_SECRET_KEY"`
+	JWTAlgorithm           string `env:"JWT_ALGORITHM" envDefault:"HS256"`
+	JWTMinutes             int    `env:"JWT_ACCESS_TOKEN_EXPIRE_MINUTES" envDefault:"30"`
+	BcryptCost             int    `env:"BCRYPT_COST" envDefault:"12"`
+	TenantAutoCreate       bool   `env:"TENANT_AUTO_CREATE" envDefault:"true"`
+	TenantDatabasePrefix   string `env:"TENANT_DATABASE_PREFIX" envDefault:"multitenant_"`
+	CORSAllowedOrigins     list   `env:"CORS_ALLOWED_ORIGINS"`
+	TrustedProxies         list   `env:"TRUSTED_PROXIES"`
+	LogLevel               string `env:"LOG_LEVEL" envDefault:"info"`
+	LogFormat              string `env:"LOG_FORMAT" envDefault:"text"`
+}
+
+// Names lists the settings there are, in the order in which mistakes are reported.
+func Names() []string {
+	fields := reflect.TypeFor[settings]()
+	names := make([]string, 0, fields.NumField())
+	for field := range fields.Fields() {
+		names = append(names, field.Tag.Get("env"))
+	}
+	return names
+}
+
+// Load reads the settings from the process's environment, then from .env.local
+// and .env in dir; the first that has a setting wins. The error names all
+// mistakes, one a line, and tells no value. On SQLite a key for the tokens is
+// made where none is set and none has been made before.
+func Load(environ map[string]string, dir string) (Config, error) {
+	wrong := mistakes{}
+	s := parse(merge(environ, dir, wrong), wrong)
+	s.check(wrong)
+
+	url, err := normalizeURL(s.DatabaseURL)
+	wrong.add("DATABASE_URL", err)
+	wrong.add("JWT_SECRET_KEY", s.checkSecret(url))
+	if err := wrong.join(); err != nil {
+		return Config{}, err
+	}
+
+	// Only now, so that settings with a mistake leave no file behind.
+	secret, err := s.secret(url)
+	if err != nil {
+		return Config{}, fmt.Errorf("JWT_SECRET_KEY: %w", err)
+	}
+	return s.config(url, secret), nil
+}
+
+// config may be called only on settings without mistakes.
+func (s *settings) config(url string, secret []byte) Config {
+	return Config{
+		HTTPAddr: s.HTTPAddr,
+		Database: database.Options{
+			URL:            url,
+			TenantPrefix:   s.TenantDatabasePrefix,
+			MaxConnections: s.DatabaseMaxConnections,
+		},
+		Tokens: auth.TokenOptions{
+			Secret:    secret,
+			Algorithm: s.JWTAlgorithm,
+			Lifetime:  time.Duration(s.JWTMinutes) * time.Minute,
+		},
+		Passwords:          auth.PasswordOptions{Cost: s.BcryptCost},
+		TenantAutoCreate:   s.TenantAutoCreate,
+		CORSAllowedOrigins: s.CORSAllowedOrigins,
+		TrustedProxies:     s.TrustedProxies,
+		LogLevel:           logLevels()[s.LogLevel],
+		LogFormat:          s.LogFormat,
+	}
+}

@@ -1,0 +1,223 @@
+package config_test
+
+import (
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/auth"
+	"multitenant/config"
+	"multitenant/database"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+type environ = map[string]string
+
+// load reads settings without any file; the key is set, so that none is made.
+func load(t *testing.T, changes environ) (config.Config, error) {
+	t.Helper()
+	all := environ{"JWT_SECRET_KEY": secret}
+	maps.Copy(all, changes)
+	return config.Load(all, t.TempDir())
+}
+
+func write(t *testing.T, dir, file, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+}
+
+func TestLoadFillsInTheDefaults(t *testing.T) {
+	t.Parallel()
+
+	got, err := load(t, nil)
+
+	require.NoError(t, err)
+	require.Equal(t, config.Config{
+		HTTPAddr: "127.0.0.1:8000",
+		Database: database.Options{
+			URL:            "sqlite://data/core.db",
+			TenantPrefix:   "multitenant_",
+			MaxConnections: 40,
+		},
+		Tokens: auth.TokenOptions{
+			Secret:    []byte(secret),
+			Algorithm: "HS256",
+			Lifetime:  30 * time.Minute,
+		},
+		Passwords:        auth.PasswordOptions{Cost: 12},
+		TenantAutoCreate: true,
+		LogLevel:         slog.LevelInfo,
+		LogFormat:        "text",
+	}, got)
+}
+
+func TestLoadReadsEverySetting(t *testing.T) {
+	t.Parallel()
+
+	got, err := config.Load(environ{
+		"DATABASE_URL":                    "postgres://app:pw@db.example/core",
+		"DATABASE_MAX_CONNECTIONS":        "90",
+		"HTTP_ADDR":                       ":9000",
+		"JWT_SECRET_KEY":                  " " + secret + " ",
+		"JWT_ALGORITHM":                   "HS512",
+		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "5",
+		"BCRYPT_COST":                     "4",
+		"TENANT_AUTO_CREATE":              "false",
+		"TENANT_DATABASE_PREFIX":          "shop_eu_",
+		"CORS_ALLOWED_ORIGINS":            "https://a.example, http://localhost:3000,",
+		"TRUSTED_PROXIES":                 "10.0.0.0/8,::1",
+		"LOG_LEVEL":                       "debug",
+		"LOG_FORMAT":                      "json",
+		"PATH":                            "/bin",
+	}, t.TempDir())
+
+	require.NoError(t, err)
+	require.Equal(t, config.Config{
+		HTTPAddr: ":9000",
+		Database: database.Options{
+			URL:            "postgres://app:pw@db.example/core",
+			TenantPrefix:   "shop_eu_",
+			MaxConnections: 90,
+		},
+		Tokens: auth.TokenOptions{
+			Secret:    []byte(" " + secret + " "),
+			Algorithm: "HS512",
+			Lifetime:  5 * time.Minute,
+		},
+		Passwords:          auth.PasswordOptions{Cost: 4},
+		CORSAllowedOrigins: []string{"https://a.example", "http://localhost:3000"},
+		TrustedProxies:     []string{"10.0.0.0/8", "::1"},
+		LogLevel:           slog.LevelDebug,
+		LogFormat:          "json",
+	}, got)
+}
+
+func TestLoadReportsAllMistakesTogether(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, ".env", "JWT_ALGORITHM='hunter2\n")
+	write(t, dir, ".env.local", "hunter2\nHTTP_ADDR=1\n")
+	wrong := environ{
+		"DATABASE_URL":                    "mysql://root:hunter2@host/db",
+		"DATABASE_MAX_CONNECTIONS":        "hunter2",
+		"HTTP_ADDR":                       "hunter2",
+		"JWT_SECRET_KEY":                  "hunter2",
+		"JWT_ALGORITHM":                   "hunter2",
+		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "0",
+		"BCRYPT_COST":                     "16",
+		"TENANT_AUTO_CREATE":              "hunter2",
+		"TENANT_DATABASE_PREFIX":          "hunter2",
+		"CORS_ALLOWED_ORIGINS":            "https://good.example,hunter2",
+		"TRUSTED_PROXIES":                 "hunter2",
+		"LOG_LEVEL":                       "hunter2",
+		"LOG_FORMAT":                      "hunter2",
+	}
+
+	_, err := config.Load(wrong, dir)
+
+	require.Error(t, err)
+	var named []string
+	for line := range strings.Lines(err.Error()) {
+		name, _, _ := strings.Cut(line, ":")
+		named = append(named, name)
+	}
+	require.Equal(t, append([]string{".env.local", ".env"}, config.Names()...), named)
+	require.NotContains(t, err.Error(), "hunter2")
+
+	_, again := config.Load(wrong, dir)
+	require.EqualError(t, again, err.Error())
+}
+
+func TestLoadRefusesValues(t *testing.T) {
+	t.Parallel()
+	cases := map[string][]string{
+		"DATABASE_MAX_CONNECTIONS":        {"-1", "0", "1", "4.5", "0x40", "1e2", "99999999999999999999", "300000", " 40"},
+		"HTTP_ADDR":                       {"8000", "localhost", "localhost:", "localhost:http", ":70000", ":-1", "a b:80", "[::1", "http://localhost:80", "-x:80"},
+		"JWT_SECRET_KEY":                  {"x", secret[1:]},
+		"JWT_ALGORITHM":                   {"none", "hs256", "RS256", "HS256 "},
+		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": {"0", "-5", "525601", "9223372036854775807", "30m", "1.5"},
+		"BCRYPT_COST":                     {"3", "16", "31", "-12", "twelve"},
+		"TENANT_AUTO_CREATE":              {"yes", "2", "on"},
+		"TENANT_DATABASE_PREFIX":          {"_", "x", "X_", "1x_", "_x_", "x__", "x__y_", "x-y_", "x y_", "ä_", "abcdefghijklmnopqrst_", "x_\n"},
+		"CORS_ALLOWED_ORIGINS": {
+			"*", "null", "example.com", "https://*.example.com", "https://example.com/", "https://example.com?x",
+			"https://user@example.com", "ftp://example.com", "HTTPS://example.com", "https://Example.com", "https://",
+			"https://example.com:443", "http://example.com:80", "https://example.com:", "https://example.com#x", "https://a.example https://b.example",
+		},
+		"TRUSTED_PROXIES": {"proxy.example", "10.0.0.0/33", "10.0.0", "*", "fe80::1%eth0", "10.0.0.1:80"},
+		"LOG_LEVEL":       {"trace", "INFO", "info+2", "4"},
+		"LOG_FORMAT":      {"JSON", "xml"},
+	}
+	for name, values := range cases {
+		for _, value := range values {
+			t.Run(name+"="+value, func(t *testing.T) {
+				t.Parallel()
+
+				_, err := load(t, environ{name: value})
+
+				require.Error(t, err)
+				require.Regexp(t, "^"+name+": [a-z]", err.Error())
+				require.NotContains(t, err.Error(), "\n", "one mistake is one line")
+			})
+		}
+	}
+}
+
+func TestLoadAcceptsValues(t *testing.T) {
+	t.Parallel()
+	cases := map[string][]string{
+		"HTTP_ADDR":              {":8000", "0.0.0.0:80", "[::1]:8000", "localhost:0", "app.example.com:65535", "my-host.local:1"},
+		"BCRYPT_COST":            {"4", "15"},
+		"TENANT_AUTO_CREATE":     {"true", "false", "1", "0", "True", "FALSE"},
+		"TENANT_DATABASE_PREFIX": {"x_", "a1_b2_", "abcdefghijklmnopqrs_"},
+		"CORS_ALLOWED_ORIGINS":   {"https://example.com", "http://[::1]:3000", "http://127.0.0.1:8080", "http://example.com:443", " , "},
+		"TRUSTED_PROXIES":        {"127.0.0.1", "fd00::/8", "0.0.0.0/0"},
+	}
+	for name, values := range cases {
+		for _, value := range append(values, "") {
+			t.Run(name+"="+value, func(t *testing.T) {
+				t.Parallel()
+				_, err := load(t, environ{name: value})
+				require.NoError(t, err)
+			})
+		}
+	}
+}
+
+// The file documents every setting with its default and sets none of them.
+func TestDotEnvNamesEverySetting(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../.env")
+	require.NoError(t, err)
+
+	lines := regexp.MustCompile(`(?m)^(?:# )?([A-Za-z_]+)=(.*)$`).FindAllStringSubmatch(string(text), -1)
+	named := make([]string, 0, len(lines))
+	defaults := environ{}
+	for _, line := range lines {
+		named = append(named, line[1])
+		defaults[line[1]] = line[2]
+	}
+	require.Equal(t, config.Names(), named)
+	require.Empty(t, defaults["JWT_SECRET_KEY"], "the file is committed")
+
+	want, err := load(t, nil)
+	require.NoError(t, err)
+	delete(defaults, "JWT_SECRET_KEY")
+	got, err := load(t, defaults)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
+	dir := t.TempDir()
+	write(t, dir, ".env", string(text))
+	got, err = config.Load(environ{"JWT_SECRET_KEY": secret}, dir)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const (
+	sqliteScheme   = "sqlite://"
+	postgresScheme = "postgres://"
+)
+
+// normalizeURL returns the URL of the core database as package database takes
+// it: sqlite:// with a path, or postgres://. Its errors never quote the URL, which
+// may hold a password.
+func normalizeURL(raw string) (string, error) {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return "", errors.New("must be a URL such as sqlite://data/core.db or postgres://user:password@host/database")
+	}
+	dialect, driver, _ := strings.Cut(scheme, "+")
+	switch {
+	case scheme == "sqlite":
+		return normalizeSQLite(rest)
+	case dialect != "postgres" && dialect != "postgresql":
+		return "", errors.New("must begin with sqlite://, postgres:// or postgresql://")
+	case driver == "" && scheme == dialect:
+		return normalizePostgres(rest)
+	case slices.Contains([]string{"asyncpg", "psycopg", "psycopg2"}, driver):
+		return normalizePostgres(fromSQLAlchemy(rest))
+	default:
+		return "", errors.New("names a Python driver that is not known: write postgres://")
+	}
+}
+
+func normalizeSQLite(path string) (string, error) {
+	if path == "" || strings.HasSuffix(path, "/") {
+		return "", errors.New("must name a file after sqlite://")
+	}
+	if strings.Contains(path, ":memory:") || strings.ContainsAny(path, "?\x00") {
+		return "", errors.New("must name a file after sqlite://, without options")
+	}
+	return sqliteScheme + path, nil
+}
+
+func normalizePostgres(rest string) (string, error) {
+	u, err := url.Parse(postgresScheme + rest)
+	if err != nil || strings.Contains(rest, "#") {
+		return "", errors.New("is not a valid URL: special characters in a password must be percent-encoded")
+	}
+	if u.Host == "" && !u.Query().Has("host") {
+		return "", errors.New("must name a host")
+	}
+	return postgresScheme + rest, nil
+}
+
+// fromSQLAlchemy encodes a user and a password that SQLAlchemy takes as they
+// stand, and calls asyncpg's option for TLS by PostgreSQL's own name.
+func fromSQLAlchemy(rest string) string {
+	credentials, server, found := strings.Cut(rest, "@")
+	user, password, hasPassword := strings.Cut(credentials, ":")
+	switch {
+	case !found || strings.Contains(user, "/"):
+		credentials, server = "", rest
+	case hasPassword:
+		credentials = url.UserPassword(unquote(user), unquote(password)).String() + "@"
+	default:
+		credentials = url.User(unquote(user)).String() + "@"
+	}
+	return credentials + strings.NewReplacer("?ssl=", "?sslmode=", "&ssl=", "&sslmode=").Replace(server)
+}
+
+// unquote decodes percent-encoding and, as Python does, lets a lone percent sign be.
+func unquote(text string) string {
+	decoded, err := url.PathUnescape(text)
+	if err != nil {
+		return text
+	}
+	return decoded
+}

@@ -1,0 +1,70 @@
+package config_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDatabaseURLIsNormalized(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ raw, want string }{
+		{"sqlite://data/core.db", "sqlite://data/core.db"},
+		{"sqlite:///var/lib/app/core.db", "sqlite:///var/lib/app/core.db"},
+		{"postgres://u:p@h/db", "postgres://u:p@h/db"},
+		{"postgresql://u:p@h:5433/db?sslmode=require", "postgres://u:p@h:5433/db?sslmode=require"},
+		{"postgresql+asyncpg://u:p@h/db", "postgres://u:p@h/db"},
+		{"postgresql+psycopg://u:p@h/db", "postgres://u:p@h/db"},
+		{"postgresql+psycopg2://u:p@h/db", "postgres://u:p@h/db"},
+		{"postgres+asyncpg://u@h/db", "postgres://u@h/db"},
+		{"postgresql+asyncpg://h/db", "postgres://h/db"},
+		{"postgresql+asyncpg://u:p@h/db?ssl=require", "postgres://u:p@h/db?sslmode=require"},
+		{"postgresql+asyncpg://u:p@h/db?a=b&ssl=disable", "postgres://u:p@h/db?a=b&sslmode=disable"},
+		{"postgresql+asyncpg://u:a/b#c?d:e@h/db", "postgres://u:a%2Fb%23c%3Fd%3Ae@h/db"},
+		{"postgresql+asyncpg://u:100%@h/db", "postgres://u:100%25@h/db"},
+		{"postgresql+asyncpg://u:p%40ss@h/db", "postgres://u:p%40ss@h/db"},
+		{"postgresql+asyncpg://h/db?application_name=a@b", "postgres://h/db?application_name=a@b"},
+		{"postgres:///db?host=/run/postgresql", "postgres:///db?host=/run/postgresql"},
+		{"postgres://u:p@h1:5432,h2:5433/db", "postgres://u:p@h1:5432,h2:5433/db"},
+		{"postgres://u:p@[::1]:5432/db", "postgres://u:p@[::1]:5432/db"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.raw, func(t *testing.T) {
+			t.Parallel()
+			got, err := load(t, environ{"DATABASE_URL": tc.raw})
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got.Database.URL)
+		})
+	}
+}
+
+func TestDatabaseURLIsRefusedWithoutShowingIt(t *testing.T) {
+	t.Parallel()
+	for _, raw := range []string{
+		"hunter2",
+		"data/hunter2.db",
+		"sqlite:hunter2.db",
+		"sqlite://",
+		"sqlite://hunter2/",
+		"sqlite://:memory:",
+		"sqlite://hunter2.db?mode=memory",
+		"sqlite+aiosqlite://hunter2.db",
+		"mysql://root:hunter2@h/db",
+		"POSTGRES://u:hunter2@h/db",
+		"postgresql+pg8000://u:hunter2@h/db",
+		"postgresql+://u:hunter2@h/db",
+		"postgres://u:hunter2#@h/db",
+		"postgres://u:hunter2%@h/db",
+		"postgres://u:hunter2@h:port/db",
+		"postgres://u:hunter2@/db",
+		"postgres://",
+	} {
+		t.Run(raw, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, environ{"DATABASE_URL": raw})
+			require.ErrorContains(t, err, "DATABASE_URL: ")
+			require.NotContains(t, err.Error(), "hunter2")
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"multitenant/auth"
+	"multitenant/database"
+)
+
+const (
+	// PostgreSQL's own limit of max_connections.
+	maxConnections = 262_143
+
+	// A token that is good for longer than a year is a password.
+	maxTokenMinutes = 365 * 24 * 60
+
+	// A prefix and a slug of 40 bytes stay within PostgreSQL's 63.
+	maxPrefixBytes = 20
+)
+
+// check applies the rule of every setting but DATABASE_URL and JWT_SECRET_KEY.
+func (s *settings) check(wrong mistakes) {
+	wrong.add("DATABASE_MAX_CONNECTIONS", checkRange(s.DatabaseMaxConnections, database.MinConnections, maxConnections))
+	wrong.add("HTTP_ADDR", checkAddress(s.HTTPAddr))
+	wrong.add("JWT_ALGORITHM", checkChoice(s.JWTAlgorithm, auth.Algorithms()))
+	wrong.add("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", checkRange(s.JWTMinutes, 1, maxTokenMinutes))
+	wrong.add("BCRYPT_COST", checkRange(s.BcryptCost, auth.MinCost, auth.MaxCost))
+	wrong.add("TENANT_DATABASE_PREFIX", checkPrefix(s.TenantDatabasePrefix))
+	wrong.add("CORS_ALLOWED_ORIGINS", checkEach(s.CORSAllowedOrigins, checkOrigin))
+	wrong.add("TRUSTED_PROXIES", checkEach(s.TrustedProxies, checkProxy))
+	wrong.add("LOG_LEVEL", checkChoice(s.LogLevel, []string{"debug", "info", "warn", "error"}))
+	wrong.add("LOG_FORMAT", checkChoice(s.LogFormat, []string{"text", "json"}))
+}
+
+func logLevels() map[string]slog.Level {
+	return map[string]slog.Level{
+		"debug": slog.LevelDebug,
+		"info":  slog.LevelInfo,
+		"warn":  slog.LevelWarn,
+		"error": slog.LevelError,
+	}
+}
+
+func checkRange(value, least, most int) error {
+	if value < least || value > most {
+		return fmt.Errorf("must be between %d and %d", least, most)
+	}
+	return nil
+}
+
+func checkChoice(value string, choices []string) error {
+	if !slices.Contains(choices, value) {
+		return errors.New("must be one of " + strings.Join(choices, ", "))
+	}
+	return nil
+}
+
+// checkEach names the value that breaks the rule by its place in the list.
+func checkEach(values list, check func(string) error) error {
+	for i, value := range values {
+		if err := check(value); err != nil {
+			return fmt.Errorf("value %d %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("must be host:port")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("must be host:port with a port between 0 and 65535")
+	}
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return nil
+	}
+	if !regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`).MatchString(host) {
+		return errors.New("must be host:port with a host name or an IP address, in brackets if it is IPv6")
+	}
+	return nil
+}
+
+// checkPrefix keeps two underscores for the databases of the service's own,
+// which no tenant's name can then be.
+func checkPrefix(prefix string) error {
+	if !regexp.MustCompile(`^[a-z]([a-z0-9]|_[a-z0-9])*_$`).MatchString(prefix) {
+		return errors.New("must be lower-case letters, digits and single underscores, begin with a letter and end in an underscore")
+	}
+	if len(prefix) > maxPrefixBytes {
+		return fmt.Errorf("must have at most %d bytes", maxPrefixBytes)
+	}
+	return nil
+}
+
+// checkOrigin wants the very text that a browser sends, since it is compared as text.
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") ||
+		origin != u.Scheme+"://"+u.Host || origin != strings.ToLower(origin) || strings.Contains(origin, "*") {
+		return errors.New("must be an origin: http or https, a host in lower case, maybe a port, nothing after it, no *")
+	}
+	if port := u.Port(); u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" ||
+		strings.HasSuffix(origin, ":") {
+		return errors.New("must be an origin without its default port: browsers leave it out")
+	}
+	return nil
+}
+
+func checkProxy(proxy string) error {
+	if address, err := netip.ParseAddr(proxy); err == nil && address.Zone() == "" {
+		return nil
+	}
+	if _, err := netip.ParsePrefix(proxy); err != nil {
+		return errors.New("must be an IP address or a range such as 10.0.0.0/8")
+	}
+	return nil
+}
