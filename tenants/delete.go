@@ -1,0 +1,134 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+
+	"multitenant/database"
+	"multitenant/models"
+)
+
+// drainWait bounds how long a deletion waits for the requests that are inside
+// the tenant; after that their connections are cut.
+const drainWait = 2 * time.Second
+
+// SetSuspended suspends a tenant or resumes it, together with what also does
+// in core, in one transaction. From then on everybody is refused here, and
+// within maxAge in other processes. KindTenantNotFound when the tenant is
+// neither ready nor suspended.
+func (m *Manager) SetSuspended(
+	ctx context.Context, id string, suspended bool, also func(ctx context.Context, tx *gorm.DB) error,
+) error {
+	status := models.TenantReady
+	if suspended {
+		status = models.TenantSuspended
+	}
+	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		moved, err := models.MoveTenant(ctx, tx, id, status, models.TenantReady, models.TenantSuspended)
+		if err != nil {
+			return err
+		}
+		if !moved {
+			return models.ErrTenantNotFound()
+		}
+		return also(ctx, tx)
+	})
+	if err != nil {
+		return err
+	}
+	m.handles.changed(id, status)
+	return nil
+}
+
+// Delete removes a tenant for good: its database, its row of the registry, and
+// the organization it belonged to. It is refused to everybody at once. Where
+// the deletion is interrupted, calling again or the reconciler finishes it.
+func (m *Manager) Delete(ctx context.Context, id string) error {
+	_, err := models.MoveTenant(ctx, m.core, id, models.TenantDeleting,
+		models.TenantReady, models.TenantSuspended, models.TenantDeleting)
+	if err != nil {
+		return err
+	}
+	m.handles.changed(id, models.TenantDeleting)
+	m.step(StepMarked)
+	if err := takeTurn(ctx, m.making); err != nil {
+		return err
+	}
+	defer m.making.Release(1)
+	err = m.settle(ctx, id)
+	if err != nil {
+		m.reconcileSoon()
+	}
+	return err
+}
+
+// settle takes the tenant's lock and removes it if it is unfinished.
+func (m *Manager) settle(ctx context.Context, id string) error {
+	session, err := m.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer session.Unlock()
+	return m.settleLocked(ctx, session, id)
+}
+
+// settleLocked removes a tenant that its maker or deleter has left unfinished.
+// The tenant's lock is held, so they are gone; the row is read again under it.
+func (m *Manager) settleLocked(ctx context.Context, session database.Session, id string) error {
+	marked, err := models.MoveTenant(ctx, m.core, id, models.TenantDeleting,
+		models.TenantProvisioning, models.TenantDeleting)
+	if err != nil || !marked {
+		return err
+	}
+	record, err := models.FindTenant(ctx, m.core, id)
+	if err != nil {
+		return err
+	}
+	m.drain(ctx, id)
+	if err := session.Drop(ctx, m.privateName(id)); err != nil {
+		return err
+	}
+	if err := m.dropOwn(ctx, session, &record); err != nil {
+		return err
+	}
+	m.step(StepDropped)
+	if err := models.DeleteTenant(ctx, m.core, id); err != nil {
+		return err
+	}
+	m.step(StepDeleted)
+	return nil
+}
+
+// drain lends the tenant's database no more and gives those who use it a
+// moment to finish.
+func (m *Manager) drain(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, drainWait)
+	defer cancel()
+	select {
+	case <-m.handles.retire(id):
+	case <-ctx.Done():
+	}
+}
+
+// dropOwn drops the database that bears the tenant's name if it is the
+// tenant's; another's is left alone, and reported.
+func (m *Manager) dropOwn(ctx context.Context, session database.Session, record *models.Tenant) error {
+	db, err := m.openOwn(ctx, record)
+	switch {
+	case errors.Is(err, database.ErrNotExist):
+		return nil
+	case errors.Is(err, database.ErrForeign):
+		m.logger.ErrorContext(ctx, "database of a deleted tenant left alone: it is not the tenant's",
+			"tenant", record.Slug, "database", record.DatabaseName, "error", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := database.Close(db); err != nil {
+		return err
+	}
+	return session.Drop(ctx, record.DatabaseName)
+}

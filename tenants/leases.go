@@ -1,0 +1,138 @@
+package tenants
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"multitenant/models"
+)
+
+const (
+	refreshEvery = time.Second
+	// maxAge bounds how long a tenant is served after another process has
+	// suspended or deleted it. Older rows are read again before anybody is let
+	// in; when core cannot be asked, nobody is.
+	maxAge = 2 * time.Second
+	// acquireWait bounds how long a request waits for a database to be opened or
+	// migrated; the opening itself goes on.
+	acquireWait = 5 * time.Second
+)
+
+// Acquire lends the database of the tenant with that slug until release is
+// called. It never makes one. The errors: KindTenantNotFound,
+// KindTenantSuspended, KindTenantUnavailable when its database cannot be
+// opened, KindBusy when too many others are open.
+func (m *Manager) Acquire(ctx context.Context, slug models.Slug) (tenant *Tenant, release func(), err error) {
+	record, err := models.FindTenantBySlug(ctx, m.core, slug)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.lend(ctx, &record)
+}
+
+// AcquireID is Acquire for a tenant whose id is known, as from a token. While
+// its database is open it asks no other.
+func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
+	if err := m.ensureFresh(ctx); err != nil {
+		return nil, nil, err
+	}
+	if h, found := m.handles.borrow(id); found {
+		return admitted(h)
+	}
+	record, err := models.FindTenant(ctx, m.core, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.lend(ctx, &record)
+}
+
+func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tenant, release func(), err error) {
+	if err := admit(record.Status); err != nil {
+		return nil, nil, err
+	}
+	h, err := m.handle(ctx, record)
+	if err != nil {
+		return nil, nil, err
+	}
+	return admitted(h)
+}
+
+func (m *Manager) handle(ctx context.Context, record *models.Tenant) (*handle, error) {
+	ctx, cancel := context.WithTimeout(ctx, acquireWait)
+	defer cancel()
+	return m.handles.acquire(ctx, record.ID, record.Slug)
+}
+
+// admitted ends the lease again where the tenant's status, as last seen, lets
+// nobody in.
+func admitted(h *handle) (tenant *Tenant, release func(), err error) {
+	if err := admit(h.record.Load().Status); err != nil {
+		h.release()
+		return nil, nil, err
+	}
+	return &h.tenant, h.release, nil
+}
+
+// admit says who may use a tenant of that status: for everybody but those who
+// make it, one that is not whole does not exist.
+func admit(status models.TenantStatus) error {
+	switch status {
+	case models.TenantReady:
+		return nil
+	case models.TenantSuspended:
+		return models.Errorf(models.KindTenantSuspended, "Tenant is suspended")
+	case models.TenantProvisioning, models.TenantDeleting:
+		return models.ErrTenantNotFound()
+	}
+	return fmt.Errorf("tenant has unknown status %q", status)
+}
+
+// ensureFresh makes sure that what is known of the open tenants is at most
+// maxAge old.
+func (m *Manager) ensureFresh(ctx context.Context) error {
+	if time.Since(time.Unix(0, m.refreshed.Load())) < maxAge {
+		return nil
+	}
+	_, err, _ := m.refreshes.Do("", func() (any, error) { return nil, m.refresh(ctx) })
+	return err
+}
+
+func (m *Manager) refresh(ctx context.Context) error {
+	started := time.Now()
+	if err := m.handles.refresh(ctx, m.handles.ids()); err != nil {
+		return fmt.Errorf("read registry: %w", err)
+	}
+	m.refreshed.Store(started.UnixNano())
+	return nil
+}
+
+// watch keeps what is known of the open tenants fresh, until ctx ends.
+func (m *Manager) watch(ctx context.Context) {
+	ticker := time.NewTicker(refreshEvery)
+	defer ticker.Stop()
+	reachable := true
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := m.refreshWithin(ctx, refreshEvery)
+		if ctx.Err() == nil && reachable != (err == nil) {
+			reachable = err == nil
+			m.logger.WarnContext(ctx, "core database", "reachable", reachable, "error", err)
+		}
+	}
+}
+
+func (m *Manager) refreshWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return m.refresh(ctx)
+}
+
+// read returns those of the tenants that are registered.
+func (m *Manager) read(ctx context.Context, ids []string) ([]models.Tenant, error) {
+	return models.ListTenants(ctx, m.core, ids)
+}

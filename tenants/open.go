@@ -1,0 +1,109 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"multitenant/database"
+	"multitenant/models"
+)
+
+const (
+	openTimeout    = 10 * time.Second
+	migrateTimeout = 10 * time.Minute // no request waits that long: migrating is detached from it
+)
+
+// open opens the database of a registered tenant, its schema brought up to
+// this code's first. One that has gone missing, or bears the stamp of another,
+// is KindTenantUnavailable; it is never made anew.
+func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
+	if record.SchemaVersion < m.version { // the ids of migrations begin with their date
+		if err := m.bringUp(ctx, record); err != nil {
+			m.logger.ErrorContext(ctx, "migrate tenant", "tenant", record.Slug, "error", err)
+			return nil, errUnavailable().Because(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	db, err := m.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
+	if err != nil {
+		m.logger.ErrorContext(ctx, "open tenant", "tenant", record.Slug, "error", err)
+		return nil, errUnavailable().Because(err)
+	}
+	return db, nil
+}
+
+// bringUp migrates the tenant's database under the tenant's lock, unless
+// another process has done so meanwhile.
+func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	if err := m.migrating.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer m.migrating.Release(1)
+	session, err := m.backend.Lock(ctx, lockKey(found.ID))
+	if err != nil {
+		return err
+	}
+	defer session.Unlock()
+
+	record, err := models.FindTenant(ctx, m.core, found.ID)
+	if err != nil || record.SchemaVersion >= m.version {
+		return err
+	}
+	if err := m.migrateTenant(ctx, &record); err != nil {
+		return errors.Join(err, models.RecordSchema(ctx, m.core, record.ID, record.SchemaVersion, err.Error()))
+	}
+	return models.RecordSchema(ctx, m.core, record.ID, m.version, "")
+}
+
+// migrateTenant brings the database to this code's schema. One that has none
+// of ours yet was left by the Python original, and is taken over.
+func (m *Manager) migrateTenant(ctx context.Context, record *models.Tenant) error {
+	takingOver := record.SchemaVersion == ""
+	db, err := m.openOwn(ctx, record)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = database.Close(db) }() // all that was written is committed
+	if err := database.Migrate(ctx, db, m.migrations); err != nil || !takingOver {
+		return err
+	}
+	return m.takeOver(ctx, db, record)
+}
+
+// openOwn opens the database if it is the tenant's: if it bears its stamp, or
+// is one of the Python original's that was not taken over yet.
+func (m *Manager) openOwn(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
+	if record.SchemaVersion != "" {
+		return m.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
+	}
+	db, err := m.backend.OpenDatabase(ctx, record.DatabaseName, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := models.CheckTakeOver(ctx, db, record.ID); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", database.ErrForeign, err), database.Close(db))
+	}
+	return db, nil
+}
+
+// takeOver stamps a database of the Python original and links the owner to the
+// core user they are: the copy of the password's hash goes.
+func (m *Manager) takeOver(ctx context.Context, db *gorm.DB, record *models.Tenant) error {
+	owner, err := models.FindOwner(ctx, m.core, record.ID)
+	if err != nil && !models.IsKind(err, models.KindUserNotFound) {
+		return err
+	}
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := models.CreateStamp(ctx, tx, record.ID); err != nil {
+			return err
+		}
+		return models.LinkOwner(ctx, tx, &owner)
+	})
+}

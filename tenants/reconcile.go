@@ -1,0 +1,107 @@
+package tenants
+
+import (
+	"context"
+	"time"
+
+	"multitenant/models"
+)
+
+const (
+	tidyEvery = 30 * time.Second
+	// tryAgainAfter is how soon a tenant is looked at again whose lock was not
+	// free: the server may still be busy with a statement of a dead process.
+	tryAgainAfter    = time.Second
+	reconcileTimeout = 30 * time.Second
+)
+
+// Step names a point between two steps of making or deleting a tenant, at
+// which a process may die.
+type Step string
+
+// The steps, in their order.
+const (
+	StepLocked   Step = "locked"   // the tenant's lock is held, nothing is written
+	StepReserved Step = "reserved" // the registry's row is there, and the organization's
+	StepCreated  Step = "created"  // the database exists under its private name, empty
+	StepBuilt    Step = "built"    // it is migrated and stamped
+	StepNamed    Step = "named"    // it has its public name
+	StepSeeded   Step = "seeded"   // its first rows are written
+	StepReady    Step = "ready"    // it is open to everybody
+	StepMarked   Step = "marked"   // it is marked for deletion, and refused to everybody
+	StepDropped  Step = "dropped"  // the database is gone
+	StepDeleted  Step = "deleted"  // the rows are gone
+)
+
+func (m *Manager) step(step Step) {
+	if m.onStep != nil {
+		m.onStep(step)
+	}
+}
+
+// tidy closes databases that nobody uses and settles what was left unfinished,
+// until ctx ends.
+func (m *Manager) tidy(ctx context.Context) {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.unsettled:
+			m.reconcile(ctx)
+		case <-ticker.C:
+			m.handles.sweep()
+			m.reconcile(ctx)
+		}
+	}
+}
+
+// reconcile removes the tenants whose making or deleting a dead process has
+// left unfinished. One whose lock is held is being worked on, and is left.
+func (m *Manager) reconcile(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
+	defer cancel()
+	unfinished, err := models.ListUnfinishedTenants(ctx, m.core)
+	if err != nil {
+		m.logger.WarnContext(ctx, "list unfinished tenants", "error", err)
+		return
+	}
+	left := 0
+	for _, record := range unfinished {
+		settled, err := m.trySettle(ctx, record.ID)
+		if err != nil {
+			m.logger.ErrorContext(ctx, "settle unfinished tenant", "tenant", record.Slug, "error", err)
+		}
+		if settled {
+			m.logger.WarnContext(ctx, "removed unfinished tenant", "tenant", record.Slug, "status", record.Status)
+		} else {
+			left++
+		}
+	}
+	if left > 0 {
+		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
+	}
+}
+
+// trySettle is settle for a tenant whose lock is free; it reports whether it
+// was, and all went well.
+func (m *Manager) trySettle(ctx context.Context, id string) (bool, error) {
+	session, free, err := m.backend.TryLock(ctx, lockKey(id))
+	if err != nil || !free {
+		return false, err
+	}
+	defer session.Unlock()
+	if err := m.settleLocked(ctx, session, id); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// reconcileSoon asks the background for a reconciling. It never blocks.
+func (m *Manager) reconcileSoon() {
+	select {
+	case m.unsettled <- struct{}{}:
+	default:
+	}
+}

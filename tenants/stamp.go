@@ -1,0 +1,27 @@
+package tenants
+
+import (
+	"context"
+	"fmt"
+
+	"multitenant/database"
+)
+
+// stampedWith refuses a database that does not bear the tenant's stamp. It
+// looks at every connection, so a database that was swapped or made anew under
+// an open handle is noticed too.
+func stampedWith(id string) database.Check {
+	return func(ctx context.Context, q database.Querier) error {
+		var stamp string
+		err := q.QueryRowContext(ctx, "SELECT tenant_id FROM tenant_stamp").Scan(&stamp)
+		switch {
+		case err == nil && stamp == id:
+			return nil
+		case err == nil:
+			return fmt.Errorf("%w: it bears the stamp of tenant %s", database.ErrForeign, stamp)
+		case ctx.Err() != nil || database.IsUnavailable(err):
+			return err
+		}
+		return fmt.Errorf("%w: it bears no stamp: %w", database.ErrForeign, err)
+	}
+}

@@ -1,0 +1,155 @@
+// Package tenants decides which database a request may touch. It keeps the
+// registry of tenants in the core database, makes and deletes their databases
+// so that nothing is ever half-done, and lends them out one lease at a time.
+package tenants
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+	"gorm.io/gorm"
+
+	"multitenant/database"
+	"multitenant/database/migrations"
+	"multitenant/models"
+)
+
+// Limits on work that costs the server much, each for the whole process.
+const (
+	maxMaking    = 2 // databases made or dropped at once: more is not faster
+	maxMigrating = 2 // tenants migrated at once on first use
+)
+
+// Tenant is what a lease lends: one tenant and its database.
+type Tenant struct {
+	ID   string
+	Slug models.Slug
+	DB   *gorm.DB
+}
+
+// Options says what a Manager works with.
+type Options struct {
+	Backend        database.Backend
+	DatabasePrefix string // of tenant databases, for example "multitenant_"
+	AutoCreate     bool   // whether a registration may make a new tenant
+	Logger         *slog.Logger
+	// OnStep, where it is set, is called after each step of making and deleting
+	// a tenant, so that a test can stop the process just there.
+	OnStep func(Step)
+}
+
+// Manager makes, lends, suspends and deletes the databases of tenants. It is
+// safe for use by several goroutines, and by several processes at once.
+type Manager struct {
+	backend    database.Backend
+	core       *gorm.DB
+	prefix     string
+	autoCreate bool
+	logger     *slog.Logger
+	onStep     func(Step)
+
+	installation string // tells our databases from those of another core on the same server
+	migrations   []*gormigrate.Migration
+	version      string // the newest of migrations
+
+	handles   *handles
+	making    *semaphore.Weighted
+	migrating *semaphore.Weighted
+
+	refreshed atomic.Int64       // when the handles' rows were last read, in Unix nanoseconds
+	refreshes singleflight.Group // of requests that find them too old
+
+	unsettled  chan struct{} // asks for a reconciling before its time
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	isClosed   atomic.Bool
+}
+
+// New migrates the core database, finishes what dead processes have left
+// half-done, and starts the background work. Close ends it.
+func New(ctx context.Context, o Options) (*Manager, error) {
+	m := &Manager{
+		backend:    o.Backend,
+		core:       o.Backend.Core(),
+		prefix:     o.DatabasePrefix,
+		autoCreate: o.AutoCreate,
+		logger:     o.Logger,
+		onStep:     o.OnStep,
+		migrations: migrations.Tenant(),
+		making:     semaphore.NewWeighted(maxMaking),
+		migrating:  semaphore.NewWeighted(maxMigrating),
+		unsettled:  make(chan struct{}, 1),
+	}
+	m.version = database.LatestID(m.migrations)
+	m.handles = newHandles(o.Backend.MaxOpen(), m)
+
+	if err := m.migrateCore(ctx); err != nil {
+		return nil, fmt.Errorf("migrate core database: %w", err)
+	}
+	installation, err := models.FindInstallation(ctx, m.core)
+	if err != nil {
+		return nil, fmt.Errorf("read the core database's identity: %w", err)
+	}
+	m.installation = installation.ID
+	m.reconcile(ctx)
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	m.stop = stop
+	m.background.Go(func() { m.watch(background) })
+	m.background.Go(func() { m.tidy(background) })
+	return m, nil
+}
+
+// Core returns the core database.
+func (m *Manager) Core() *gorm.DB {
+	return m.core
+}
+
+// Ready reports whether the core database answers.
+func (m *Manager) Ready(ctx context.Context) error {
+	db, err := m.core.DB()
+	if err != nil {
+		return err
+	}
+	return db.PingContext(ctx)
+}
+
+// Close stops the background work and closes the databases of tenants; it
+// waits for those in use until ctx ends. Closing twice does no harm.
+func (m *Manager) Close(ctx context.Context) error {
+	if m.isClosed.Swap(true) {
+		return nil
+	}
+	m.stop()
+	m.background.Wait()
+	return m.handles.shut(ctx)
+}
+
+// IsUnavailable reports whether the error says that a database is out of
+// reach, rather than that something is wrong with what it was asked.
+func IsUnavailable(err error) bool {
+	return database.IsUnavailable(err)
+}
+
+func (m *Manager) migrateCore(ctx context.Context) error {
+	session, err := m.backend.Lock(ctx, "core schema")
+	if err != nil {
+		return err
+	}
+	defer session.Unlock()
+	return database.Migrate(ctx, m.core, migrations.Core(m.prefix))
+}
+
+func errUnavailable() *models.Error {
+	return models.Errorf(models.KindTenantUnavailable, "Tenant is unavailable")
+}
+
+func errBusy() *models.Error {
+	return models.Errorf(models.KindBusy, "Server is busy, try again")
+}
