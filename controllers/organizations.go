@@ -1,0 +1,247 @@
+package controllers
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
+
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+const (
+	defaultPageSize = 50
+	maxPageSize     = 100
+)
+
+// Organizations lets core users make and manage theirs. Each has a tenant of
+// its own; those of others do not exist for them.
+type Organizations struct {
+	Tenants *tenants.Manager
+}
+
+type createOrganizationRequest struct {
+	Name        *string `json:"name"`
+	Slug        *string `json:"slug"`
+	Description *string `json:"description"`
+}
+
+func (r *createOrganizationRequest) check() error {
+	var checks models.Checks
+	checks.RequiredText("name", r.Name, models.MaxNameLength)
+	checks.Present("slug", r.Slug)
+	checks.Text("description", r.Description, models.MaxDescriptionLength)
+	return checks.Err()
+}
+
+type updateOrganizationRequest struct {
+	Name        optional[string] `json:"name"`
+	Description optional[string] `json:"description"`
+	IsActive    optional[bool]   `json:"is_active"`
+}
+
+func (r *updateOrganizationRequest) check() error {
+	var checks models.Checks
+	if r.Name.check(&checks, "name") {
+		checks.RequiredText("name", r.Name.Value, models.MaxNameLength)
+	}
+	if r.Description.check(&checks, "description") {
+		checks.Text("description", r.Description.Value, models.MaxDescriptionLength)
+	}
+	if r.IsActive.check(&checks, "is_active") && r.IsActive.Value == nil {
+		checks.Add("is_active", "required", "must be true or false")
+	}
+	return checks.Err()
+}
+
+// apply changes the organization and returns the columns it changed.
+func (r *updateOrganizationRequest) apply(org *models.Organization) []string {
+	var columns []string
+	if r.Name.Set {
+		org.Name = *r.Name.Value
+		columns = append(columns, "name")
+	}
+	if r.Description.Set {
+		org.Description = r.Description.Value
+		columns = append(columns, "description")
+	}
+	if r.IsActive.Set {
+		org.IsActive = *r.IsActive.Value
+		columns = append(columns, "is_active")
+	}
+	return columns
+}
+
+type organizationResponse struct {
+	ID          int64       `json:"id"`
+	Name        string      `json:"name"`
+	Slug        models.Slug `json:"slug"`
+	Description *string     `json:"description"`
+	OwnerID     int64       `json:"owner_id"`
+	IsActive    bool        `json:"is_active"`
+	CreatedAt   time.Time   `json:"created_at"`
+}
+
+func newOrganizationResponse(org *models.Organization) organizationResponse {
+	return organizationResponse{
+		ID:          org.ID,
+		Name:        org.Name,
+		Slug:        org.Slug,
+		Description: org.Description,
+		OwnerID:     org.OwnerID,
+		IsActive:    org.IsActive,
+		CreatedAt:   org.CreatedAt.UTC(),
+	}
+}
+
+type organizationListResponse struct {
+	Items      []organizationResponse `json:"items"`
+	NextCursor *string                `json:"next_cursor"`
+}
+
+// Create makes an organization and its tenant, whose first user is the owner.
+func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
+	body, err := bindChecked[createOrganizationRequest](c)
+	if err != nil {
+		return err
+	}
+	slug, err := models.ParseSlug(*body.Slug)
+	if err != nil {
+		return err
+	}
+	org := models.Organization{
+		Name: *body.Name, Slug: slug, Description: body.Description, OwnerID: user.ID, IsActive: true,
+	}
+	err = ctl.Tenants.Provision(c.Request.Context(), tenants.Plan{
+		Slug: slug,
+		Reserve: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
+			org.TenantID = tenantID
+			return models.CreateOrganization(ctx, tx, &org)
+		},
+		Seed: func(ctx context.Context, tenant *tenants.Tenant) error {
+			owner := models.OwnerOf(user)
+			return models.CreateUser(ctx, tenant.DB, &owner)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, newOrganizationResponse(&org))
+	return nil
+}
+
+// List shows a page of the user's organizations.
+func (ctl *Organizations) List(c *gin.Context, user *models.CoreUser) error {
+	after, limit, err := page(c)
+	if err != nil {
+		return err
+	}
+	// One more than asked for tells whether there is a next page.
+	orgs, err := models.ListOrganizations(c.Request.Context(), ctl.Tenants.Core(), user.ID, after, limit+1)
+	if err != nil {
+		return err
+	}
+	list := organizationListResponse{Items: make([]organizationResponse, 0, len(orgs))}
+	if len(orgs) > limit {
+		orgs = orgs[:limit]
+		cursor := newCursor(orgs[limit-1].ID)
+		list.NextCursor = &cursor
+	}
+	for i := range orgs {
+		list.Items = append(list.Items, newOrganizationResponse(&orgs[i]))
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// Show shows one of the user's organizations.
+func (ctl *Organizations) Show(c *gin.Context, user *models.CoreUser) error {
+	org, err := models.FindOrganization(c.Request.Context(), ctl.Tenants.Core(), user.ID, c.Param("slug"))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, newOrganizationResponse(&org))
+	return nil
+}
+
+// Update changes one of the user's organizations; is_active suspends its tenant
+// and resumes it.
+func (ctl *Organizations) Update(c *gin.Context, user *models.CoreUser) error {
+	ctx := c.Request.Context()
+	org, err := models.FindOrganization(ctx, ctl.Tenants.Core(), user.ID, c.Param("slug"))
+	if err != nil {
+		return err
+	}
+	body, err := bindChecked[updateOrganizationRequest](c)
+	if err != nil {
+		return err
+	}
+	if err := ctl.update(ctx, &org, &body); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, newOrganizationResponse(&org))
+	return nil
+}
+
+func (ctl *Organizations) update(ctx context.Context, org *models.Organization, body *updateOrganizationRequest) error {
+	columns := body.apply(org)
+	switch {
+	case len(columns) == 0:
+		return nil
+	case !body.IsActive.Set:
+		return models.UpdateOrganization(ctx, ctl.Tenants.Core(), org, columns...)
+	}
+	return ctl.Tenants.SetSuspended(ctx, org.TenantID, !org.IsActive, func(ctx context.Context, tx *gorm.DB) error {
+		return models.UpdateOrganization(ctx, tx, org, columns...)
+	})
+}
+
+// Delete removes one of the user's organizations with all its data, for good.
+func (ctl *Organizations) Delete(c *gin.Context, user *models.CoreUser) error {
+	ctx := c.Request.Context()
+	org, err := models.FindOrganizationToDelete(ctx, ctl.Tenants.Core(), user.ID, c.Param("slug"))
+	if err != nil {
+		return err
+	}
+	if err := ctl.Tenants.Delete(ctx, org.TenantID); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// page reads ?limit= and ?cursor=.
+func page(c *gin.Context) (after int64, limit int, err error) {
+	var checks models.Checks
+	limit = defaultPageSize
+	if text, given := c.GetQuery("limit"); given {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPageSize {
+			checks.Add("limit", "out_of_range", fmt.Sprintf("must be an integer from 1 to %d", maxPageSize))
+		}
+	}
+	if text, given := c.GetQuery("cursor"); given {
+		if after, err = parseCursor(text); err != nil {
+			checks.Add("cursor", "invalid_cursor", "must be the next_cursor of an earlier answer")
+		}
+	}
+	return after, limit, checks.Err()
+}
+
+// newCursor hides the id it stands for, so that clients do not build their own.
+func newCursor(id int64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(id, 10)))
+}
+
+func parseCursor(text string) (int64, error) {
+	id, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(string(id), 10, 64)
+}

@@ -1,0 +1,107 @@
+// Package controllers answers requests: it binds what was sent, asks a model or
+// the tenant manager, and renders the reply.
+package controllers
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-contrib/cors"
+	"github.com/gin-gonic/gin"
+
+	"multitenant/auth"
+	"multitenant/docs"
+	"multitenant/middleware"
+	"multitenant/tenants"
+)
+
+// Options says what the routes work with.
+type Options struct {
+	Tenants   *tenants.Manager
+	Tokens    *auth.Tokens
+	Passwords *auth.Passwords
+	Status    *Status
+	Logger    *slog.Logger
+
+	AllowedOrigins []string // of browsers that may call from other sites; none by default
+	TrustedProxies []string // whose X-Forwarded-For is believed; none by default
+}
+
+// NewRouter returns the whole API.
+func NewRouter(o *Options) (*gin.Engine, error) {
+	router, err := newEngine(o)
+	if err != nil {
+		return nil, err
+	}
+	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens}
+	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
+	profile := &Profile{Tenants: o.Tenants}
+	orgs := &Organizations{Tenants: o.Tenants}
+
+	router.GET("/", middleware.Handle(o.Status.Root))
+	router.GET("/health", middleware.Handle(o.Status.Health))
+	router.GET("/ready", middleware.Handle(o.Status.Ready))
+	if err := addDocs(router); err != nil {
+		return nil, err
+	}
+
+	api := router.Group("/api")
+	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
+	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
+	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
+	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
+	for _, path := range []string{"/organizations", "/organizations/"} {
+		api.POST(path, gate.SignedInAtCore(orgs.Create))
+		api.GET(path, gate.SignedInAtCore(orgs.List))
+	}
+	api.GET("/organizations/:slug", gate.SignedInAtCore(orgs.Show))
+	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))
+	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
+	return router, nil
+}
+
+// addDocs adds the interactive page and the document that it shows.
+func addDocs(router *gin.Engine) error {
+	document, err := docs.OpenAPI()
+	if err != nil {
+		return err
+	}
+	router.GET("/openapi.json", func(c *gin.Context) {
+		c.Data(http.StatusOK, "application/json", document)
+	})
+	page := docs.NewPage()
+	for _, path := range page.Paths() {
+		router.Match([]string{http.MethodGet, http.MethodHead}, path, gin.WrapH(page))
+	}
+	return nil
+}
+
+// newEngine returns a router with what every request passes through.
+func newEngine(o *Options) (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	router.HandleMethodNotAllowed = true
+	router.RedirectTrailingSlash = false
+	if err := router.SetTrustedProxies(o.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("trusted proxies: %w", err)
+	}
+	router.Use(
+		middleware.Log(o.Logger),
+		middleware.Headers(),
+		middleware.Errors(),
+		middleware.Recover(),
+		middleware.Limit(),
+	)
+	if len(o.AllowedOrigins) > 0 {
+		router.Use(cors.New(cors.Config{
+			AllowOrigins:  o.AllowedOrigins,
+			AllowMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+			AllowHeaders:  []string{"Authorization", "Content-Type", "X-Tenant", "X-Request-Id"},
+			ExposeHeaders: []string{"Retry-After", "X-Request-Id"},
+		}))
+	}
+	router.NoRoute(middleware.Handle(middleware.NotFound))
+	router.NoMethod(middleware.Handle(middleware.MethodNotAllowed))
+	return router, nil
+}

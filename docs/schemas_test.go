@@ -1,0 +1,114 @@
+package docs_test
+
+import (
+	"encoding/json"
+	"maps"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+)
+
+// An answer with a field that nobody has thought of must not pass.
+func TestAnswersAreClosed(t *testing.T) {
+	t.Parallel()
+
+	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
+	for _, request := range []string{
+		"Registration", "Credentials", "ProfileChange", "NewOrganization", "OrganizationChange",
+	} {
+		open[request] = true // unknown fields of a request are ignored
+	}
+	for name, schema := range load(t).Components.Schemas {
+		if !schema.Value.Type.Is(openapi3.TypeObject) {
+			continue
+		}
+		closed := schema.Value.AdditionalProperties.Has != nil && !*schema.Value.AdditionalProperties.Has
+		require.Equal(t, !open[name], closed, name)
+	}
+}
+
+func TestUserSchema(t *testing.T) {
+	t.Parallel()
+
+	schema := load(t).Paths.Find("/api/users/me").Get.Responses.Status(200).Value.Content["application/json"].Schema
+	core := map[string]any{
+		"id": 1.0, "email": "ada@example.com", "full_name": nil, "is_active": true, "created_at": "2026-11-24T09:30:00Z",
+	}
+	with := func(fields map[string]any) map[string]any {
+		user := maps.Clone(core)
+		maps.Copy(user, fields)
+		return user
+	}
+	for name, tc := range map[string]struct {
+		user map[string]any
+		fits bool
+	}{
+		"core user":       {core, true},
+		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1"}), true},
+		"half a tenant's": {with(map[string]any{"bio": nil}), false},
+		"leaked hash":     {with(map[string]any{"hashed_password": "$2a$"}), false},
+		"leaked by both":  {with(map[string]any{"bio": nil, "phone": nil, "core_user_id": 1.0}), false},
+		"id is text":      {with(map[string]any{"id": "1"}), false},
+		"id is zero":      {with(map[string]any{"id": 0.0}), false},
+		"no address":      {with(map[string]any{"email": "ada"}), false},
+		"no time":         {with(map[string]any{"created_at": "yesterday"}), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			err := check(schema, tc.user)
+
+			require.Equal(t, tc.fits, err == nil, "%v", err)
+		})
+	}
+}
+
+// Were examples not looked at, the tests of examples would show nothing.
+func TestBrokenExampleIsFound(t *testing.T) {
+	t.Parallel()
+
+	doc := load(t)
+	example := doc.Paths.Find("/health").Get.Responses.Status(200).Value.Content["application/json"].Examples["healthy"]
+	example.Value.Value = map[string]any{"status": "ill"}
+
+	require.Error(t, doc.Validate(t.Context()))
+}
+
+func TestRequestLimits(t *testing.T) {
+	t.Parallel()
+
+	schemas := load(t).Components.Schemas
+	for _, tc := range []struct {
+		schema, body string
+		fits         bool
+	}{
+		{"Registration", `{"email": "ada@example.com", "password": "12345678"}`, true},
+		{"Registration", `{"email": "ada@example.com", "password": "12345678", "role": "admin"}`, true},
+		{"Registration", `{"email": "ada@example.com", "password": "1234567"}`, false},
+		{"Registration", `{"email": "ada", "password": "12345678"}`, false},
+		{"Registration", `{"email": "ada@example.com"}`, false},
+		{"Credentials", `{"email": "ada", "password": "1"}`, true},
+		{"NewOrganization", `{"name": "Acme", "slug": "acme", "description": null}`, true},
+		{"NewOrganization", `{"name": "Acme", "slug": "a"}`, false},
+		{"NewOrganization", `{"name": "Acme", "slug": "Acme"}`, false},
+		{"NewOrganization", `{"name": "", "slug": "acme"}`, false},
+		{"OrganizationChange", `{}`, true},
+		{"OrganizationChange", `{"description": null}`, true},
+		{"OrganizationChange", `{"name": null}`, false},
+		{"OrganizationChange", `{"is_active": null}`, false},
+		{"ProfileChange", `{"full_name": null, "bio": null, "phone": null}`, true},
+		{"ProfileChange", `{"phone": "123456789012345678901234567890123"}`, false},
+	} {
+		t.Run(tc.schema+" "+tc.body, func(t *testing.T) {
+			t.Parallel()
+
+			var body any
+			require.NoError(t, json.Unmarshal([]byte(tc.body), &body))
+
+			err := check(schemas[tc.schema], body)
+
+			require.Equal(t, tc.fits, err == nil, "%v", err)
+		})
+	}
+}

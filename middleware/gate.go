@@ -1,0 +1,147 @@
+package middleware
+
+import (
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
+
+	"multitenant/auth"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// CoreHandler serves a user of the core.
+type CoreHandler func(c *gin.Context, user *models.CoreUser) error
+
+// TenantHandler serves a user of a tenant, with that tenant's database: no
+// handler compiles without one, and none can choose it.
+type TenantHandler func(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error
+
+// Gate finds out who a request comes from and which database it may touch, and
+// lets it through to the handler for just that.
+type Gate struct {
+	Core    *gorm.DB
+	Tenants *tenants.Manager
+	Tokens  *auth.Tokens
+}
+
+// Public lets everybody through: to tenant where X-TENANT names one, else to
+// core. A header that is there but empty, doubled or malformed is
+// KindInvalidTenant, and never means the core.
+func (g *Gate) Public(
+	core func(c *gin.Context) error, tenant func(c *gin.Context, slug models.Slug) error,
+) gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error {
+		slug, named, err := namedTenant(c)
+		switch {
+		case err != nil:
+			return err
+		case named:
+			return tenant(c, slug)
+		}
+		return core(c)
+	})
+}
+
+// SignedIn lets the bearer of a token through: to core or to tenant, as the
+// token says. X-TENANT, where it is sent along, may only agree with it.
+func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error {
+		claims, err := g.claims(c)
+		if err != nil {
+			return err
+		}
+		slug, named, err := namedTenant(c)
+		if err != nil {
+			return err
+		}
+		if named && string(slug) != claims.Tenant {
+			return models.Errorf(models.KindTenantTokenRequired, "Tenant authentication required for this tenant")
+		}
+		if claims.Realm == auth.RealmTenant {
+			return g.enterTenant(c, claims, tenant)
+		}
+		return g.enterCore(c, claims, core)
+	})
+}
+
+// SignedInAtCore lets the bearer of a core token through. X-TENANT is ignored.
+func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error {
+		claims, err := g.claims(c)
+		if err != nil {
+			return err
+		}
+		if claims.Realm != auth.RealmCore {
+			return models.Errorf(models.KindCoreTokenRequired, "Core authentication required")
+		}
+		return g.enterCore(c, claims, core)
+	})
+}
+
+func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {
+	user, err := models.FindUser[models.CoreUser](c.Request.Context(), g.Core, claims.UserID)
+	if err != nil {
+		return err
+	}
+	if !user.IsActive {
+		return errInvalidToken()
+	}
+	return handler(c, &user)
+}
+
+func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHandler) error {
+	c.Set(tenantKey, claims.Tenant)
+	tenant, release, err := g.Tenants.AcquireID(c.Request.Context(), claims.TenantID)
+	if models.IsKind(err, models.KindTenantNotFound) {
+		return errInvalidToken().Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	user, err := models.FindUser[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID)
+	if err != nil {
+		return err
+	}
+	if !user.IsActive || string(tenant.Slug) != claims.Tenant {
+		return errInvalidToken()
+	}
+	return handler(c, tenant, &user)
+}
+
+// claims reads the bearer token (RFC 6750). It is looked for in the header
+// Authorization and nowhere else.
+func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
+	values := c.Request.Header["Authorization"]
+	if len(values) > 1 {
+		return auth.Claims{}, errInvalidToken()
+	}
+	var scheme, token string
+	if len(values) == 1 {
+		scheme, token, _ = strings.Cut(values[0], " ")
+	}
+	if token == "" || !strings.EqualFold(scheme, "bearer") {
+		return auth.Claims{}, models.Errorf(models.KindNotAuthenticated, "Not authenticated")
+	}
+	return g.Tokens.Parse(token)
+}
+
+// namedTenant reads X-TENANT, and reports whether there is one.
+func namedTenant(c *gin.Context) (slug models.Slug, named bool, err error) {
+	values := c.Request.Header["X-Tenant"]
+	if len(values) == 0 {
+		return "", false, nil
+	}
+	slug, err = models.ParseSlug(values[0])
+	if err != nil || len(values) > 1 {
+		return "", true, models.Errorf(models.KindInvalidTenant, "Invalid X-TENANT header").Because(err)
+	}
+	c.Set(tenantKey, string(slug))
+	return slug, true, nil
+}
+
+func errInvalidToken() *models.Error {
+	return models.Errorf(models.KindInvalidToken, "Could not validate credentials")
+}

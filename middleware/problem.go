@@ -1,0 +1,80 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"multitenant/models"
+)
+
+// retryAfter is what a client is asked to wait after a 503, in seconds.
+const retryAfter = "1"
+
+// problem is the body of every error (RFC 9457).
+type problem struct {
+	Type      string       `json:"type"`
+	Title     string       `json:"title"`
+	Status    int          `json:"status"`
+	Detail    string       `json:"detail"`
+	Code      models.Kind  `json:"code"`
+	RequestID string       `json:"request_id"`
+	Errors    []fieldError `json:"errors,omitempty"`
+}
+
+type fieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+	Code    string `json:"code"`
+}
+
+func writeProblem(c *gin.Context, err *models.Error) {
+	status := statusOf(err.Kind)
+	body := problem{
+		Type:      "about:blank",
+		Title:     http.StatusText(status),
+		Status:    status,
+		Detail:    err.Message,
+		Code:      err.Kind,
+		RequestID: requestID(c),
+	}
+	for _, field := range err.Fields {
+		body.Errors = append(body.Errors, fieldError(field))
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		c.Header("WWW-Authenticate", "Bearer")
+	case http.StatusServiceUnavailable:
+		c.Header("Retry-After", retryAfter)
+	}
+	c.Header("Content-Type", "application/problem+json")
+	c.JSON(status, body)
+}
+
+// statusOf is the one place where a kind becomes a status.
+func statusOf(kind models.Kind) int {
+	switch kind {
+	case models.KindEmailTaken, models.KindInvalidSlug, models.KindSlugTaken, models.KindInvalidTenant:
+		return http.StatusBadRequest
+	case models.KindInvalidCredentials, models.KindInvalidToken:
+		return http.StatusUnauthorized
+	case models.KindNotAuthenticated, models.KindTenantSuspended,
+		models.KindTenantTokenRequired, models.KindCoreTokenRequired:
+		return http.StatusForbidden
+	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindNotFound:
+		return http.StatusNotFound
+	case models.KindMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case models.KindBodyTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case models.KindUnsupportedMediaType:
+		return http.StatusUnsupportedMediaType
+	case models.KindValidationFailed, models.KindMalformedBody:
+		return http.StatusUnprocessableEntity
+	case models.KindTenantUnavailable, models.KindCoreUnavailable, models.KindBusy, models.KindTimeout:
+		return http.StatusServiceUnavailable
+	case models.KindInternal:
+		return http.StatusInternalServerError
+	}
+	return http.StatusInternalServerError
+}
