@@ -63,7 +63,8 @@ func run(ctx context.Context, environ map[string]string, stderr io.Writer) error
 	if err != nil {
 		return fmt.Errorf("settings:\n%w", err)
 	}
-	logger := newLogger(stderr, &cfg)
+	logger, flush := newLogger(stderr, &cfg)
+	defer flush()
 	cfg.Database.Logger = logger
 
 	backend, err := database.Open(ctx, cfg.Database)
@@ -152,14 +153,6 @@ func serve(ctx context.Context, addr string, handler http.Handler, status *contr
 		return errors.Join(fmt.Errorf("stop serving: %w", err), server.Close())
 	}
 	return nil
-}
-
-func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 func logFailure(logger *slog.Logger, err error) {

@@ -14,7 +14,7 @@ const maxVerified = 4096
 // time alone can end it; whoever it speaks for is looked up at each request. It
 // keeps two generations, and forgets the older when the younger is full.
 type verified struct {
-	mu           sync.RWMutex // guards young and old
+	mu           sync.RWMutex // guards young and older
 	young, older map[string]Claims
 }
 

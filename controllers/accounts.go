@@ -156,7 +156,7 @@ func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email str
 	defer release()
 	user, err := models.FindUserByEmail[models.TenantUser](ctx, tenant.DB, email)
 	if err != nil {
-		return member{}, unless(err, models.KindUserNotFound)
+		return member{}, unless(tenant.Blame(err), models.KindUserNotFound)
 	}
 	found := member{userID: user.ID, tenantID: tenant.ID, hash: user.HashedPassword, active: user.IsActive}
 	if user.CoreUserID != nil {

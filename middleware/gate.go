@@ -103,12 +103,12 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 	defer release()
 	user, err := models.FindUser[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID)
 	if err != nil {
-		return err
+		return tenant.Blame(err)
 	}
 	if !user.IsActive || string(tenant.Slug) != claims.Tenant {
 		return errInvalidToken()
 	}
-	return handler(c, tenant, &user)
+	return tenant.Blame(handler(c, tenant, &user))
 }
 
 // claims reads the bearer token (RFC 6750). It is looked for in the header

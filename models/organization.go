@@ -31,16 +31,13 @@ func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization) err
 // somebody else's, is still being made or is being deleted is
 // KindOrganizationNotFound.
 func FindOrganization(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {
-	org, err := ownedBy(db, ownerID, TenantReady, TenantSuspended).Where("organizations.slug = ?", slug).Take(ctx)
-	return org, lookup(err, errOrganizationNotFound())
+	return findOwned(ctx, db, ownerID, slug, TenantReady, TenantSuspended)
 }
 
 // FindOrganizationToDelete is FindOrganization for one whose deletion may have
 // been interrupted.
 func FindOrganizationToDelete(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {
-	org, err := ownedBy(db, ownerID, TenantReady, TenantSuspended, TenantDeleting).
-		Where("organizations.slug = ?", slug).Take(ctx)
-	return org, lookup(err, errOrganizationNotFound())
+	return findOwned(ctx, db, ownerID, slug, TenantReady, TenantSuspended, TenantDeleting)
 }
 
 // ListOrganizations returns at most limit of the owner's organizations whose id
@@ -56,6 +53,16 @@ func UpdateOrganization(ctx context.Context, db *gorm.DB, org *Organization, col
 	now := db.NowFunc()
 	org.UpdatedAt = &now
 	return db.WithContext(ctx).Model(org).Select(append(columns, "updated_at")).Updates(org).Error
+}
+
+func findOwned(
+	ctx context.Context, db *gorm.DB, ownerID int64, slug string, statuses ...TenantStatus,
+) (Organization, error) {
+	if !storable(slug) { // PostgreSQL would refuse to look for it
+		return Organization{}, errOrganizationNotFound()
+	}
+	org, err := ownedBy(db, ownerID, statuses...).Where("organizations.slug = ?", slug).Take(ctx)
+	return org, lookup(err, errOrganizationNotFound())
 }
 
 func ownedBy(db *gorm.DB, ownerID int64, statuses ...TenantStatus) gorm.ChainInterface[Organization] {

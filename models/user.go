@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Account is what every user has, at the core and in a tenant.
@@ -116,7 +117,8 @@ func FindUserByEmail[U User](ctx context.Context, db *gorm.DB, email string) (U,
 	address := TrimEmail(email)
 	canonical := CanonicalEmail(address)
 	users, err := gorm.G[U](db).Where("email_canonical IN ?", []string{address, canonical}).
-		Order(gorm.Expr("CASE WHEN email_canonical = ? THEN 0 ELSE 1 END", address)).Limit(1).Find(ctx)
+		Order(clause.OrderBy{Expression: gorm.Expr("CASE WHEN email_canonical = ? THEN 0 ELSE 1 END", address)}).
+		Limit(1).Find(ctx)
 	if err == nil && len(users) == 0 {
 		err = errUserNotFound()
 	}

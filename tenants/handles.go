@@ -150,7 +150,9 @@ func (hs *handles) fill(h *handle) {
 }
 
 func (hs *handles) openFor(h *handle) (*gorm.DB, error) {
-	if err := hs.refresh(hs.ctx, []string{h.tenant.ID}); err != nil {
+	ctx, cancel := context.WithTimeout(hs.ctx, refreshTimeout)
+	defer cancel()
+	if err := hs.refresh(ctx, []string{h.tenant.ID}); err != nil {
 		return nil, err
 	}
 	record := h.record.Load()

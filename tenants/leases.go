@@ -13,7 +13,8 @@ const (
 	// maxAge bounds how long a tenant is served after another process has
 	// suspended or deleted it. Older rows are read again before anybody is let
 	// in; when core cannot be asked, nobody is.
-	maxAge = 2 * time.Second
+	maxAge         = 2 * time.Second
+	refreshTimeout = 2 * time.Second
 	// acquireWait bounds how long a request waits for a database to be opened or
 	// migrated; the opening itself goes on.
 	acquireWait = 5 * time.Second
@@ -94,11 +95,16 @@ func (m *Manager) ensureFresh(ctx context.Context) error {
 	if time.Since(time.Unix(0, m.refreshed.Load())) < maxAge {
 		return nil
 	}
-	_, err, _ := m.refreshes.Do("", func() (any, error) { return nil, m.refresh(ctx) })
+	_, err, _ := m.refreshes.Do("", func() (any, error) {
+		// Others wait for this, so it does not end with the request that is first.
+		return nil, m.refresh(context.WithoutCancel(ctx))
+	})
 	return err
 }
 
 func (m *Manager) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
 	started := time.Now()
 	if err := m.handles.refresh(ctx, m.handles.ids()); err != nil {
 		return fmt.Errorf("read registry: %w", err)
@@ -118,18 +124,12 @@ func (m *Manager) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		err := m.refreshWithin(ctx, refreshEvery)
+		err := m.refresh(ctx)
 		if ctx.Err() == nil && reachable != (err == nil) {
 			reachable = err == nil
 			m.logger.WarnContext(ctx, "core database", "reachable", reachable, "error", err)
 		}
 	}
-}
-
-func (m *Manager) refreshWithin(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return m.refresh(ctx)
 }
 
 // read returns those of the tenants that are registered.

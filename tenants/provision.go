@@ -109,7 +109,7 @@ func (m *Manager) make(
 	}
 	defer h.release()
 	if err := seed(ctx, &h.tenant); err != nil {
-		return err
+		return h.tenant.Blame(err)
 	}
 	m.step(StepSeeded)
 	moved, err := models.MoveTenant(ctx, m.core, record.ID, models.TenantReady, models.TenantProvisioning)

@@ -78,7 +78,7 @@ func (m *Manager) registerIn(ctx context.Context, record *models.Tenant, do func
 		return err
 	}
 	defer release()
-	return do(ctx, tenant)
+	return tenant.Blame(do(ctx, tenant))
 }
 
 func errInvalidTenant() *models.Error {

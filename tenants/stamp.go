@@ -2,6 +2,8 @@ package tenants
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"multitenant/database"
@@ -19,9 +21,9 @@ func stampedWith(id string) database.Check {
 			return nil
 		case err == nil:
 			return fmt.Errorf("%w: it bears the stamp of tenant %s", database.ErrForeign, stamp)
-		case ctx.Err() != nil || database.IsUnavailable(err):
-			return err
+		case errors.Is(err, sql.ErrNoRows) || database.IsUndefinedTable(err):
+			return fmt.Errorf("%w: it bears no stamp: %w", database.ErrForeign, err)
 		}
-		return fmt.Errorf("%w: it bears no stamp: %w", database.ErrForeign, err)
+		return err
 	}
 }

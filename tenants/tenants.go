@@ -5,6 +5,7 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -31,6 +32,15 @@ type Tenant struct {
 	ID   string
 	Slug models.Slug
 	DB   *gorm.DB
+}
+
+// Blame returns the error of something that was done in the tenant's database,
+// as KindTenantUnavailable where it says that this is out of reach.
+func (t *Tenant) Blame(err error) error {
+	if _, known := errors.AsType[*models.Error](err); !known && database.IsUnavailable(err) {
+		return errUnavailable().Because(err)
+	}
+	return err
 }
 
 // Options says what a Manager works with.
