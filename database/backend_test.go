@@ -3,12 +3,9 @@ package database_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -152,143 +149,6 @@ func TestConnectionsOfOneDatabaseAreBounded(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 4, pool.Stats().MaxOpenConnections)
 			require.Positive(t, b.MaxOpen())
-		})
-	}
-}
-
-func TestRename(t *testing.T) {
-	t.Parallel()
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			url := freshURL(t)
-
-			b := open(t, url)
-			s := lock(t, b, "k")
-			first, second, third := makeDatabase(t, b, s), makeDatabase(t, b, s), newName()
-
-			require.ErrorIs(t, s.Rename(t.Context(), first, second), database.ErrExist)
-			require.Equal(t, second, readMark(t, openDatabase(t, b, second, nil)))
-			require.ErrorIs(t, s.Rename(t.Context(), newName(), third), database.ErrNotExist)
-
-			require.NoError(t, s.Rename(t.Context(), first, third))
-			require.Equal(t, first, readMark(t, openDatabase(t, b, third, nil)))
-			_, err := b.OpenDatabase(t.Context(), first, nil)
-			require.ErrorIs(t, err, database.ErrNotExist)
-		})
-	}
-}
-
-func TestRenameOfOpenDatabaseIsRefused(t *testing.T) {
-	t.Parallel()
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			url := freshURL(t)
-
-			b := open(t, url)
-			s := lock(t, b, "k")
-			name := makeDatabase(t, b, s)
-			db := openDatabase(t, b, name, nil)
-			require.Equal(t, name, readMark(t, db))
-
-			err := s.Rename(t.Context(), name, newName())
-
-			require.ErrorIs(t, err, database.ErrInUse)
-			require.True(t, database.IsUnavailable(err))
-			require.Equal(t, name, readMark(t, db))
-		})
-	}
-}
-
-func TestCloseWaitsSoThatRenameNeedNot(t *testing.T) {
-	t.Parallel()
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			url := freshURL(t)
-
-			b := open(t, url)
-			s := lock(t, b, "k")
-			name := makeDatabase(t, b, s)
-			for range 10 {
-				db, err := b.OpenDatabase(t.Context(), name, nil)
-				require.NoError(t, err)
-				var group sync.WaitGroup
-				for range 4 {
-					group.Go(func() { readMark(t, db) })
-				}
-				group.Wait()
-
-				began := time.Now()
-				require.NoError(t, database.Close(db))
-				next := newName()
-				require.NoError(t, s.Rename(t.Context(), name, next))
-				require.Less(t, time.Since(began), time.Second)
-				name = next
-			}
-		})
-	}
-}
-
-func TestCloseWaitsForStatements(t *testing.T) {
-	t.Parallel()
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			url := freshURL(t)
-
-			b := open(t, url)
-			s := lock(t, b, "k")
-			name := makeDatabase(t, b, s)
-			db, err := b.OpenDatabase(t.Context(), name, nil)
-			require.NoError(t, err)
-			tx := db.Begin()
-			require.NoError(t, tx.Exec("INSERT INTO marks VALUES ('late')").Error)
-
-			closed := make(chan error)
-			go func() { closed <- database.Close(db) }()
-			require.Never(t, func() bool {
-				select {
-				case err := <-closed:
-					t.Errorf("closed under a transaction: %v", err)
-					return true
-				default:
-					return false
-				}
-			}, 100*time.Millisecond, 10*time.Millisecond)
-			require.NoError(t, tx.Commit().Error)
-
-			require.NoError(t, <-closed)
-			require.NoError(t, s.Rename(t.Context(), name, newName()))
-		})
-	}
-}
-
-func TestDropEndsSessions(t *testing.T) {
-	t.Parallel()
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			url := freshURL(t)
-
-			b := open(t, url)
-			s := lock(t, b, "k")
-			name := makeDatabase(t, b, s)
-			db := openDatabase(t, b, name, nil)
-			require.Equal(t, name, readMark(t, db))
-
-			require.NoError(t, s.Drop(t.Context(), name))
-			require.NoError(t, s.Drop(t.Context(), name), "a missing one is no error")
-
-			require.Eventually(t, func() bool { // the first to ask may still get word of the end
-				err := db.Exec("SELECT text FROM marks").Error
-				require.True(t, database.IsUnavailable(err), "%v", err)
-				return errors.Is(err, database.ErrNotExist)
-			}, patience, 10*time.Millisecond)
-
-			require.NoError(t, s.Create(t.Context(), name))
-			mark(t, b, name, "another")
 		})
 	}
 }

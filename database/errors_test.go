@@ -148,3 +148,28 @@ func TestOpenRefusesBadURLsWithoutQuotingThem(t *testing.T) {
 		})
 	}
 }
+
+func TestEndedContextIsNoBadConnection(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, freshURL(t))
+			ctx, cancel := context.WithCancel(t.Context())
+			pool, err := b.Core().DB()
+			require.NoError(t, err)
+			conn, err := pool.Conn(t.Context())
+			require.NoError(t, err)
+			defer conn.Close()
+			cancel()
+
+			_, err = conn.ExecContext(ctx, "SELECT 1")
+			require.ErrorIs(t, err, context.Canceled)
+			_, err = conn.BeginTx(ctx, nil)
+			require.ErrorIs(t, err, context.Canceled)
+			var one int
+			require.ErrorIs(t, conn.QueryRowContext(ctx, "SELECT 1").Scan(&one), context.Canceled)
+			require.False(t, database.IsUnavailable(err))
+		})
+	}
+}

@@ -2,6 +2,8 @@ package database
 
 import (
 	"context"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +17,7 @@ import (
 
 const (
 	// drainTimeout bounds the wait for a server that does not close its end.
-	drainTimeout = 15 * time.Second
+	drainTimeout = 10 * time.Second
 	// closePatience is how long closing a socket holds up its caller; the rest
 	// of the wait goes on behind its back.
 	closePatience = 100 * time.Millisecond
@@ -61,6 +63,32 @@ type postgresConn struct {
 
 // IsValid keeps a connection that pgx gave up on from going back into the pool.
 func (c *postgresConn) IsValid() bool { return !c.Conn.Conn().IsClosed() }
+
+// ExecContext is the driver's, except that a context that ended is called that,
+// and not a bad connection.
+func (c *postgresConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.Conn.ExecContext(ctx, query, args)
+	return result, blame(ctx, err)
+}
+
+// QueryContext is like ExecContext.
+func (c *postgresConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.Conn.QueryContext(ctx, query, args)
+	return rows, blame(ctx, err)
+}
+
+// BeginTx is like ExecContext.
+func (c *postgresConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.BeginTx(ctx, opts)
+	return tx, blame(ctx, err)
+}
+
+func blame(ctx context.Context, err error) error {
+	if err != nil && errors.Is(err, driver.ErrBadConn) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
 
 // Close ends the connection and waits for the server's end of it, unless pgx is
 // at that already: then a statement was cancelled, and nobody should wait.
