@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"multitenant/config"
 )
 
 const (
@@ -74,11 +72,11 @@ func (h urgentHandler) WithGroup(name string) slog.Handler {
 }
 
 // newLogger returns the program's log, and what writes the last of it.
-func newLogger(w io.Writer, cfg *config.Config) (logger *slog.Logger, flush func()) {
+func newLogger(w io.Writer, level slog.Level, format string) (logger *slog.Logger, flush func()) {
 	writer := newLogWriter(w)
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(writer, options)
-	if cfg.LogFormat == "json" {
+	if format == "json" {
 		handler = slog.NewJSONHandler(writer, options)
 	}
 	return slog.New(urgentHandler{Handler: handler, writer: writer}), writer.flush

@@ -34,7 +34,7 @@ const (
 	// leaveDelay is how long the service still accepts requests after it has
 	// said that it is not ready, so that whoever routes to it can notice.
 	leaveDelay      = time.Second
-	shutdownTimeout = 12 * time.Second
+	shutdownTimeout = 10 * time.Second
 	closeTimeout    = 2 * time.Second
 
 	// gcPercent suits a small heap that serves many short requests: Go's own 100
@@ -63,7 +63,7 @@ func run(ctx context.Context, environ map[string]string, stderr io.Writer) error
 	if err != nil {
 		return fmt.Errorf("settings:\n%w", err)
 	}
-	logger, flush := newLogger(stderr, &cfg)
+	logger, flush := newLogger(stderr, cfg.LogLevel, cfg.LogFormat)
 	defer flush()
 	cfg.Database.Logger = logger
 

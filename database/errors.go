@@ -55,6 +55,16 @@ func IsUndefinedTable(err error) bool {
 	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such table")
 }
 
+// IsDamaged reports whether err means that the database cannot be read: what is
+// there is no database any more.
+func IsDamaged(err error) bool {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return server.Code == "XX001" || server.Code == "XX002"
+	}
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (lite.Code()&0xff == sqlite3.SQLITE_CORRUPT || lite.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
 // timeoutError says that a connection took longer than we allow, while whoever
 // wanted it would have waited on. It hides its cause from errors.Is, since it is
 // not the caller's context that ended.

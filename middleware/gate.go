@@ -57,7 +57,7 @@ func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc 
 			return err
 		}
 		if named && string(slug) != claims.Tenant {
-			return models.Errorf(models.KindTenantTokenRequired, "Tenant authentication required for this tenant")
+			return errTenantRequired()
 		}
 		if claims.Realm == auth.RealmTenant {
 			return g.enterTenant(c, claims, tenant)
@@ -78,6 +78,12 @@ func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
 		}
 		return g.enterCore(c, claims, core)
 	})
+}
+
+// SignedInAtTenant lets the bearer of a tenant token through. X-TENANT, where it
+// is sent along, may only agree with it.
+func (g *Gate) SignedInAtTenant(tenant TenantHandler) gin.HandlerFunc {
+	return g.SignedIn(func(*gin.Context, *models.CoreUser) error { return errTenantRequired() }, tenant)
 }
 
 func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {
@@ -140,6 +146,10 @@ func namedTenant(c *gin.Context) (slug models.Slug, named bool, err error) {
 	}
 	c.Set(tenantKey, string(slug))
 	return slug, true, nil
+}
+
+func errTenantRequired() *models.Error {
+	return models.Errorf(models.KindTenantTokenRequired, "Tenant authentication required for this tenant")
 }
 
 func errInvalidToken() *models.Error {

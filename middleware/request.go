@@ -94,8 +94,12 @@ func validRequestID(id string) bool {
 	}) < 0
 }
 
+// levelOf tells what is broken from what is out of reach or busy for a while.
 func levelOf(status int) slog.Level {
-	if status >= http.StatusInternalServerError {
+	switch {
+	case status == http.StatusServiceUnavailable:
+		return slog.LevelWarn
+	case status >= http.StatusInternalServerError:
 		return slog.LevelError
 	}
 	return slog.LevelInfo

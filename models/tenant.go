@@ -112,6 +112,13 @@ func FindOwner(ctx context.Context, db *gorm.DB, tenantID string) (CoreUser, err
 	return owner, lookup(err, errUserNotFound())
 }
 
+// OtherSlugBegins reports whether a tenant other than that one has a slug that
+// begins so.
+func OtherSlugBegins(ctx context.Context, db *gorm.DB, id, start string) (bool, error) {
+	others, err := gorm.G[Tenant](db).Where("id <> ? AND substr(slug, 1, ?) = ?", id, len(start), start).Count(ctx, "id")
+	return others > 0, err
+}
+
 // ErrTenantNotFound is what a caller is told of a tenant that does not exist.
 func ErrTenantNotFound() *Error {
 	return Errorf(KindTenantNotFound, "Tenant not found")

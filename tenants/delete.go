@@ -3,6 +3,7 @@ package tenants
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -14,6 +15,9 @@ import (
 // drainWait bounds how long a deletion waits for the requests that are inside
 // the tenant; after that their connections are cut.
 const drainWait = 2 * time.Second
+
+// maxDatabaseNameBytes is where PostgreSQL cuts a name.
+const maxDatabaseNameBytes = 63
 
 // SetSuspended suspends a tenant or resumes it, together with what also does
 // in core, in one transaction. From then on everybody is refused here, and
@@ -114,8 +118,18 @@ func (m *Manager) drain(ctx context.Context, id string) {
 }
 
 // dropOwn drops the database that bears the tenant's name if it is the
-// tenant's; another's is left alone, and reported.
+// tenant's; another's is left alone, and reported. A damaged one can bear no
+// stamp: the registry's word must do, or nobody could ever be rid of it.
 func (m *Manager) dropOwn(ctx context.Context, session database.Session, record *models.Tenant) error {
+	shared, err := m.isShared(ctx, record)
+	if err != nil {
+		return err
+	}
+	if shared {
+		m.logger.ErrorContext(ctx, "database of a deleted tenant left alone: it holds another's people too",
+			"tenant", record.Slug, "database", record.DatabaseName)
+		return nil
+	}
 	db, err := m.openOwn(ctx, record)
 	switch {
 	case errors.Is(err, database.ErrNotExist):
@@ -124,11 +138,24 @@ func (m *Manager) dropOwn(ctx context.Context, session database.Session, record 
 		m.logger.ErrorContext(ctx, "database of a deleted tenant left alone: it is not the tenant's",
 			"tenant", record.Slug, "database", record.DatabaseName, "error", err)
 		return nil
+	case database.IsDamaged(err):
+		m.logger.WarnContext(ctx, "database of a deleted tenant is damaged", "tenant", record.Slug, "error", err)
 	case err != nil:
 		return err
-	}
-	if err := database.Close(db); err != nil {
-		return err
+	default:
+		if err := database.Close(db); err != nil {
+			return err
+		}
 	}
 	return session.Drop(ctx, record.DatabaseName)
+}
+
+// isShared reports whether the Python original kept the people of other tenants
+// in this one's database too: it took no notice of PostgreSQL cutting names to
+// 63 bytes. Only one of them got the database when it was taken over.
+func (m *Manager) isShared(ctx context.Context, record *models.Tenant) (bool, error) {
+	if len(record.DatabaseName) < maxDatabaseNameBytes {
+		return false, nil
+	}
+	return models.OtherSlugBegins(ctx, m.core, record.ID, strings.TrimPrefix(record.DatabaseName, m.prefix))
 }

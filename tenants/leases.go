@@ -56,6 +56,13 @@ func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tena
 	if err != nil {
 		return nil, nil, err
 	}
+	if admit(h.record.Load().Status) != nil {
+		// What is kept with an open handle may be older than the row just read.
+		if err := m.handles.refresh(ctx, []string{record.ID}); err != nil {
+			h.release()
+			return nil, nil, err
+		}
+	}
 	return admitted(h)
 }
 

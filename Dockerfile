@@ -1,0 +1,22 @@
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -tags nomsgpack -ldflags "-s -w" -o /image/multitenant .
+# Certificates are for PostgreSQL over TLS. The folder of the data is made here,
+# since there is no shell below, and empty, so that a new volume takes its owner.
+RUN install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt \
+	&& install -d -m 0700 /state/data
+
+FROM scratch
+COPY --from=build /image /
+COPY --from=build --chown=65532:65532 /state /
+USER 65532:65532
+WORKDIR /data
+VOLUME /data
+ENV HTTP_ADDR=0.0.0.0:8000 DATABASE_URL=sqlite:///data/core.db
+EXPOSE 8000
+# No HEALTHCHECK: nothing here could run one. Let the platform ask /health and
+# /ready.
+ENTRYPOINT ["/multitenant"]
