@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/gin-contrib/cors"
 	"github.com/gin-gonic/gin"
 
 	"multitenant/auth"
@@ -94,12 +93,7 @@ func newEngine(o *Options) (*gin.Engine, error) {
 		middleware.Limit(),
 	)
 	if len(o.AllowedOrigins) > 0 {
-		router.Use(cors.New(cors.Config{
-			AllowOrigins:  o.AllowedOrigins,
-			AllowMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
-			AllowHeaders:  []string{"Authorization", "Content-Type", "X-Tenant", "X-Request-Id"},
-			ExposeHeaders: []string{"Retry-After", "X-Request-Id"},
-		}))
+		router.Use(middleware.CORS(o.AllowedOrigins))
 	}
 	router.NoRoute(middleware.Handle(middleware.NotFound))
 	router.NoMethod(middleware.Handle(middleware.MethodNotAllowed))

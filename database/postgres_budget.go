@@ -55,11 +55,23 @@ func takePermit(ctx context.Context, permits chan struct{}) (*permit, error) {
 		return nil, ctx.Err()
 	}
 	p := &permit{done: make(chan struct{}), released: func() { <-permits }}
-	p.use()
+	p.users.Store(1)
 	return p, nil
 }
 
-func (p *permit) use() { p.users.Add(1) }
+// use adds a user, unless the permit has been given back: pgx still sends a
+// request to cancel for a connection that was given up while it was made.
+func (p *permit) use() bool {
+	for {
+		users := p.users.Load()
+		if users == 0 {
+			return false
+		}
+		if p.users.CompareAndSwap(users, users+1) {
+			return true
+		}
+	}
+}
 
 func (p *permit) leave() {
 	if p.users.Add(-1) == 0 {

@@ -113,7 +113,9 @@ func (c *postgresConn) Close() error {
 // dial makes sockets that count as users of the permit.
 func (p *permit) dial(next pgconn.DialFunc) pgconn.DialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		p.use()
+		if !p.use() {
+			return nil, net.ErrClosed
+		}
 		conn, err := next(ctx, network, addr)
 		if err != nil {
 			p.leave()
