@@ -1,0 +1,130 @@
+package tests_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"multitenant/models"
+	"multitenant/tenants"
+	"multitenant/tests/testkit"
+)
+
+// BenchmarkShowProfile is the hot path: GET /api/users/me in a tenant, over
+// HTTP. "bare" is the same query on the same database by net/http and pgx alone,
+// without tokens, tenants, limits or a log: what the machine could do at best.
+func BenchmarkShowProfile(b *testing.B) {
+	eachEngine(b, func(b *testing.B, app *testkit.App) {
+		token := app.Token("acme", "ada@example.com")
+		hammer(b, app.URL+"/api/users/me", token)
+	})
+	b.Run("bare", func(b *testing.B) {
+		settings := testkit.Fresh(b, testkit.Postgres)
+		app := testkit.Start(b, settings)
+		app.Token("acme", "ada@example.com")
+		hammer(b, newBareServer(b, settings)+"/api/users/me", "")
+	})
+}
+
+// BenchmarkProvision is POST /api/organizations/ without HTTP: a database made,
+// migrated, stamped and seeded.
+func BenchmarkProvision(b *testing.B) {
+	eachEngine(b, func(b *testing.B, app *testkit.App) {
+		seed := func(context.Context, *tenants.Tenant) error { return nil }
+		for i := 0; b.Loop(); i++ {
+			plan := tenants.Plan{Slug: models.Slug(fmt.Sprintf("tenant-%d", i)), Seed: seed}
+			require.NoError(b, app.Tenants.Provision(b.Context(), plan))
+		}
+	})
+}
+
+// BenchmarkAcquireCold opens a tenant's database that had to be closed for
+// others: each in turn of one more than may be open.
+func BenchmarkAcquireCold(b *testing.B) {
+	eachEngine(b, func(b *testing.B, app *testkit.App) {
+		slugs := make([]models.Slug, app.Backend.MaxOpen()+1)
+		for i := range slugs {
+			slugs[i] = models.Slug(fmt.Sprintf("tenant-%d", i))
+			app.Register(string(slugs[i]), "ada@example.com")
+		}
+		for i := 0; b.Loop(); i++ {
+			_, release, err := app.Tenants.Acquire(b.Context(), slugs[i%len(slugs)])
+			require.NoError(b, err)
+			release()
+		}
+	})
+}
+
+func eachEngine(b *testing.B, bench func(b *testing.B, app *testkit.App)) {
+	b.Helper()
+	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
+		b.Run(string(engine), func(b *testing.B) {
+			settings := testkit.Fresh(b, engine)
+			settings.Quiet = true
+			bench(b, testkit.Start(b, settings))
+		})
+	}
+}
+
+// hammer sends the same request from several clients at once.
+func hammer(b *testing.B, url, token string) {
+	b.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	b.Cleanup(client.CloseIdleConnections)
+	b.ReportAllocs()
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, http.NoBody)
+			require.NoError(b, err)
+			request.Header.Set("Authorization", "Bearer "+token)
+			answer, err := client.Do(request)
+			require.NoError(b, err)
+			_, _ = io.Copy(io.Discard, answer.Body)
+			answer.Body.Close()
+			require.Equal(b, http.StatusOK, answer.StatusCode)
+		}
+	})
+}
+
+// newBareServer serves the first user of the tenant acme, and returns its URL.
+func newBareServer(b *testing.B, settings testkit.Settings) string {
+	b.Helper()
+	config, err := pgxpool.ParseConfig(settings.Database.URL)
+	require.NoError(b, err)
+	config.ConnConfig.Database = settings.Database.TenantPrefix + "acme"
+	config.MaxConns = 4 // as many as a tenant has
+	pool, err := pgxpool.NewWithConfig(b.Context(), config)
+	require.NoError(b, err)
+	b.Cleanup(pool.Close)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var user struct {
+			ID        int64     `json:"id"`
+			Email     string    `json:"email"`
+			FullName  *string   `json:"full_name"`
+			IsActive  bool      `json:"is_active"`
+			CreatedAt time.Time `json:"created_at"`
+			Bio       *string   `json:"bio"`
+			Phone     *string   `json:"phone"`
+		}
+		err := pool.QueryRow(r.Context(),
+			"SELECT id, email, full_name, is_active, created_at, bio, phone FROM tenant_users WHERE id = $1", 1).
+			Scan(&user.ID, &user.Email, &user.FullName, &user.IsActive, &user.CreatedAt, &user.Bio, &user.Phone)
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(user)
+	}))
+	b.Cleanup(server.Close)
+	return server.URL
+}

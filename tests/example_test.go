@@ -1,0 +1,220 @@
+package tests_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+// buildTimeout bounds the making of the example's program, from nothing on a
+// busy machine.
+const buildTimeout = 10 * time.Minute
+
+// The README's worked example is followed to the letter: its files are laid
+// over the module, the program is built with them, and serves tenants that were
+// there before.
+func TestExampleInTheReadme(t *testing.T) {
+	requirePrograms(t, "go")
+	program, overlay := filepath.Join(t.TempDir(), "example.exe"), example(t).overlay(t)
+	build := sync.OnceValue(func() error { return goBuild(t.Context(), program, overlay) })
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		core := app.Token("", "ada@example.com")
+		app.Organization(core, "acme")
+		app.Organization(core, "globex")
+		grace, hank := app.Token("acme", "grace@example.com"), app.Token("globex", "hank@example.com")
+		app.Close()
+
+		require.NoError(t, build())
+		base := serve(t, program, &settings)
+
+		require.Equal(t, `201 {"id":1,"text":"The first"}`, postNote(t, base, grace, "The first"))
+		require.Equal(t, `201 {"id":2,"text":"The second"}`, postNote(t, base, grace, "The second"))
+		require.Equal(t, `201 {"id":1,"text":"Another's"}`, postNote(t, base, hank, "Another's"))
+		require.Contains(t, postNote(t, base, core, "Nobody's"), "tenant_token_required")
+		require.Contains(t, postNote(t, base, grace, " "), "validation_failed")
+		const text = "SELECT text FROM notes ORDER BY id DESC LIMIT 1"
+		require.Equal(t, "The second", testkit.Scalar[string](t, &settings, settings.DatabaseName("acme"), text))
+		require.Equal(t, "Another's", testkit.Scalar[string](t, &settings, settings.DatabaseName("globex"), text))
+	})
+}
+
+// worked is the worked example.
+type worked struct {
+	files     map[string]string // by path
+	migration string            // the line that lists the migration
+	routes    string
+}
+
+// example reads the worked example out of the README. A block that is a file
+// belongs to the last file named before it that there is not.
+func example(t *testing.T) worked {
+	t.Helper()
+	section := readmeSection(t, "Add a table to every tenant")
+	found := worked{files: map[string]string{}}
+	for _, position := range regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatchIndex(section, -1) {
+		block := section[position[2]:position[3]]
+		if !strings.HasPrefix(block, "package ") {
+			found.routes = block
+			continue
+		}
+		var path string
+		for _, name := range captures("`([a-z0-9_/]+\\.go)`", section[:position[0]]) {
+			if _, err := os.Stat(filepath.Join(root, name)); os.IsNotExist(err) {
+				path = name
+			}
+		}
+		require.NotContains(t, found.files, path)
+		found.files[path] = block
+	}
+	require.Len(t, found.files, 3)
+	lines := captures("Add `([^`]+)` at the end of `Tenant\\(\\)`", section)
+	require.Len(t, lines, 1)
+	found.migration = "\t\t" + lines[0] + "\n"
+	return found
+}
+
+// overlay writes what lays the example over the module, and returns the file
+// that tells the compiler. The module itself stays as it is.
+func (w worked) overlay(t *testing.T) string {
+	t.Helper()
+	contents := maps.Clone(w.files)
+	for path, change := range map[string]struct{ start, end, text string }{
+		"database/migrations/migrations.go": {"func Tenant() ", "\t}\n}\n", w.migration},
+		"controllers/routes.go":             {"func NewRouter(", "\treturn router, nil\n", w.routes},
+	} {
+		before, rest, _ := strings.Cut(readFile(t, path), change.start)
+		head, tail, found := strings.Cut(rest, change.end)
+		require.True(t, found, path)
+		contents[path] = before + change.start + head + change.text + change.end + tail
+	}
+	folder, module := t.TempDir(), absolute(t, root)
+	replace := map[string]string{}
+	for path, content := range contents {
+		file := filepath.Join(folder, strings.ReplaceAll(path, "/", "_"))
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+		replace[filepath.Join(module, path)] = file
+	}
+	description, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(t, err)
+	file := filepath.Join(folder, "overlay.json")
+	require.NoError(t, os.WriteFile(file, description, 0o600))
+	return file
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	whole, err := filepath.Abs(path)
+	require.NoError(t, err)
+	return whole
+}
+
+func goBuild(ctx context.Context, program, overlay string) error {
+	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, ".")
+	command.Dir = root
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// serve runs the program on the databases of these settings until the end of
+// the test, which it must reach in order, and returns where it serves.
+func serve(t *testing.T, program string, settings *testkit.Settings) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), program)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 30 * time.Second
+	command.Dir = t.TempDir() // no settings of others
+	command.Env = append(os.Environ(), "HTTP_ADDR=127.0.0.1:0", "BCRYPT_COST=4", "JWT_SECRET_KEY="+testkit.Secret,
+		"DATABASE_URL="+settings.Database.URL, "TENANT_DATABASE_PREFIX="+settings.Database.TenantPrefix,
+		"DATABASE_MAX_CONNECTIONS="+strconv.Itoa(settings.Database.MaxConnections))
+	log, err := command.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	lines := bufio.NewReader(log)
+	first, err := lines.ReadString('\n')
+	rest := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(lines) // to the end of the program
+		rest <- string(text)
+	}()
+	t.Cleanup(func() {
+		text := first + <-rest
+		_ = command.Wait() // the test's context has ended, and with it the program
+		require.True(t, command.ProcessState.Success(), "%s\n%s", command.ProcessState, text)
+	})
+	require.NoError(t, err)
+	base := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(first)
+	require.NotEmpty(t, base, first)
+	return base
+}
+
+// postNote returns the status and the body of the answer.
+func postNote(t *testing.T, base, token, text string) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"text": text})
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/api/notes", strings.NewReader(string(body)))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(request)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return fmt.Sprintf("%d %s", answer.StatusCode, raw)
+}
+
+// requirePrograms skips the test where a program is missing, which on CI is a
+// failure.
+func requirePrograms(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err == nil {
+			continue
+		}
+		require.NotEqual(t, "true", os.Getenv("CI"), "%s is missing", name)
+		t.Skipf("%s is missing", name)
+	}
+}
+
+// readFile returns a file of the module; Windows may have given it its line ends.
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(text), "\r\n", "\n")
+}
+
+// captures returns what the pattern's one group has matched, each time.
+func captures(pattern, text string) []string {
+	matches := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+	all := make([]string, len(matches))
+	for i, match := range matches {
+		all[i] = match[1]
+	}
+	return all
+}

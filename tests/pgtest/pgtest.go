@@ -1,0 +1,127 @@
+// Package pgtest gives tests a real PostgreSQL: the server that
+// TEST_DATABASE_URL names, or a throw-away cluster made from the installed
+// server programs.
+//
+// A package that uses Server or Database ends its cluster in TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
+//
+// and where goroutine leaks are looked for as well, the cluster is gone
+// before the look:
+//
+//	func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main{M: m}) }
+package pgtest
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"testing"
+)
+
+// ErrNotInstalled says that no PostgreSQL server programs were found.
+var ErrNotInstalled = errors.New("no PostgreSQL: set TEST_DATABASE_URL to a superuser's URL, or install the server (initdb)")
+
+// shared is the one package-level variable here. Starting a cluster takes
+// most of a second, so all tests of a binary use the same one, and nothing
+// else in a test binary lives as long as all its tests.
+var shared lazyCluster
+
+// Runner is what *testing.M is to TestMain.
+type Runner interface {
+	Run() int
+}
+
+// Main runs tests and then ends the cluster that they shared.
+type Main struct {
+	M Runner
+}
+
+// Run runs the tests and returns their exit code, once the cluster is gone.
+func (m Main) Run() int {
+	code := m.M.Run()
+	if err := shared.close(); err != nil {
+		_, _ = os.Stderr.WriteString("pgtest: " + err.Error() + "\n")
+		return max(code, 1)
+	}
+	return code
+}
+
+// Run is Main for packages that do not look for goroutine leaks.
+func Run(m *testing.M) int {
+	return Main{M: m}.Run()
+}
+
+// Server returns the URL of a PostgreSQL server, as a superuser, connected to
+// the database postgres. Where there is none the test is skipped, or, with
+// CI=true, fails.
+func Server(tb testing.TB) string {
+	tb.Helper()
+
+	if configured := os.Getenv("TEST_DATABASE_URL"); configured != "" {
+		return configured
+	}
+	cluster, err := shared.get(tb)
+	require(tb, err)
+	return cluster.URL()
+}
+
+// Database makes a role and an empty database that it owns, and returns their
+// URL. The role may create databases, but neither roles nor anything else.
+// Afterwards every database of the role is dropped, and the role itself.
+//
+// All tests share the server: whoever makes further databases gives them a
+// prefix of their own.
+func Database(tb testing.TB) string {
+	tb.Helper()
+
+	admin := Server(tb)
+	account, err := newAccount(admin)
+	require(tb, err)
+	require(tb, account.create(tb.Context()))
+	tb.Cleanup(func() { account.drop(tb) })
+	return account.url
+}
+
+// require ends the test on an error: a missing server is a reason to skip,
+// except in CI, where it would hide half of the tests.
+func require(tb testing.TB, err error) {
+	tb.Helper()
+
+	if errors.Is(err, ErrNotInstalled) && os.Getenv("CI") != "true" {
+		tb.Skipf("not run on PostgreSQL: %v", err)
+	}
+	if err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+}
+
+// lazyCluster is a cluster that the first test to need it starts.
+type lazyCluster struct {
+	mu      sync.Mutex // guards all below
+	tried   bool
+	cluster *Cluster
+	err     error
+}
+
+func (l *lazyCluster) get(tb testing.TB) (*Cluster, error) {
+	tb.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if !l.tried {
+		l.tried = true
+		l.cluster, l.err = newCluster(tb.Context())
+	}
+	return l.cluster, l.err
+}
+
+func (l *lazyCluster) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if l.cluster == nil {
+		return nil
+	}
+	return l.cluster.close()
+}

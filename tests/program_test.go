@@ -1,0 +1,294 @@
+package tests_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+// exitWithin is how soon the program must have ended after it was told to.
+const exitWithin = 15 * time.Second
+
+// program is the real one, built and started.
+type program struct {
+	*testkit.App
+
+	command *exec.Cmd
+	exited  chan error
+}
+
+// serving is the line that says where the program is reached.
+func serving() *regexp.Regexp { return regexp.MustCompile(`msg=serving api=(http://\S+)`) }
+
+// requests are the lines about requests.
+func requests() *regexp.Regexp { return regexp.MustCompile(`(?m)^.* msg=request .*\n`) }
+
+func launch(t *testing.T, binary, folder string, environment ...string) *program {
+	t.Helper()
+	p := &program{App: testkit.Attach(t, ""), exited: make(chan error, 1)}
+	p.command = exec.CommandContext(context.WithoutCancel(t.Context()), binary)
+	p.command.Dir = folder
+	p.command.Env = append([]string{"HTTP_ADDR=127.0.0.1:0", "BCRYPT_COST=4"}, environment...)
+	p.command.Stdout, p.command.Stderr = p.Log, p.Log
+	require.NoError(t, p.command.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.exited <- p.command.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.command.Process.Kill() // it may have ended
+		<-ended
+	})
+	return p
+}
+
+// run starts the program and returns once it says where it is reached.
+func run(t *testing.T, binary, folder string) *program {
+	t.Helper()
+	p := launch(t, binary, folder)
+	testkit.Await(t, 20*time.Second, func() error {
+		found := serving().FindStringSubmatch(p.Log.String())
+		if found == nil {
+			return errors.New(p.Log.String())
+		}
+		p.URL = found[1]
+		return nil
+	})
+	require.Equal(t, http.StatusOK, p.Get("/ready", "").Code)
+	return p
+}
+
+// requireExit requires that the program ends in time, with that code.
+func (p *program) requireExit(t *testing.T, code int) {
+	t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(exitWithin):
+		require.Fail(t, "the program does not end", p.Log.String())
+	}
+	require.Equal(t, code, p.command.ProcessState.ExitCode(), p.Log.String())
+}
+
+func (p *program) signal(t *testing.T, signal os.Signal) {
+	t.Helper()
+	require.NoError(t, p.command.Process.Signal(signal))
+}
+
+// TestTheProgram runs what main.go makes of all this.
+func TestTheProgram(t *testing.T) {
+	t.Parallel()
+	binary := filepath.Join(t.TempDir(), "multitenant")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "..").CombinedOutput()
+	require.NoError(t, err, string(built))
+
+	for name, test := range map[string]func(t *testing.T, binary string){
+		"starts from nothing":          startsFromNothing,
+		"finishes what is under way":   finishesWhatIsUnderWay,
+		"ends at once when told twice": endsAtOnceWhenToldTwice,
+		"reports all mistakes":         reportsAllMistakes,
+		"needs a port":                 needsAPort,
+		"shares its folder":            sharesItsFolder,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, binary)
+		})
+	}
+}
+
+func startsFromNothing(t *testing.T, binary string) {
+	t.Helper()
+	folder := t.TempDir()
+	p := run(t, binary, folder)
+	said := strings.TrimSpace(requests().ReplaceAllString(p.Log.String(), ""))
+	require.NotContains(t, said, "\n", "one line is enough")
+	require.Contains(t, p.Log.String(), p.URL+"/docs")
+	owner := p.Token("", "ada@example.com")
+	p.Organization(owner, "acme")
+	member := p.TokenOf("acme", "ada@example.com")
+
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	require.Equal(t, "data", entries[0].Name())
+	require.NoError(t, filepath.WalkDir(filepath.Join(folder, "data"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		found, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a lock's file
+		}
+		want := map[bool]fs.FileMode{true: 0o700, false: 0o600}[entry.IsDir()]
+		require.Equal(t, want, found.Mode().Perm(), path)
+		return err
+	}))
+	require.FileExists(t, filepath.Join(folder, "data", "multitenant_acme.db"))
+
+	p.signal(t, syscall.SIGTERM)
+	p.requireExit(t, 0)
+	again := run(t, binary, folder)
+	for _, token := range []string{owner, member} {
+		require.Equal(t, http.StatusOK, again.Get("/api/users/me", token).Code)
+	}
+	require.NotContains(t, p.Log.String()+again.Log.String(), testkit.Password)
+	require.NotContains(t, p.Log.String()+again.Log.String(), owner)
+}
+
+// halfLogin sends one half of a login and returns what sends the other and
+// reads the status.
+func halfLogin(t *testing.T, p *program) (finish func() (string, error)) {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(p.URL, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	body := fmt.Sprintf(`{"email":"ada@example.com","password":%q}`, testkit.Password)
+	_, err = fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\n\r\n%s", len(body), body[:10])
+	require.NoError(t, err)
+	return func() (string, error) {
+		if _, err := conn.Write([]byte(body[10:])); err != nil {
+			return "", err
+		}
+		answer := make([]byte, 64)
+		n, err := conn.Read(answer)
+		status, _, _ := strings.Cut(string(answer[:n]), "\r\n")
+		return status, err
+	}
+}
+
+func finishesWhatIsUnderWay(t *testing.T, binary string) {
+	t.Helper()
+	p := run(t, binary, t.TempDir())
+	token := p.Token("", "ada@example.com")
+	finish := halfLogin(t, p)
+
+	p.signal(t, syscall.SIGTERM)
+	testkit.Await(t, time.Second, func() error {
+		if ready := p.Get("/ready", ""); ready.Code != http.StatusServiceUnavailable {
+			return errors.New("readiness is not off")
+		}
+		return nil
+	})
+	require.Equal(t, http.StatusOK, p.Get("/api/users/me", token).Code, "requests are still served after readiness is off")
+	testkit.Await(t, 5*time.Second, func() error {
+		if _, err := p.Try(testkit.Request{Method: http.MethodGet, Path: "/health"}); err == nil {
+			return errors.New("new requests are still served")
+		}
+		return nil
+	})
+	status, err := finish()
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 200 OK", status)
+	p.requireExit(t, 0)
+	require.NotRegexp(t, `level=ERROR msg="?(close|stop)`, p.Log.String())
+}
+
+func endsAtOnceWhenToldTwice(t *testing.T, binary string) {
+	t.Helper()
+	p := run(t, binary, t.TempDir())
+	p.Token("", "ada@example.com")
+	halfLogin(t, p)
+
+	p.signal(t, os.Interrupt)
+	testkit.Await(t, 5*time.Second, func() error {
+		if !strings.Contains(p.Log.String(), "msg=stopping") {
+			return errors.New(p.Log.String())
+		}
+		return nil
+	})
+	told := time.Now()
+	p.signal(t, os.Interrupt)
+	<-p.exited
+	require.Less(t, time.Since(told), 3*time.Second)
+	status, ok := p.command.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	require.Equal(t, syscall.SIGINT, status.Signal(), p.command.ProcessState)
+}
+
+func reportsAllMistakes(t *testing.T, binary string) {
+	t.Helper()
+	for _, mistakes := range []map[string]string{
+		{
+			"DATABASE_URL": "mysql://ada:lovelace@localhost/core", "BCRYPT_COST": "99", "JWT_ALGORITHM": "none",
+			"LOG_LEVEL": "loud", "JWT_SECRET_KEY": "too-short", "HTTP_ADDR": "nowhere", "TENANT_DATABASE_PREFIX": "Nope-",
+			"DATABASE_MAX_CONNECTIONS": "many", "TENANT_AUTO_CREATE": "perhaps",
+		},
+		{"DATABASE_URL": "postgres://ada:lovelace@localhost/core", "JWT_SECRET_KEY": ""},
+	} {
+		folder := t.TempDir()
+		var environment []string
+		for name, value := range mistakes {
+			environment = append(environment, name+"="+value)
+		}
+		p := launch(t, binary, folder, environment...)
+		p.requireExit(t, 1)
+		for name := range mistakes {
+			if len(mistakes) > 2 || name == "JWT_SECRET_KEY" {
+				require.Contains(t, p.Log.String(), name)
+			}
+		}
+		require.NotContains(t, p.Log.String(), "lovelace")
+		require.NotContains(t, p.Log.String(), "too-short")
+		left, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+}
+
+func needsAPort(t *testing.T, binary string) {
+	t.Helper()
+	var listening net.ListenConfig
+	listener, err := listening.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+
+	p := launch(t, binary, t.TempDir(), "HTTP_ADDR="+listener.Addr().String())
+
+	p.requireExit(t, 1)
+	require.Contains(t, p.Log.String(), listener.Addr().String())
+	require.Contains(t, p.Log.String(), "address already in use")
+	require.NotContains(t, p.Log.String(), "goroutine", "a panic is no message")
+}
+
+func sharesItsFolder(t *testing.T, binary string) {
+	t.Helper()
+	folder := t.TempDir()
+	first, second := run(t, binary, folder), run(t, binary, folder)
+	owner := first.Token("", "ada@example.com")
+
+	answers := testkit.TryAtOnce(t, []*testkit.App{first.App, second.App}, repeat(crowd, func(i int) testkit.Request {
+		if i < 4 {
+			return testkit.Creation(owner, "acme")
+		}
+		return testkit.Registration("globex", emailOf(i))
+	}))
+
+	require.Equal(t, map[int]int{http.StatusOK: crowd - 3, http.StatusBadRequest: 3}, testkit.Count(answers), "%+v", answers)
+	for _, p := range []*program{first, second} {
+		require.Equal(t, http.StatusOK, p.Get("/api/users/me", p.TokenOf("acme", "ada@example.com")).Code)
+		require.Equal(t, http.StatusOK, p.Get("/api/organizations/acme", owner).Code)
+	}
+	for _, p := range []*program{first, second} {
+		p.signal(t, syscall.SIGTERM)
+		p.requireExit(t, 0)
+		require.NotContains(t, p.Log.String(), "level=ERROR")
+	}
+}

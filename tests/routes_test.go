@@ -1,0 +1,208 @@
+package tests_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/controllers"
+	"multitenant/docs"
+	"multitenant/tests/testkit"
+)
+
+// routesOf returns what the router has, as "METHOD /path/{parameter}".
+func routesOf(t *testing.T, app *testkit.App) []string {
+	t.Helper()
+	router, err := controllers.NewRouter(&controllers.Options{
+		Tenants: app.Tenants, Tokens: app.TokenKit, Status: app.Status, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	routes := make([]string, len(router.Routes()))
+	for n, route := range router.Routes() {
+		segments := strings.Split(route.Path, "/")
+		for i, segment := range segments {
+			if name, isParameter := strings.CutPrefix(segment, ":"); isParameter {
+				segments[i] = "{" + name + "}"
+			}
+		}
+		routes[n] = route.Method + " " + strings.Join(segments, "/")
+	}
+	slices.Sort(routes)
+	return routes
+}
+
+// TestEveryRouteIsDocumented, and nothing is that does not exist.
+func TestEveryRouteIsDocumented(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		raw, err := docs.OpenAPI()
+		require.NoError(t, err)
+		var document struct {
+			Paths map[string]map[string]any
+		}
+		require.NoError(t, json.Unmarshal(raw, &document))
+		var documented []string
+		for path, item := range document.Paths {
+			for method := range item {
+				if method != "parameters" {
+					documented = append(documented, strings.ToUpper(method)+" "+path)
+				}
+			}
+		}
+		var served []string
+		for _, route := range routesOf(t, app) {
+			method, path, _ := strings.Cut(route, " ")
+			// Of the page, the prose says that its files lie below /docs/.
+			if !testkit.IsDocsPath(path) || route == "GET /docs" {
+				served = append(served, method+" "+testkit.DocumentedPath(path))
+			}
+		}
+		slices.Sort(documented)
+		slices.Sort(served)
+		require.Equal(t, documented, slices.Compact(served))
+	})
+}
+
+// TestOtherMethodsAreRefused by every path, with the methods that it has.
+func TestOtherMethodsAreRefused(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		core := app.Token("", "ada@example.com")
+		app.Organization(core, "acme")
+		methods := make(map[string][]string)
+		for _, route := range routesOf(t, app) {
+			method, path, _ := strings.Cut(route, " ")
+			methods[path] = append(methods[path], method)
+		}
+		for path, has := range methods {
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "get"} {
+				if slices.Contains(has, method) {
+					continue
+				}
+				answer := app.Do(testkit.Request{Method: method, Path: strings.Replace(path, "{slug}", "acme", 1), Token: core})
+				require.Equal(t, http.StatusMethodNotAllowed, answer.Code, "%s %s: %s", method, path, answer.Raw)
+				allowed := strings.Split(answer.Header.Get("Allow"), ", ")
+				require.ElementsMatch(t, has, allowed, "%s %s", method, path)
+				if method != http.MethodHead {
+					answer.RequireProblem(app, 405, "method_not_allowed", "Method Not Allowed")
+				}
+			}
+		}
+		require.Equal(t, http.StatusOK, app.Get(organizationsPath+"acme", core).Code)
+	})
+}
+
+// twoTenants holds what every route of the API does with two tenants. A route
+// that is not in it fails the test below: think about it, then add it.
+func twoTenants() map[string]func(t *testing.T, s *stage) {
+	return map[string]func(t *testing.T, s *stage){
+		"POST /api/auth/register":          registersInOne,
+		"POST /api/auth/login":             logsInToOne,
+		"GET /api/users/me":                tenantRoute,
+		"PUT /api/users/me":                tenantRoute,
+		"GET /api/organizations":           coreRoute,
+		"POST /api/organizations":          coreRoute,
+		"GET /api/organizations/":          coreRoute,
+		"POST /api/organizations/":         coreRoute,
+		"GET /api/organizations/{slug}":    coreRoute,
+		"PUT /api/organizations/{slug}":    coreRoute,
+		"DELETE /api/organizations/{slug}": coreRoute,
+	}
+}
+
+// stage is two tenants whose users have the same ids and the same addresses.
+type stage struct {
+	app          *testkit.App
+	method, path string
+	acme, globex string // tokens of their members
+}
+
+// TestEveryRouteKeepsTwoTenantsApart is driven by the router's own list.
+func TestEveryRouteKeepsTwoTenantsApart(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		core := app.Token("", "ada@example.com")
+		app.Organization(core, "acme")
+		app.Organization(core, "globex")
+		s := stage{acme: app.Token("acme", "grace@example.com"), globex: app.Token("globex", "grace@example.com")}
+		require.Equal(t, claimsOf(t, s.acme)["user_id"], claimsOf(t, s.globex)["user_id"])
+		state := func() string {
+			return app.Get(profilePath, core).Raw + app.Get(profilePath, s.globex).Raw + app.Get(organizationsPath, core).Raw
+		}
+		before := state()
+		for _, route := range routesOf(t, app) {
+			method, path, _ := strings.Cut(route, " ")
+			if !strings.HasPrefix(path, "/api/") {
+				continue
+			}
+			t.Run(route, func(t *testing.T) {
+				keepsApart, found := twoTenants()[route]
+				require.True(t, found, "there is no two-tenant case of this route")
+				s := s
+				s.app, s.method, s.path = app.For(t), method, strings.Replace(path, "{slug}", "globex", 1)
+				keepsApart(t, &s)
+			})
+			require.Equal(t, before, state(), "%s, by somebody of acme, has changed what is not acme's", route)
+		}
+	})
+}
+
+// tenantRoute: a token of acme is acme's, whatever X-TENANT, query or body say.
+func tenantRoute(t *testing.T, s *stage) {
+	t.Helper()
+	request := testkit.Request{
+		Method: s.method, Path: s.path + "?tenant=globex&X-TENANT=globex", Token: s.acme,
+		Body: testkit.JSON{"full_name": "Of acme", "tenant": "globex", "x-tenant": "globex", "tid": tenantID(t, s.app, "globex")},
+	}
+	own := s.app.Do(request)
+	require.Equal(t, http.StatusOK, own.Code, own.Raw)
+	request.Tenant = "globex"
+	s.app.Do(request).RequireProblem(s.app, 403, "tenant_token_required", "Tenant authentication required for this tenant")
+
+	for _, change := range []testkit.JSON{{"tenant": "globex"}, {"tid": tenantID(t, s.app, "globex")}} {
+		request.Token = with(t, claimsOf(t, s.acme), change)
+		for _, tenant := range []string{"", "globex"} {
+			request.Tenant = tenant
+			refused := s.app.Do(request)
+			require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, refused.Code, refused.Raw)
+		}
+	}
+}
+
+// coreRoute: a tenant's token opens nothing, also with X-TENANT agreeing.
+func coreRoute(t *testing.T, s *stage) {
+	t.Helper()
+	for _, tenant := range []string{"", "acme", "globex", "Not A Slug"} {
+		for _, token := range []string{s.acme, s.globex, s.app.TokenOf("globex", "ada@example.com")} {
+			s.app.Do(testkit.Request{
+				Method: s.method, Path: s.path, Token: token, Tenant: tenant, Body: testkit.JSON{"name": "Taken", "slug": "taken"},
+			}).RequireProblem(s.app, 403, "core_token_required", "Core authentication required")
+		}
+		requireAdmission(t, s.app, s.app.Do(testkit.Request{Method: s.method, Path: s.path, Tenant: tenant}), http.StatusForbidden)
+	}
+}
+
+func registersInOne(t *testing.T, s *stage) {
+	t.Helper()
+	registration := testkit.Registration("acme", "new@example.com")
+	registration.Path, registration.Token = s.path+"?tenant=globex", s.globex // neither has a say
+	registered := s.app.Do(registration)
+	require.Equal(t, http.StatusOK, registered.Code, registered.Raw)
+	for _, elsewhere := range []string{"", "globex"} {
+		s.app.Login(elsewhere, "new@example.com").RequireProblem(s.app, 401, "invalid_credentials", "Incorrect email or password")
+	}
+	require.Equal(t, "acme", claimsOf(t, s.app.TokenOf("acme", "new@example.com"))["tenant"])
+}
+
+func logsInToOne(t *testing.T, s *stage) {
+	t.Helper()
+	s.app.Token("acme", "hers-alone@example.com")
+	s.app.Login("globex", "hers-alone@example.com").RequireProblem(s.app, 401, "invalid_credentials", "Incorrect email or password")
+	for _, tenant := range []string{"acme", "globex"} {
+		claims := claimsOf(t, s.app.TokenOf(tenant, "grace@example.com"))
+		require.Equal(t, tenant, claims["tenant"])
+		require.Equal(t, tenantID(t, s.app, tenant), claims["tid"])
+	}
+}

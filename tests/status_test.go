@@ -1,0 +1,109 @@
+package tests_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/docs"
+	"multitenant/tests/testkit"
+)
+
+func TestStatus(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		for path, want := range map[string]string{
+			"/":       `{"message":"Multi-Tenant API is running"}`,
+			"/health": `{"status":"healthy"}`,
+			"/ready":  `{"status":"ready"}`,
+		} {
+			// They ask for nothing, and are put off by nothing.
+			answer := app.Do(testkit.Request{Method: http.MethodGet, Path: path, Token: "nonsense", Tenant: "Not A Slug"})
+			require.Equal(t, http.StatusOK, answer.Code, answer.Raw)
+			require.Equal(t, want, answer.Raw)
+			require.Equal(t, "application/json; charset=utf-8", answer.Header.Get("Content-Type"))
+		}
+		core := app.Token("", "ada@example.com")
+		app.Status.Leave()
+		app.Get("/ready", "").RequireProblem(app, 503, "core_unavailable", "Service is unavailable")
+		require.Equal(t, http.StatusOK, app.Get("/health", "").Code)
+		require.Equal(t, http.StatusOK, app.Get(profilePath, core).Code, "requests under way are served to their end")
+	})
+}
+
+func TestDocumentation(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		want, err := docs.OpenAPI()
+		require.NoError(t, err)
+		document := app.Get("/openapi.json", "")
+		require.Equal(t, http.StatusOK, document.Code)
+		require.JSONEq(t, string(want), document.Raw)
+		require.True(t, strings.HasPrefix(document.Header.Get("Content-Type"), "application/json"))
+
+		for _, path := range docs.NewPage().Paths() {
+			page := app.Get(path, "")
+			require.Equal(t, http.StatusOK, page.Code, path)
+			policy := page.Header.Get("Content-Security-Policy")
+			require.Contains(t, policy, "script-src 'self'", path)
+			require.NotContains(t, policy, "unsafe", path)
+			require.NotContains(t, policy, "http", path)
+			head := app.Do(testkit.Request{Method: http.MethodHead, Path: path})
+			require.Equal(t, http.StatusOK, head.Code, path)
+			require.Empty(t, head.Raw, path)
+		}
+		page := app.Get("/docs", "")
+		require.Contains(t, page.Header.Get("Content-Type"), "text/html")
+		require.NotContains(t, page.Raw, "//", "the page loads nothing from elsewhere")
+		again := app.Do(testkit.Request{Method: http.MethodGet, Path: "/docs", Header: http.Header{"If-None-Match": {page.Header.Get("Etag")}}})
+		require.Equal(t, http.StatusNotModified, again.Code)
+	})
+}
+
+func TestUnknownPaths(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		core := app.Token("", "ada@example.com")
+		for _, path := range []string{
+			"/nothing", "/index.html", "/favicon.ico", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/register/", "/api/auth/logout",
+			"/api/users", "/api/users/", "/api/users/1", "/api/users/me/", "/API/users/me", "/api/Users/me", "//api/users/me", "/api//users/me",
+			"/health/", "/ready/", "/openapi.yaml", "/docs/nothing", "/docs/../main.go", "/docs/%2e%2e/main.go", "/../etc/passwd",
+			"/%2e%2e/etc/passwd", "/.env", "/.git/config", "/data/core.db", "/debug/pprof/", "/metrics", "/api/organizations/acme/x",
+			"/api/organizations/../users/me", "/%00", "/%ff", "/api/users/me%00", "/api/users/me;x=y", "/redoc",
+		} {
+			for _, token := range []string{"", core} {
+				for _, method := range []string{http.MethodGet, http.MethodPost} {
+					answer := app.Do(testkit.Request{Method: method, Path: path, Token: token, Tenant: "Not A Slug"})
+					require.Equal(t, http.StatusNotFound, answer.Code, "%s %s: %s", method, path, answer.Raw)
+					answer.RequireProblem(app, 404, "not_found", "Not Found")
+					require.NotContains(t, answer.Raw, "passwd", "a path is not echoed")
+				}
+			}
+		}
+	})
+}
+
+// TestRequestIDs are taken over where they are harmless, and are new elsewhere.
+func TestRequestIDs(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		ask := func(ids ...string) string {
+			answer := app.Do(testkit.Request{Method: http.MethodGet, Path: profilePath, Header: http.Header{"X-Request-Id": ids}})
+			id := answer.Header.Get("X-Request-Id")
+			require.Equal(t, id, answer.Text(app, "request_id"))
+			require.Contains(t, app.Log.String(), "request_id="+id)
+			return id
+		}
+		for _, id := range []string{"a", "0198f3a2-6c1e-7b54-9c0d-2f6f2f1f9a11", "Trace_1.2-X", strings.Repeat("x", 64)} {
+			require.Equal(t, id, ask(id))
+		}
+		seen := make(map[string]bool)
+		for _, id := range []string{
+			"", " ", "a b", "a,b", "a;b", "a=b", "a/b", "a:b", "<script>", "\"", "'", "é", "\xff", "🐎", "a\tb", "{}", strings.Repeat("x", 65),
+		} {
+			given := ask(id)
+			require.NotEqual(t, id, given)
+			require.Len(t, given, 36)
+			require.False(t, seen[given])
+			seen[given] = true
+		}
+	})
+}

@@ -1,0 +1,198 @@
+// Package testkit starts the whole application for black-box tests: the real
+// router on real databases, spoken to over HTTP.
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/auth"
+	"multitenant/controllers"
+	"multitenant/database"
+	"multitenant/tenants"
+	"multitenant/tests/pgtest"
+)
+
+// Secret is the key that tests sign tokens with.
+const Secret = "a test secret of at least thirty-two bytes"
+
+// Engine is one of the two engines; its text names the sub-test.
+type Engine string
+
+// The engines.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// Settings are what a test may choose. The zero value of all but the database
+// is right for most.
+type Settings struct {
+	Database       database.Options
+	Engine         Engine
+	NoAutoCreate   bool
+	OnStep         func(tenants.Step) `json:"-"`
+	AllowedOrigins []string
+	TrustedProxies []string
+	Quiet          bool // logs as in production, to nowhere: for benchmarks
+}
+
+// App is a running application.
+type App struct {
+	Settings Settings
+	URL      string
+	Tenants  *tenants.Manager
+	Backend  database.Backend
+	Status   *controllers.Status
+	Log      *Log
+	TokenKit *auth.Tokens
+
+	server *httptest.Server // nil where the application is another process
+	client *http.Client
+	tb     testing.TB
+}
+
+// Each runs the test on both engines, in parallel, each with an application and
+// databases of its own.
+func Each(t *testing.T, test func(t *testing.T, app *App)) {
+	t.Helper()
+	EachEngine(t, func(t *testing.T, settings Settings) {
+		t.Helper()
+		test(t, Start(t, settings))
+	})
+}
+
+// EachEngine runs the test on both engines, in parallel, each with settings
+// that name fresh databases.
+func EachEngine(t *testing.T, test func(t *testing.T, settings Settings)) {
+	t.Helper()
+	t.Parallel()
+	for _, engine := range []Engine{SQLite, Postgres} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			test(t, Fresh(t, engine))
+		})
+	}
+}
+
+// Fresh returns settings that name a new, empty core database.
+func Fresh(tb testing.TB, engine Engine) Settings {
+	tb.Helper()
+	settings := Settings{Engine: engine, Database: database.Options{
+		// Its own prefix keeps a test's databases apart on a shared server.
+		TenantPrefix:   "t" + strings.ToLower(rand.Text()[:8]) + "_",
+		MaxConnections: 30,
+	}}
+	if engine == Postgres {
+		settings.Database.URL = pgtest.Database(tb)
+	} else {
+		settings.Database.URL = "sqlite://" + filepath.Join(tb.TempDir(), "data", "core.db")
+	}
+	return settings
+}
+
+// Start starts an application and ends it with the test. Several may be started
+// on the same settings: they are replicas then.
+func Start(tb testing.TB, settings Settings) *App {
+	tb.Helper()
+	app, err := Open(tb, settings)
+	require.NoError(tb, err)
+	return app
+}
+
+// Open is Start for those who expect an error.
+func Open(tb testing.TB, settings Settings) (*App, error) {
+	tb.Helper()
+	app := &App{Settings: settings, Log: &Log{}, tb: tb}
+	logger := slog.New(slog.NewTextHandler(app.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if settings.Quiet {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	settings.Database.Logger = logger
+
+	var err error
+	if app.Backend, err = database.Open(tb.Context(), settings.Database); err != nil {
+		return nil, err
+	}
+	app.Tenants, err = tenants.New(tb.Context(), tenants.Options{
+		Backend:        app.Backend,
+		DatabasePrefix: settings.Database.TenantPrefix,
+		AutoCreate:     !settings.NoAutoCreate,
+		Logger:         logger,
+		OnStep:         settings.OnStep,
+	})
+	if err != nil {
+		require.NoError(tb, app.Backend.Close())
+		return nil, err
+	}
+	app.Status = &controllers.Status{Tenants: app.Tenants}
+	app.TokenKit, err = auth.NewTokens(auth.TokenOptions{
+		Secret: []byte(Secret), Algorithm: "HS256", Lifetime: 30 * time.Minute,
+	})
+	require.NoError(tb, err)
+	app.serve(logger)
+	tb.Cleanup(app.Close)
+	return app, nil
+}
+
+func (app *App) serve(logger *slog.Logger) {
+	passwords, err := auth.NewPasswords(auth.PasswordOptions{Cost: 4, Wait: 30 * time.Second})
+	require.NoError(app.tb, err)
+	router, err := controllers.NewRouter(&controllers.Options{
+		Tenants:        app.Tenants,
+		Tokens:         app.TokenKit,
+		Passwords:      passwords,
+		Status:         app.Status,
+		Logger:         logger,
+		AllowedOrigins: app.Settings.AllowedOrigins,
+		TrustedProxies: app.Settings.TrustedProxies,
+	})
+	require.NoError(app.tb, err)
+	app.server = httptest.NewServer(router)
+	app.client = app.server.Client()
+	app.URL = app.server.URL
+}
+
+// Close ends the application as main does. Closing twice does no harm.
+func (app *App) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own has ended when Cleanup runs
+	defer cancel()
+	app.server.CloseClientConnections()
+	app.server.Close()
+	require.NoError(app.tb, app.Tenants.Close(ctx))
+	_ = app.Backend.Close() // the server may be gone, as a test of faults wants it
+}
+
+// Log keeps what the application logged.
+type Log struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+var _ io.Writer = (*Log)(nil)
+
+// Write adds to the log.
+func (l *Log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// String returns all that was logged.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -1,0 +1,137 @@
+package testkit
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tenants"
+)
+
+// servedSettings makes a test binary serve, see Serve; it holds an errand.
+const servedSettings = "TESTKIT_SERVE"
+
+// errand is what a process started by StartProcess is told to do.
+type errand struct {
+	Settings Settings     `json:"settings"`
+	DieAt    tenants.Step `json:"die_at"`
+}
+
+// Process is an application in a process of its own, for a test to kill.
+type Process struct {
+	*App
+
+	command *exec.Cmd
+	leash   io.Closer     // the process ends when it is closed
+	exited  chan struct{} // closed once the process has ended
+}
+
+// StartProcess starts an application in a process of its own, by means of the
+// test binary's test TestServe. It kills itself when it comes to the step
+// dieAt, if there is one, which may be before it serves.
+func StartProcess(tb testing.TB, settings Settings, dieAt tenants.Step) *Process {
+	tb.Helper()
+	told, err := json.Marshal(errand{Settings: settings, DieAt: dieAt})
+	require.NoError(tb, err)
+	command := exec.CommandContext(tb.Context(), os.Args[0], "-test.run=^TestServe$") //nolint:gosec // it starts itself
+	command.Env = append(os.Environ(), servedSettings+"="+string(told))
+	// A pipe of our own: the end of the test must not be the end of the process
+	// before its time, nor the other way round.
+	leash, err := command.StdinPipe()
+	require.NoError(tb, err)
+	output, err := command.StdoutPipe()
+	require.NoError(tb, err)
+	p := &Process{command: command, leash: leash, exited: make(chan struct{})}
+	p.App = Attach(tb, "")
+	p.Settings = settings
+	command.Stderr = p.Log
+	require.NoError(tb, command.Start())
+	tb.Cleanup(p.Close)
+
+	lines := bufio.NewReader(output)
+	line, _ := lines.ReadString('\n') // the end comes first when it dies early
+	p.URL, _ = strings.CutPrefix(strings.TrimSpace(line), "serving ")
+	go func() {
+		defer close(p.exited)
+		_, _ = io.Copy(p.Log, lines)
+		_ = command.Wait() // how it ended is for those to judge who ended it
+	}()
+	return p
+}
+
+// Attach returns a client for an application that runs in another process.
+func Attach(tb testing.TB, address string) *App {
+	tb.Helper()
+	client := &http.Client{Transport: &http.Transport{}}
+	tb.Cleanup(client.CloseIdleConnections)
+	return &App{URL: address, Log: &Log{}, tb: tb, client: client}
+}
+
+// Kill kills the process and returns once it is gone.
+func (p *Process) Kill() {
+	_ = p.command.Process.Kill() // it may have been faster
+	<-p.exited
+}
+
+// RequireKilled waits for the process to have killed itself.
+func (p *Process) RequireKilled() {
+	p.tb.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(20 * time.Second):
+		p.Kill()
+		require.Fail(p.tb, "the process has not come to the step it was to die at", p.Log.String())
+	}
+	status, ok := p.command.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(p.tb, ok)
+	require.Equal(p.tb, syscall.SIGKILL, status.Signal(), "%s\n%s", p.command.ProcessState, p.Log)
+}
+
+// Close ends the process in order, if it still runs.
+func (p *Process) Close() {
+	_ = p.leash.Close() // it may be gone
+	<-p.exited
+}
+
+// Serve is the test TestServe of a test binary: it serves where StartProcess
+// has started the binary, and does nothing where somebody else has.
+func Serve(t *testing.T) {
+	t.Helper()
+	told := os.Getenv(servedSettings)
+	if told == "" {
+		return
+	}
+	var todo errand
+	require.NoError(t, json.Unmarshal([]byte(told), &todo))
+	todo.Settings.OnStep = func(step tenants.Step) {
+		if step == todo.DieAt {
+			dieNow()
+		}
+	}
+	app := Start(t, todo.Settings)
+	_, err := os.Stdout.WriteString("serving " + app.URL + "\n")
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, os.Stdin) // until the leash is let go
+	require.NoError(t, err)
+}
+
+// dieNow ends this process as kill -9 does: nothing deferred is done.
+func dieNow() {
+	process, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = process.Kill()
+	}
+	if err != nil {
+		panic(err)
+	}
+	select {} // until the kernel has got round to it
+}

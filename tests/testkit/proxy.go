@@ -1,0 +1,148 @@
+package testkit
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Proxy stands between the application and PostgreSQL, and can hold up all that
+// passes, as a network does that drops packets: nobody is told anything.
+type Proxy struct {
+	listener net.Listener
+	server   string
+
+	mu     sync.Mutex // guards what follows
+	open   *sync.Cond // signals that held may be false
+	held   bool
+	closed bool
+	conns  map[net.Conn]bool
+	all    sync.WaitGroup
+}
+
+// StartProxy puts a proxy before the settings' PostgreSQL, until the end of the
+// test, and returns settings that lead through it.
+func StartProxy(tb testing.TB, settings Settings) (*Proxy, Settings) {
+	tb.Helper()
+	address, err := url.Parse(settings.Database.URL)
+	require.NoError(tb, err)
+	var listening net.ListenConfig
+	listener, err := listening.Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	p := &Proxy{listener: listener, server: address.Host, conns: make(map[net.Conn]bool)}
+	p.open = sync.NewCond(&p.mu)
+	p.all.Go(p.accept)
+	tb.Cleanup(p.close)
+	address.Host = listener.Addr().String()
+	settings.Database.URL = address.String()
+	return p, settings
+}
+
+// Hold lets nothing pass any more; connections stay open, and new ones are
+// accepted as a full backlog is.
+func (p *Proxy) Hold() { p.set(true) }
+
+// Release lets everything pass again, what was held up first.
+func (p *Proxy) Release() { p.set(false) }
+
+func (p *Proxy) set(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = held
+	p.open.Broadcast()
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		p.all.Go(func() { p.serve(client) })
+	}
+}
+
+func (p *Proxy) serve(client net.Conn) {
+	defer p.forget(client)
+	if !p.keep(client) || !p.pass() {
+		return
+	}
+	server, err := net.Dial("tcp", p.server) //nolint:noctx // it is on this machine
+	if err != nil {
+		return
+	}
+	defer p.forget(server)
+	if !p.keep(server) {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { p.copy(server, client) })
+	both.Go(func() { p.copy(client, server) })
+	both.Wait()
+}
+
+func (p *Proxy) copy(to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if !p.pass() {
+			return
+		}
+		if n > 0 {
+			if _, writing := to.Write(buffer[:n]); writing != nil {
+				err = errors.Join(err, writing)
+			}
+		}
+		if err == nil {
+			continue
+		}
+		if half, ok := to.(*net.TCPConn); ok && errors.Is(err, io.EOF) {
+			_ = half.CloseWrite() // the other direction goes on
+			return
+		}
+		_ = to.Close()
+		return
+	}
+}
+
+// pass waits while everything is held up, and reports whether the proxy is
+// still at work.
+func (p *Proxy) pass() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.held && !p.closed {
+		p.open.Wait()
+	}
+	return !p.closed
+}
+
+func (p *Proxy) keep(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[conn] = true
+	return !p.closed
+}
+
+func (p *Proxy) forget(conn net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, conn)
+	_ = conn.Close()
+}
+
+func (p *Proxy) close() {
+	p.mu.Lock()
+	p.closed = true
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
+	p.open.Broadcast()
+	p.mu.Unlock()
+	_ = p.listener.Close()
+	p.all.Wait()
+}
