@@ -243,5 +243,5 @@ func parseCursor(text string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(string(id), 10, 64)
+	return strconv.ParseInt(string(id), 10, 32) // ids are int4
 }
