@@ -82,6 +82,9 @@ func isUnavailableState(code string) bool {
 	switch code {
 	case "57P01", "57P02", "57P03", "57P04", "57P05", // shutting down, crashed, starting, dropped, idle for too long
 		"55006",          // the database is being accessed by other users
+		"55P03", "57014", // a lock or the statement took longer than the server lets it
+		"40001", "40P01", // it lost against another, and may be tried again
+		"25006",          // the server only reads for now
 		"3D000",          // the database is missing
 		"XX001", "XX002": // damaged
 		return true

@@ -92,7 +92,7 @@ func TestIsUnavailable(t *testing.T) {
 		{"too many connections", state("53300"), true},
 		{"disk of the server", state("53100"), true},
 		{"connection failure", state("08006"), true},
-		{"statement canceled", state("57014"), false},
+		{"statement cut off by the server", state("57014"), true},
 		{"duplicate", state("23505"), false},
 		{"syntax", state("42601"), false},
 		{"bad text", state("22021"), false},

@@ -20,6 +20,9 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration) err
 	// The transaction is begun here and not by gormigrate, which goes on, and
 	// panics, when it could not be begun.
 	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := boundLockWait(tx); err != nil {
+			return err
+		}
 		return gormigrate.New(tx, migrationOptions(), list).Migrate()
 	})
 	if errors.Is(err, gormigrate.ErrUnknownPastMigration) {
@@ -29,6 +32,16 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration) err
 		return fmt.Errorf("migrate database: %w", err)
 	}
 	return nil
+}
+
+// boundLockWait keeps a migration from waiting behind a long transaction for
+// ever: everybody else would have to wait behind it. SQLite's wait is bounded
+// for every statement.
+func boundLockWait(tx *gorm.DB) error {
+	if tx.Name() != "postgres" {
+		return nil
+	}
+	return tx.Exec("SET LOCAL lock_timeout = '5s'").Error
 }
 
 // Rollback undoes the last migration of list that has run.

@@ -7,7 +7,7 @@ import (
 
 const (
 	// MinConnections is the least a PostgreSQL process can work with: a small
-	// pool for core, two databases being made and one tenant.
+	// pool for core, databases being made and migrated, and one tenant.
 	MinConnections = minCore + makingConnections + tenantConnections
 
 	minCore = 4
@@ -15,14 +15,14 @@ const (
 	// coreShare is core's part of all connections: one in five.
 	coreShare = 5
 	// makingConnections is kept for databases being made or migrated, one each.
-	makingConnections = 2
+	makingConnections = 4
 )
 
 // budget shares out the connections of the process. Each is dialed with a permit
 // that is given back only when the server's end is gone too, so the server never
 // counts more than there are permits.
 //
-// Of 40: 8 for core, half of which locks may pin; 32 for tenants, that is 2 for
+// Of 40: 8 for core, half of which locks may pin; 32 for tenants, that is 4 for
 // databases being made or migrated, and 7 open tenants of 4 connections each.
 type budget struct {
 	core    chan struct{}

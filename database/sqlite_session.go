@@ -29,7 +29,7 @@ func (s *sqliteSession) Create(ctx context.Context, name string) error {
 
 func (b *sqliteBackend) create(ctx context.Context, name string) error {
 	path := b.path(name)
-	if err := requireFree(path); err != nil {
+	if err := errors.Join(requireFree(path), requireSpace(b.dir)); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode) //nolint:gosec // the name passed checkName

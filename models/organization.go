@@ -24,7 +24,7 @@ type Organization struct {
 // CreateOrganization inserts the organization; KindSlugTaken when there is one
 // of that slug.
 func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization) error {
-	return insert(gorm.G[Organization](db).Create(ctx, org), errSlugTaken())
+	return insert(gorm.G[Organization](db).Create(ctx, org), ErrSlugTaken())
 }
 
 // FindOrganization returns the owner's organization of that slug. One that is
@@ -48,11 +48,15 @@ func ListOrganizations(ctx context.Context, db *gorm.DB, ownerID, after int64, l
 }
 
 // UpdateOrganization writes the named columns of the organization, and no
-// others.
+// others; KindOrganizationNotFound when it has gone meanwhile.
 func UpdateOrganization(ctx context.Context, db *gorm.DB, org *Organization, columns ...string) error {
 	now := db.NowFunc()
 	org.UpdatedAt = &now
-	return db.WithContext(ctx).Model(org).Select(append(columns, "updated_at")).Updates(org).Error
+	updated := db.WithContext(ctx).Model(org).Select(append(columns, "updated_at")).Updates(org)
+	if updated.Error == nil && updated.RowsAffected == 0 {
+		return errOrganizationNotFound()
+	}
+	return updated.Error
 }
 
 func findOwned(
@@ -75,6 +79,7 @@ func errOrganizationNotFound() *Error {
 	return Errorf(KindOrganizationNotFound, "Organization not found")
 }
 
-func errSlugTaken() *Error {
+// ErrSlugTaken is what a caller is told of a slug that cannot be had.
+func ErrSlugTaken() *Error {
 	return Errorf(KindSlugTaken, "Organization slug already exists")
 }

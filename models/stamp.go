@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"errors"
 
 	"gorm.io/gorm"
 )
@@ -24,26 +23,6 @@ func CreateStamp(ctx context.Context, db *gorm.DB, tenantID string) error {
 		return err
 	}
 	return gorm.G[Stamp](db).Create(ctx, &Stamp{TenantID: tenantID})
-}
-
-// CheckTakeOver returns nil when the database may be taken over for the tenant:
-// it holds the Python original's users, is no core database, and bears no stamp
-// but, where a taking over was interrupted, the tenant's own.
-func CheckTakeOver(ctx context.Context, db *gorm.DB, tenantID string) error {
-	tables := db.WithContext(ctx).Migrator()
-	switch {
-	case tables.HasTable(&CoreUser{}):
-		return errors.New("it is a core database")
-	case !tables.HasTable(&TenantUser{}):
-		return errors.New("it holds no users")
-	case !tables.HasTable(&Stamp{}):
-		return nil
-	}
-	stamps, err := gorm.G[Stamp](db).Find(ctx)
-	if err == nil && len(stamps) > 0 && stamps[0].TenantID != tenantID {
-		err = errors.New("it bears the stamp of another tenant")
-	}
-	return err
 }
 
 // LinkOwner makes the tenant's user who is a copy of the owner, e-mail and hash

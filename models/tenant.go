@@ -12,14 +12,22 @@ import (
 type TenantStatus string
 
 // A tenant is provisioning until its database is whole, then ready; the owner
-// may suspend and resume it. Deleting is for good: what is left of it is
-// removed, by whoever comes first.
+// may suspend and resume it. Deleting is for good. Undoing is the end of one that
+// never was whole: a database that bears its name need not be its own. What is
+// left of either is removed by whoever comes first.
 const (
 	TenantProvisioning TenantStatus = "provisioning"
 	TenantReady        TenantStatus = "ready"
 	TenantSuspended    TenantStatus = "suspended"
 	TenantDeleting     TenantStatus = "deleting"
+	TenantUndoing      TenantStatus = "undoing"
 )
+
+// IsSettled reports whether nothing is being done to the tenant: it is whole,
+// and will be there until its owner says otherwise.
+func (s TenantStatus) IsSettled() bool {
+	return s == TenantReady || s == TenantSuspended
+}
 
 // Tenant is a row of the registry in the core database, which alone decides
 // whether a tenant exists.
@@ -51,7 +59,7 @@ func FindInstallation(ctx context.Context, db *gorm.DB) (Installation, error) {
 
 // CreateTenant takes the slug; KindSlugTaken when it is taken.
 func CreateTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
-	return insert(gorm.G[Tenant](db).Create(ctx, tenant), errSlugTaken())
+	return insert(gorm.G[Tenant](db).Create(ctx, tenant), ErrSlugTaken())
 }
 
 // FindTenant returns the tenant with that id, or KindTenantNotFound.
@@ -71,9 +79,9 @@ func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, erro
 	return gorm.G[Tenant](db).Where("id IN ?", ids).Find(ctx)
 }
 
-// ListUnfinishedTenants returns those that are being made or deleted.
-func ListUnfinishedTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("status IN ?", []TenantStatus{TenantProvisioning, TenantDeleting}).
+// ListUnsettledTenants returns those that are being made or removed.
+func ListUnsettledTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("status NOT IN ?", []TenantStatus{TenantReady, TenantSuspended}).
 		Order("created_at").Find(ctx)
 }
 

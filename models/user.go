@@ -95,19 +95,20 @@ func FindUser[U User, P interface {
 }
 
 func (u *CoreUser) columns() (list string, fields []any) {
-	return "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at FROM core_users",
-		[]any{
-			&u.ID, &u.Email, &u.EmailCanonical, &u.HashedPassword, &u.FullName, &u.IsActive, &u.CreatedAt, &u.UpdatedAt,
-		}
+	return accountColumns + " FROM core_users", u.fields()
 }
 
 func (u *TenantUser) columns() (list string, fields []any) {
-	return "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at, " +
-			"bio, phone, core_user_id FROM tenant_users",
-		[]any{
-			&u.ID, &u.Email, &u.EmailCanonical, &u.HashedPassword, &u.FullName, &u.IsActive, &u.CreatedAt, &u.UpdatedAt,
-			&u.Bio, &u.Phone, &u.CoreUserID,
-		}
+	return accountColumns + ", bio, phone, core_user_id FROM tenant_users",
+		append(u.fields(), &u.Bio, &u.Phone, &u.CoreUserID)
+}
+
+const accountColumns = "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at"
+
+// fields are where accountColumns go; there is room for those of a tenant.
+func (a *Account) fields() []any {
+	return append(make([]any, 0, 11),
+		&a.ID, &a.Email, &a.EmailCanonical, &a.HashedPassword, &a.FullName, &a.IsActive, &a.CreatedAt, &a.UpdatedAt)
 }
 
 // FindUserByEmail returns the user with that address, or KindUserNotFound.
@@ -130,14 +131,19 @@ func FindUserByEmail[U User](ctx context.Context, db *gorm.DB, email string) (U,
 }
 
 // UpdateUser writes the named columns of the user, and no others: two changes
-// to different columns at once are both kept.
+// to different columns at once are both kept. KindUserNotFound when the user has
+// gone meanwhile.
 func UpdateUser[U User, P interface {
 	*U
 	touch(now time.Time)
 }](ctx context.Context, db *gorm.DB, user P, columns ...string,
 ) error {
 	user.touch(db.NowFunc())
-	return db.WithContext(ctx).Model(user).Select(append(columns, "updated_at")).Updates(user).Error
+	updated := db.WithContext(ctx).Model(user).Select(append(columns, "updated_at")).Updates(user)
+	if updated.Error == nil && updated.RowsAffected == 0 {
+		return errUserNotFound()
+	}
+	return updated.Error
 }
 
 func errUserNotFound() *Error {

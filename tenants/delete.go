@@ -58,18 +58,26 @@ func (m *Manager) Delete(ctx context.Context, id string) error {
 	}
 	m.handles.changed(id, models.TenantDeleting)
 	m.step(StepMarked)
+	if err := m.remove(ctx, id); err != nil {
+		m.reconcileSoon()
+		return err
+	}
+	return nil
+}
+
+// remove waits for its turn and removes what is marked.
+func (m *Manager) remove(ctx context.Context, id string) error {
 	if err := takeTurn(ctx, m.making); err != nil {
 		return err
 	}
 	defer m.making.Release(1)
-	err = m.settle(ctx, id)
-	if err != nil {
-		m.reconcileSoon()
+	if err := m.settle(ctx, id); err != nil {
+		return errUnavailable().Because(err)
 	}
-	return err
+	return nil
 }
 
-// settle takes the tenant's lock and removes it if it is unfinished.
+// settle takes the tenant's lock and removes it if it is unsettled.
 func (m *Manager) settle(ctx context.Context, id string) error {
 	session, err := m.lock(ctx, id)
 	if err != nil {
@@ -79,15 +87,17 @@ func (m *Manager) settle(ctx context.Context, id string) error {
 	return m.settleLocked(ctx, session, id)
 }
 
-// settleLocked removes a tenant that its maker or deleter has left unfinished.
+// settleLocked removes a tenant that its maker or deleter has left unsettled.
 // The tenant's lock is held, so they are gone; the row is read again under it.
 func (m *Manager) settleLocked(ctx context.Context, session database.Session, id string) error {
-	marked, err := models.MoveTenant(ctx, m.core, id, models.TenantDeleting,
-		models.TenantProvisioning, models.TenantDeleting)
-	if err != nil || !marked {
+	_, err := models.MoveTenant(ctx, m.core, id, models.TenantUndoing, models.TenantProvisioning)
+	if err != nil {
 		return err
 	}
 	record, err := models.FindTenant(ctx, m.core, id)
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && record.Status.IsSettled() {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -119,7 +129,8 @@ func (m *Manager) drain(ctx context.Context, id string) {
 
 // dropOwn drops the database that bears the tenant's name if it is the
 // tenant's; another's is left alone, and reported. A damaged one can bear no
-// stamp: the registry's word must do, or nobody could ever be rid of it.
+// stamp: of a tenant that was whole the registry's word must do, or nobody could
+// ever be rid of it.
 func (m *Manager) dropOwn(ctx context.Context, session database.Session, record *models.Tenant) error {
 	shared, err := m.isShared(ctx, record)
 	if err != nil {
@@ -131,14 +142,14 @@ func (m *Manager) dropOwn(ctx context.Context, session database.Session, record 
 		return nil
 	}
 	db, err := m.openOwn(ctx, record)
-	switch {
+	switch damaged := database.IsDamaged(err); {
 	case errors.Is(err, database.ErrNotExist):
-		return nil
-	case errors.Is(err, database.ErrForeign):
-		m.logger.ErrorContext(ctx, "database of a deleted tenant left alone: it is not the tenant's",
+		// An interrupted drop may have left the log that lay beside a file.
+	case errors.Is(err, database.ErrForeign), damaged && record.Status == models.TenantUndoing:
+		m.logger.ErrorContext(ctx, "database of a removed tenant left alone: it is not the tenant's",
 			"tenant", record.Slug, "database", record.DatabaseName, "error", err)
 		return nil
-	case database.IsDamaged(err):
+	case damaged:
 		m.logger.WarnContext(ctx, "database of a deleted tenant is damaged", "tenant", record.Slug, "error", err)
 	case err != nil:
 		return err

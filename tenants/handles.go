@@ -15,14 +15,20 @@ import (
 	"multitenant/models"
 )
 
-// permitWait bounds how long an opening waits for another tenant's database to
-// become idle.
-const permitWait = 2 * time.Second
+const (
+	// permitWait bounds how long an opening waits for another tenant's database
+	// to become idle.
+	permitWait = 2 * time.Second
+	// failureKept is how long the failure of a migration is everybody's answer.
+	failureKept = time.Second
+)
 
 // keeper is what handles need of the world: the registry, and the engine.
 type keeper interface {
 	// read returns those of the tenants that are registered.
 	read(ctx context.Context, ids []string) ([]models.Tenant, error)
+	// prepare makes the tenant's database fit for opening, which may take long.
+	prepare(ctx context.Context, record *models.Tenant) error
 	// open opens the database of a registered tenant.
 	open(ctx context.Context, record *models.Tenant) (*gorm.DB, error)
 }
@@ -139,26 +145,43 @@ func (hs *handles) take(h *handle) {
 	hs.lru.MoveToBack(h.position)
 }
 
-// fill opens the handle's database and ends the lease that enter took for it.
+// fill opens the handle's database and ends the lease that enter took for it. A
+// failure is everybody's who waits for the handle; that of a migration is kept
+// for a moment, so that not every request tries again.
 func (hs *handles) fill(h *handle) {
 	defer h.release()
 	defer close(h.opened)
-	h.tenant.DB, h.err = hs.openFor(h)
-	if h.err != nil {
+	record, err := hs.register(h)
+	if err != nil {
+		h.err = err
+		hs.discard(h)
+		return
+	}
+	// No permit is held meanwhile: however many wait for their migration, the
+	// others find room.
+	if h.err = hs.keeper.prepare(hs.ctx, record); h.err != nil {
+		time.AfterFunc(failureKept, func() { hs.discard(h) })
+		return
+	}
+	if h.tenant.DB, h.err = hs.openWithPermit(record); h.err != nil {
 		hs.discard(h)
 	}
 }
 
-func (hs *handles) openFor(h *handle) (*gorm.DB, error) {
+// register reads the tenant's row of the registry into the handle.
+func (hs *handles) register(h *handle) (*models.Tenant, error) {
 	ctx, cancel := context.WithTimeout(hs.ctx, refreshTimeout)
 	defer cancel()
 	if err := hs.refresh(ctx, []string{h.tenant.ID}); err != nil {
 		return nil, err
 	}
-	record := h.record.Load()
-	if record == nil {
-		return nil, models.ErrTenantNotFound()
+	if record := h.record.Load(); record != nil {
+		return record, nil
 	}
+	return nil, models.ErrTenantNotFound()
+}
+
+func (hs *handles) openWithPermit(record *models.Tenant) (*gorm.DB, error) {
 	if err := hs.permit(); err != nil {
 		return nil, err
 	}
@@ -213,7 +236,7 @@ func (hs *handles) release(h *handle) {
 // evict retires the least recently used handle that is idle. It needs hs.mu.
 func (hs *handles) evict() {
 	for position := hs.lru.Front(); position != nil; position = position.Next() {
-		if h, ok := position.Value.(*handle); ok && h.leases == 0 {
+		if h, ok := position.Value.(*handle); ok && h.leases == 0 && h.tenant.DB != nil {
 			hs.remove(h)
 			return
 		}

@@ -3,7 +3,6 @@ package tenants
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -17,16 +16,22 @@ const (
 	migrateTimeout = 10 * time.Minute // no request waits that long: migrating is detached from it
 )
 
-// open opens the database of a registered tenant, its schema brought up to
-// this code's first. One that has gone missing, or bears the stamp of another,
-// is KindTenantUnavailable; it is never made anew.
-func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
-	if record.SchemaVersion < m.version { // the ids of migrations begin with their date
-		if err := m.bringUp(ctx, record); err != nil {
-			m.logger.ErrorContext(ctx, "migrate tenant", "tenant", record.Slug, "error", err)
-			return nil, errUnavailable().Because(err)
-		}
+// prepare brings the schema of the tenant's database up to this code's; its
+// error is KindTenantUnavailable.
+func (m *Manager) prepare(ctx context.Context, record *models.Tenant) error {
+	if record.SchemaVersion >= m.version { // the ids of migrations begin with their date
+		return nil
 	}
+	if err := m.bringUp(ctx, record); err != nil {
+		m.logger.ErrorContext(ctx, "migrate tenant", "tenant", record.Slug, "error", err)
+		return errUnavailable().Because(err)
+	}
+	return nil
+}
+
+// open opens the database of a registered tenant. One that has gone missing, or
+// bears the stamp of another, is KindTenantUnavailable; it is never made anew.
+func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	db, err := m.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
@@ -57,7 +62,9 @@ func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
 		return err
 	}
 	if err := m.migrateTenant(ctx, &record); err != nil {
-		return errors.Join(err, models.RecordSchema(ctx, m.core, record.ID, record.SchemaVersion, err.Error()))
+		noted, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+		defer cancel()
+		return errors.Join(err, models.RecordSchema(noted, m.core, record.ID, record.SchemaVersion, err.Error()))
 	}
 	return models.RecordSchema(ctx, m.core, record.ID, m.version, "")
 }
@@ -87,23 +94,8 @@ func (m *Manager) openOwn(ctx context.Context, record *models.Tenant) (*gorm.DB,
 	if err != nil {
 		return nil, err
 	}
-	if err := models.CheckTakeOver(ctx, db, record.ID); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %w", database.ErrForeign, err), database.Close(db))
+	if err := m.checkTakeOver(ctx, db, record.ID); err != nil {
+		return nil, errors.Join(err, database.Close(db))
 	}
 	return db, nil
-}
-
-// takeOver stamps a database of the Python original and links the owner to the
-// core user they are: the copy of the password's hash goes.
-func (m *Manager) takeOver(ctx context.Context, db *gorm.DB, record *models.Tenant) error {
-	owner, err := models.FindOwner(ctx, m.core, record.ID)
-	if err != nil && !models.IsKind(err, models.KindUserNotFound) {
-		return err
-	}
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := models.CreateStamp(ctx, tx, record.ID); err != nil {
-			return err
-		}
-		return models.LinkOwner(ctx, tx, &owner)
-	})
 }

@@ -49,6 +49,10 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	if err := plan.Slug.CheckNew(); err != nil {
 		return err
 	}
+	// The unique index decides; this spares those who come too late the waiting.
+	if _, err := models.FindTenantBySlug(ctx, m.core, plan.Slug); err == nil {
+		return models.ErrSlugTaken()
+	}
 	if err := takeTurn(ctx, m.making); err != nil {
 		return err
 	}
@@ -69,6 +73,7 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	m.step(StepLocked)
 
 	if err := m.reserve(ctx, &record, plan.Reserve); err != nil {
+		m.reconcileSoon() // the answer to the commit may have been lost
 		return err
 	}
 	m.step(StepReserved)
@@ -81,7 +86,7 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 // Occupied reports whether Provision failed because a database that is not
 // ours bears the tenant's name.
 func Occupied(err error) bool {
-	return errors.Is(err, database.ErrExist)
+	return errors.Is(err, database.ErrExist) || errors.Is(err, database.ErrForeign)
 }
 
 func (m *Manager) reserve(ctx context.Context, record *models.Tenant, more func(context.Context, *gorm.DB, string) error) error {
@@ -147,10 +152,10 @@ func (m *Manager) build(ctx context.Context, session database.Session, record *m
 // claim gives a built database its public name.
 func (m *Manager) claim(ctx context.Context, session database.Session, record *models.Tenant) error {
 	err := session.Rename(ctx, m.privateName(record.ID), record.DatabaseName)
-	if errors.Is(err, database.ErrExist) {
+	if Occupied(err) {
 		m.logger.ErrorContext(ctx, "a database that is not ours bears the name of a new tenant",
 			"tenant", record.Slug, "database", record.DatabaseName)
-		return models.Errorf(models.KindSlugTaken, "Organization slug already exists").Because(err)
+		return models.ErrSlugTaken().Because(err)
 	}
 	if err != nil {
 		return fmt.Errorf("rename new database: %w", err)
@@ -159,17 +164,26 @@ func (m *Manager) claim(ctx context.Context, session database.Session, record *m
 	return nil
 }
 
-// undo removes what was made of a tenant and returns why. Where it cannot, the
-// reconciler will.
+// undo removes what was made of a tenant and returns why. It goes on when the
+// request has no more time to wait for it; where it fails, the reconciler will
+// do it.
 func (m *Manager) undo(ctx context.Context, session database.Session, record *models.Tenant, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
-	// A session that was cut off in the middle of a statement is of no more
-	// use; its lock is free once the server is done with the statement.
-	session.Unlock()
-	if err := m.settle(ctx, record.ID); err != nil {
-		m.logger.ErrorContext(ctx, "undo tenant", "tenant", record.Slug, "error", err)
-		m.reconcileSoon()
+	undone := make(chan struct{})
+	m.background.Go(func() {
+		defer close(undone)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		// A session that was cut off in the middle of a statement is of no more
+		// use; its lock is free once the server is done with the statement.
+		session.Unlock()
+		if err := m.settle(ctx, record.ID); err != nil {
+			m.logger.ErrorContext(ctx, "undo tenant", "tenant", record.Slug, "error", err)
+			m.reconcileSoon()
+		}
+	})
+	select {
+	case <-undone:
+	case <-ctx.Done():
 	}
 	return cause
 }

@@ -11,8 +11,8 @@ const (
 	tidyEvery = 30 * time.Second
 	// tryAgainAfter is how soon a tenant is looked at again whose lock was not
 	// free: the server may still be busy with a statement of a dead process.
-	tryAgainAfter    = time.Second
-	reconcileTimeout = 30 * time.Second
+	tryAgainAfter = time.Second
+	settleTimeout = 10 * time.Second // for each tenant, so that none keeps the others waiting
 )
 
 // Step names a point between two steps of making or deleting a tenant, at
@@ -39,7 +39,7 @@ func (m *Manager) step(step Step) {
 	}
 }
 
-// tidy closes databases that nobody uses and settles what was left unfinished,
+// tidy closes databases that nobody uses and removes what was left unsettled,
 // until ctx ends.
 func (m *Manager) tidy(ctx context.Context) {
 	ticker := time.NewTicker(tidyEvery)
@@ -57,45 +57,43 @@ func (m *Manager) tidy(ctx context.Context) {
 	}
 }
 
-// reconcile removes the tenants whose making or deleting a dead process has
-// left unfinished. One whose lock is held is being worked on, and is left.
+// reconcile removes the tenants whose making or removing a dead process has
+// left unsettled. One whose lock is held is being worked on, and is left.
 func (m *Manager) reconcile(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
-	defer cancel()
-	unfinished, err := models.ListUnfinishedTenants(ctx, m.core)
+	unsettled, err := models.ListUnsettledTenants(ctx, m.core)
 	if err != nil {
-		m.logger.WarnContext(ctx, "list unfinished tenants", "error", err)
+		m.logger.WarnContext(ctx, "list unsettled tenants", "error", err)
+		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
-	left := 0
-	for _, record := range unfinished {
-		settled, err := m.trySettle(ctx, record.ID)
-		if err != nil {
-			m.logger.ErrorContext(ctx, "settle unfinished tenant", "tenant", record.Slug, "error", err)
-		}
-		if settled {
-			m.logger.WarnContext(ctx, "removed unfinished tenant", "tenant", record.Slug, "status", record.Status)
-		} else {
-			left++
+	locked := false
+	for _, record := range unsettled {
+		free, err := m.trySettle(ctx, record.ID)
+		switch {
+		case err != nil:
+			m.logger.ErrorContext(ctx, "remove unsettled tenant", "tenant", record.Slug, "error", err)
+		case free:
+			m.logger.WarnContext(ctx, "removed unsettled tenant", "tenant", record.Slug, "status", record.Status)
+		default:
+			locked = true
 		}
 	}
-	if left > 0 {
+	if locked {
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 	}
 }
 
-// trySettle is settle for a tenant whose lock is free; it reports whether it
-// was, and all went well.
-func (m *Manager) trySettle(ctx context.Context, id string) (bool, error) {
+// trySettle is settle for a tenant whose lock is free, and reports whether it
+// was.
+func (m *Manager) trySettle(ctx context.Context, id string) (free bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
 	session, free, err := m.backend.TryLock(ctx, lockKey(id))
 	if err != nil || !free {
-		return false, err
+		return free, err
 	}
 	defer session.Unlock()
-	if err := m.settleLocked(ctx, session, id); err != nil {
-		return false, err
-	}
-	return true, nil
+	return true, m.settleLocked(ctx, session, id)
 }
 
 // reconcileSoon asks the background for a reconciling. It never blocks.

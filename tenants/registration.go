@@ -44,7 +44,7 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, do func(ctx co
 			}
 		case err != nil:
 			return err
-		case record.Status != models.TenantProvisioning && record.Status != models.TenantDeleting:
+		case record.Status.IsSettled():
 			return m.registerIn(ctx, &record, do)
 		}
 		select {

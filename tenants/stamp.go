@@ -9,6 +9,9 @@ import (
 	"multitenant/database"
 )
 
+// errNoStamp says that a database bears no stamp at all.
+var errNoStamp = fmt.Errorf("%w: it bears no stamp", database.ErrForeign)
+
 // stampedWith refuses a database that does not bear the tenant's stamp. It
 // looks at every connection, so a database that was swapped or made anew under
 // an open handle is noticed too.
@@ -22,9 +25,9 @@ func stampedWith(id string) database.Check {
 		case err == nil:
 			return fmt.Errorf("%w: it bears the stamp of tenant %s", database.ErrForeign, stamp)
 		case errors.Is(err, sql.ErrNoRows) || database.IsUndefinedTable(err):
-			// Not wrapped: whoever wanted the connection must not take "no rows" for
-			// the answer to a query of their own.
-			return fmt.Errorf("%w: it bears no stamp: %v", database.ErrForeign, err) //nolint:errorlint // see above
+			// err is not wrapped: whoever wanted the connection must not take "no
+			// rows" for the answer to a query of their own.
+			return errNoStamp
 		}
 		return err
 	}

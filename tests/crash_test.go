@@ -16,7 +16,7 @@ import (
 )
 
 // TestServe is what processes started by testkit.StartProcess run.
-func TestServe(t *testing.T) { //nolint:paralleltest // it is the whole of a process
+func TestServe(t *testing.T) {
 	testkit.Serve(t)
 }
 

@@ -116,6 +116,12 @@ func TestAMigrationFails(t *testing.T) {
 		p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
 
 		makeWay(t, settings)
+		testkit.Await(t, slack, func() error { // the failure is everybody's answer for a moment
+			if me := p.Get("/api/users/me", p.acme); me.Code != http.StatusOK {
+				return errors.New(me.Raw)
+			}
+			return nil
+		})
 		p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
 		require.Equal(t, "/202611240230_create_tenant_stamp", testkit.Scalar[string](t, &settings, settings.CoreName(),
 			"SELECT error || '/' || schema_version FROM tenants WHERE slug = 'acme'"))

@@ -25,7 +25,7 @@ func eachCrew(t *testing.T, test func(t *testing.T, apps []*testkit.App)) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
 		for crew := 1; crew <= len(apps); crew++ { // one after the other: two crowds at once are no fair test
-			t.Run(strconv.Itoa(crew), func(t *testing.T) { test(t, apps[:crew]) }) //nolint:paralleltest // see above
+			t.Run(strconv.Itoa(crew), func(t *testing.T) { test(t, apps[:crew]) })
 		}
 		settings.RequireTidy(t)
 	})

@@ -1,0 +1,100 @@
+package tests_test
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+// TestForeignFileInTheWay: one that is no database at all, damaged or
+// encrypted, is somebody's too.
+func TestForeignFileInTheWay(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	app := testkit.Start(t, settings)
+	file, precious := settings.File(settings.DatabaseName("acme")), bytes.Repeat([]byte("somebody's own "), 1000)
+	require.NoError(t, os.WriteFile(file, precious, 0o600))
+
+	app.Register("acme", "eve@example.com").RequireProblem(app, 400, "invalid_tenant", "Invalid tenant name")
+	app.CreateOrganization(app.Token("", "ada@example.com"), "acme").
+		RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+
+	kept, err := os.ReadFile(file)
+	require.NoError(t, err, "somebody else's file is gone")
+	require.Equal(t, precious, kept)
+	require.Contains(t, app.Log.String(), "not ours")
+}
+
+// TestDroppingIsFinished: a process was killed after it had removed the file of
+// a deleted tenant, and before it removed the log beside it, which holds rows.
+func TestDroppingIsFinished(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	app := testkit.Start(t, settings)
+	app.Token("acme", "grace@example.com")
+	app.Close()
+	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting'")
+	file := settings.File(settings.DatabaseName("acme"))
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, os.WriteFile(file+"-wal", []byte("grace"), 0o600))
+
+	app = testkit.Start(t, settings)
+
+	left, err := filepath.Glob(filepath.Join(settings.Folder(), "*acme*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.Zero(t, tenantsOf(t, app, "acme"))
+}
+
+// TestManyWaitForTheirMigration: tenants that cannot be migrated for now, more
+// of them than may be open or migrate at once, leave room for the others.
+func TestManyWaitForTheirMigration(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	stuck := []string{"stuck-a", "stuck-b", "stuck-c", "stuck-d", "stuck-e", "stuck-f", "stuck-g", "stuck-h"}
+	require.Greater(t, len(stuck), app.Backend.MaxOpen())
+	for _, slug := range stuck {
+		app.Token(slug, "grace@example.com")
+	}
+	healthy := app.Token("healthy", "hank@example.com")
+	app.Close()
+	settings.Exec(t, settings.CoreName(),
+		"UPDATE tenants SET schema_version = '202611240220_add_core_user_id' WHERE slug LIKE 'stuck-%'")
+	for _, slug := range stuck {
+		name := settings.DatabaseName(slug)
+		settings.Exec(t, name, "DELETE FROM schema_migrations WHERE id LIKE '%stamp'", "ALTER TABLE tenant_stamp RENAME TO kept",
+			"CREATE TABLE tenant_stamp AS SELECT * FROM kept")
+		holder, err := settings.SQL(t, name).BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = holder.Rollback() })
+		_, err = holder.ExecContext(t.Context(), "LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
+		require.NoError(t, err)
+	}
+
+	app = testkit.Start(t, settings)
+	waiting := make([]testkit.Request, len(stuck))
+	for i, slug := range stuck {
+		waiting[i] = testkit.Request{
+			Method: http.MethodPost, Path: "/api/auth/login", Tenant: slug,
+			Body: testkit.JSON{"email": "grace@example.com", "password": testkit.Password},
+		}
+	}
+	answered := make(chan map[int]int, 1)
+	go func() { answered <- testkit.Count(testkit.TryAtOnce(t, []*testkit.App{app}, waiting)) }()
+
+	deadline := time.Now().Add(4 * time.Second) // while they wait
+	for time.Now().Before(deadline) {
+		me := app.Get("/api/users/me", healthy)
+		require.Equal(t, http.StatusOK, me.Code, me.Raw)
+	}
+	require.Equal(t, map[int]int{http.StatusServiceUnavailable: len(stuck)}, <-answered)
+	app.Token("brand-new", "ada@example.com")
+}
