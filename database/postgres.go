@@ -140,7 +140,7 @@ func isMissing(err error) bool {
 type postgresDialector struct{ *postgres.Dialector }
 
 func newPostgresDialector(db *sql.DB) gorm.Dialector {
-	return postgresDialector{&postgres.Dialector{Config: &postgres.Config{Conn: db}}}
+	return postgresDialector{&postgres.Dialector{Config: &postgres.Config{Conn: postgresPool{db}}}}
 }
 
 // Translate makes GORM's errors of the server's.

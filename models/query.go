@@ -1,6 +1,7 @@
 package models
 
 import (
+	"context"
 	"errors"
 
 	"gorm.io/gorm"
@@ -23,4 +24,17 @@ func insert(err error, duplicate *Error) error {
 		return duplicate.Because(err)
 	}
 	return err
+}
+
+// rowScanner is a pool with a shorter way to one row than database/sql's.
+type rowScanner interface {
+	ScanRow(ctx context.Context, dest []any, query string, args ...any) error
+}
+
+// scanRow reads one row by the shortest way there is; no row is sql.ErrNoRows.
+func scanRow(ctx context.Context, db *gorm.DB, dest []any, query string, args ...any) error {
+	if pool, ok := db.Statement.ConnPool.(rowScanner); ok {
+		return pool.ScanRow(ctx, dest, query, args...)
+	}
+	return db.Statement.ConnPool.QueryRowContext(ctx, query, args...).Scan(dest...)
 }

@@ -83,8 +83,7 @@ func FindUser[U User, P interface {
 ) (U, error) {
 	var user U
 	list, fields := P(&user).columns()
-	row := db.Statement.ConnPool.QueryRowContext(ctx, "SELECT "+list+" WHERE id = $1", id)
-	if err := row.Scan(fields...); err != nil {
+	if err := scanRow(ctx, db, fields, "SELECT "+list+" WHERE id = $1", id); err != nil {
 		var nobody U
 		if errors.Is(err, sql.ErrNoRows) {
 			err = errUserNotFound().Because(err)
