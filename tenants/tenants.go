@@ -137,7 +137,16 @@ func (m *Manager) Close(ctx context.Context) error {
 		return nil
 	}
 	m.stop()
-	m.background.Wait()
+	ended := make(chan struct{})
+	go func() {
+		m.background.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	return m.handles.shut(ctx)
 }
 
