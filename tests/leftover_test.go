@@ -13,6 +13,26 @@ import (
 	"multitenant/tests/testkit"
 )
 
+// TestForeignDatabaseInTheWay: one that bears the name of a new tenant is not
+// ours to use, whatever is in it.
+func TestForeignDatabaseInTheWay(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := newPair(t, settings)
+		foreign := settings.DatabaseName("initech")
+		settings.CreateDatabase(t, foreign)
+		settings.Exec(t, foreign, "CREATE TABLE tenant_users AS SELECT 1 AS id, 'bill@example.com' AS email")
+		before := settings.Dump(t, foreign)
+
+		p.requireOccupied(t, "initech")
+
+		require.Contains(t, p.Log.String(), "not ours")
+		require.Equal(t, before, settings.Dump(t, foreign))
+		settings.RequireTidy(t, foreign)
+		settings.DropDatabase(t, foreign)
+		p.Token("initech", "hank@example.com")
+	})
+}
+
 // TestForeignFileInTheWay: one that is no database at all, damaged or
 // encrypted, is somebody's too.
 func TestForeignFileInTheWay(t *testing.T) {
