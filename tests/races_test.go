@@ -146,7 +146,6 @@ func TestMakingRacesDeleting(t *testing.T) {
 		owner := app.Token("", slug+"@example.com")
 		app.Organization(owner, slug)
 		old := app.TokenOf(slug, slug+"@example.com")
-
 		answers := testkit.TryAtOnce(t, apps, repeat(crowd, func(i int) testkit.Request {
 			switch i % 4 {
 			case 0, 1:
