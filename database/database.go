@@ -22,6 +22,9 @@ var (
 	// ErrForeign is for a Check to return: the database is not the one it
 	// should be, since its stamp is another's or it has none.
 	ErrForeign = errors.New("database belongs to somebody else")
+	// ErrHalfDropped says that dropping a database was begun and cut off: nobody
+	// can open it any more, and all that can be done is to drop it again.
+	ErrHalfDropped = errors.New("database is half dropped")
 	// ErrInUse says that a database cannot be renamed while somebody has it open.
 	ErrInUse = errors.New("database is in use")
 	// ErrName says that a name is none this package would ever give a database.

@@ -39,8 +39,11 @@ func dialPostgres(config *pgx.ConnConfig, permits chan struct{}) dialer {
 		conn, err := stdlib.GetConnector(mine).Connect(ctx)
 		if err != nil {
 			p.leave()
-			if isMissing(err) {
+			switch {
+			case isMissing(err):
 				return nil, ErrNotExist
+			case hasState(err, "55000"): // "cannot connect to invalid database"
+				return nil, fmt.Errorf("%w: %w", ErrHalfDropped, err)
 			}
 			return nil, err
 		}

@@ -145,6 +145,8 @@ func (m *Manager) dropOwn(ctx context.Context, session database.Session, record 
 	switch damaged := database.IsDamaged(err); {
 	case errors.Is(err, database.ErrNotExist):
 		// An interrupted drop may have left the log that lay beside a file.
+	case errors.Is(err, database.ErrHalfDropped):
+		// It was found to be the tenant's when that was begun.
 	case errors.Is(err, database.ErrForeign), damaged && record.Status == models.TenantUndoing:
 		m.logger.ErrorContext(ctx, "database of a removed tenant left alone: it is not the tenant's",
 			"tenant", record.Slug, "database", record.DatabaseName, "error", err)

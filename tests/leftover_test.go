@@ -2,14 +2,17 @@ package tests_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"multitenant/tests/pgtest"
 	"multitenant/tests/testkit"
 )
 
@@ -71,6 +74,31 @@ func TestDroppingIsFinished(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left)
 	require.Zero(t, tenantsOf(t, app, "acme"))
+}
+
+// TestDroppingIsFinishedOnPostgres: the server died in the middle of DROP
+// DATABASE. It marks what is left as invalid, and lets nobody in.
+func TestDroppingIsFinishedOnPostgres(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	for _, slug := range []string{"acme", "globex"} {
+		app.Token(slug, "grace@example.com")
+	}
+	app.Close()
+	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting' WHERE slug = 'acme'",
+		"UPDATE tenants SET status = 'undoing' WHERE slug = 'globex'")
+	admin, err := pgx.Connect(t.Context(), pgtest.Server(t))
+	require.NoError(t, err)
+	_, err = admin.Exec(t.Context(), "UPDATE pg_database SET datconnlimit = -2 WHERE datname IN ($1, $2)",
+		settings.DatabaseName("acme"), settings.DatabaseName("globex"))
+	require.NoError(t, errors.Join(err, admin.Close(t.Context())))
+
+	app = testkit.Start(t, settings)
+
+	require.Empty(t, settings.Databases(t))
+	require.Zero(t, tenantsOf(t, app, "acme"))
+	app.Token("acme", "grace@example.com")
 }
 
 // TestManyWaitForTheirMigration: tenants that cannot be migrated for now, more
