@@ -85,9 +85,10 @@ func (l statementLog) ParamsFilter(_ context.Context, query string, _ ...any) (s
 	return query, nil
 }
 
-// isExpected is true for answers that callers act upon.
+// isExpected is true for answers that callers act upon, and for a database out of
+// reach: whoever wanted it says so, once, and knows whose it is.
 func isExpected(err error) bool {
 	return err == nil || errors.Is(err, gorm.ErrRecordNotFound) || errors.Is(err, gorm.ErrDuplicatedKey) ||
 		errors.Is(err, gorm.ErrForeignKeyViolated) || errors.Is(err, gorm.ErrCheckConstraintViolated) ||
-		isContextError(err)
+		isContextError(err) || IsUnavailable(err)
 }

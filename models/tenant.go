@@ -47,6 +47,8 @@ type Tenant struct {
 // Installation is the one row that tells this core database from all others.
 type Installation struct {
 	ID string
+	// DatabasePrefix begins the names of the tenants' databases, for good.
+	DatabasePrefix string
 }
 
 // TableName names the table; GORM asks for it.

@@ -102,11 +102,9 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 	if err := m.migrateCore(ctx); err != nil {
 		return nil, fmt.Errorf("migrate core database: %w", err)
 	}
-	installation, err := models.FindInstallation(ctx, m.core)
-	if err != nil {
-		return nil, fmt.Errorf("read the core database's identity: %w", err)
+	if err := m.identify(ctx); err != nil {
+		return nil, err
 	}
-	m.installation = installation.ID
 	m.reconcile(ctx)
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -163,6 +161,22 @@ func (m *Manager) migrateCore(ctx context.Context) error {
 	}
 	defer session.Unlock()
 	return database.Migrate(ctx, m.core, migrations.Core(m.prefix))
+}
+
+// identify reads the core database's own id. The prefix may never change: the
+// names of the databases that are being made begin with it, and with another
+// those that a dead process has left would not be found.
+func (m *Manager) identify(ctx context.Context) error {
+	installation, err := models.FindInstallation(ctx, m.core)
+	if err != nil {
+		return fmt.Errorf("read the core database's identity: %w", err)
+	}
+	if installation.DatabasePrefix != m.prefix {
+		return fmt.Errorf("the databases of this core begin with %q, and not with %q: set TENANT_DATABASE_PREFIX back",
+			installation.DatabasePrefix, m.prefix)
+	}
+	m.installation = installation.ID
+	return nil
 }
 
 func errUnavailable() *models.Error {

@@ -90,6 +90,25 @@ func TestTheLogSaysWhatTheAnswerDoesNot(t *testing.T) {
 	})
 }
 
+// TestTheLogSaysOnceWhatIsOutOfReach: one line for the request, and none for
+// the statement that found it out.
+func TestTheLogSaysOnceWhatIsOutOfReach(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		member := app.Token("acme", "grace@example.com")
+		app.Close()
+		app = testkit.Start(t, settings)
+		settings.DropDatabase(t, settings.DatabaseName("acme"))
+
+		for range 3 {
+			lost := app.Get(profilePath, member)
+			lost.RequireProblem(app, 503, "tenant_unavailable", "Tenant is unavailable")
+			require.Contains(t, logLine(t, app, lost), "does not exist")
+		}
+		require.NotContains(t, app.Log.String(), "SELECT")
+	})
+}
+
 // TestTheLogKeepsItsLines: nothing that is sent can begin a line of its own.
 func TestTheLogKeepsItsLines(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {

@@ -98,6 +98,24 @@ func TestReplicaDoesNotServeThePreviousLife(t *testing.T) {
 	})
 }
 
+// TestAnotherPrefixIsRefused: with it the databases that a dead process left in
+// the making would never be found.
+func TestAnotherPrefixIsRefused(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		app.Token("acme", "grace@example.com")
+		app.Close()
+		another := settings
+		another.Database.TenantPrefix = "another_"
+
+		_, err := testkit.Open(t, another)
+
+		require.ErrorContains(t, err, "set TENANT_DATABASE_PREFIX back")
+		require.ErrorContains(t, err, settings.Database.TenantPrefix)
+		require.Equal(t, http.StatusOK, testkit.Start(t, settings).Login("acme", "grace@example.com").Code)
+	})
+}
+
 // TestStartedTwiceAtOnce: however many start at once on an empty core, it is
 // set up once.
 func TestStartedManyAtOnce(t *testing.T) {

@@ -15,6 +15,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611240110AdoptOrganizations(),
 		core202611240120AddEmailCanonical(),
 		core202611240130CreateTenants(prefix),
+		core202611250900AddDatabasePrefix(prefix),
 	}
 }
 
