@@ -49,6 +49,9 @@ type Options struct {
 	DatabasePrefix string // of tenant databases, for example "multitenant_"
 	AutoCreate     bool   // whether a registration may make a new tenant
 	Logger         *slog.Logger
+	// Migrations, where they are set, stand in for the tenants' own, so that a
+	// test can be another release.
+	Migrations []*gormigrate.Migration
 	// OnStep, where it is set, is called after each step of making and deleting
 	// a tenant, so that a test can stop the process just there.
 	OnStep func(Step)
@@ -84,25 +87,11 @@ type Manager struct {
 // New migrates the core database, finishes what dead processes have left
 // half-done, and starts the background work. Close ends it.
 func New(ctx context.Context, o Options) (*Manager, error) {
-	m := &Manager{
-		backend:    o.Backend,
-		core:       o.Backend.Core(),
-		prefix:     o.DatabasePrefix,
-		autoCreate: o.AutoCreate,
-		logger:     o.Logger,
-		onStep:     o.OnStep,
-		migrations: migrations.Tenant(),
-		making:     semaphore.NewWeighted(maxMaking),
-		migrating:  semaphore.NewWeighted(maxMigrating),
-		unsettled:  make(chan struct{}, 1),
+	if err := MigrateCore(ctx, o.Backend, o.DatabasePrefix); err != nil {
+		return nil, err
 	}
-	m.version = database.LatestID(m.migrations)
-	m.handles = newHandles(o.Backend.MaxOpen(), m)
-
-	if err := m.migrateCore(ctx); err != nil {
-		return nil, fmt.Errorf("migrate core database: %w", err)
-	}
-	if err := m.identify(ctx); err != nil {
+	m, err := Open(ctx, o)
+	if err != nil {
 		return nil, err
 	}
 	m.reconcile(ctx)
@@ -111,6 +100,38 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 	m.stop = stop
 	m.background.Go(func() { m.watch(background) })
 	m.background.Go(func() { m.tidy(background) })
+	return m, nil
+}
+
+// Open returns a Manager that does only what it is told, for commands: it
+// changes nothing, and starts nothing in the background. It fails with
+// database.ErrOlderSchema or database.ErrNewerSchema where the core database
+// has another schema than this code. Close ends it.
+func Open(ctx context.Context, o Options) (*Manager, error) {
+	m := &Manager{
+		backend:    o.Backend,
+		core:       o.Backend.Core(),
+		prefix:     o.DatabasePrefix,
+		autoCreate: o.AutoCreate,
+		logger:     o.Logger,
+		onStep:     o.OnStep,
+		migrations: o.Migrations,
+		making:     semaphore.NewWeighted(maxMaking),
+		migrating:  semaphore.NewWeighted(maxMigrating),
+		unsettled:  make(chan struct{}, 1),
+		stop:       func() {},
+	}
+	if m.migrations == nil {
+		m.migrations = migrations.Tenant()
+	}
+	m.version = database.LatestID(m.migrations)
+	if err := checkCore(ctx, m.backend, m.prefix); err != nil {
+		return nil, err
+	}
+	if err := m.identify(ctx); err != nil {
+		return nil, err
+	}
+	m.handles = newHandles(o.Backend.MaxOpen(), m)
 	return m, nil
 }
 
@@ -152,15 +173,6 @@ func (m *Manager) Close(ctx context.Context) error {
 // reach, rather than that something is wrong with what it was asked.
 func IsUnavailable(err error) bool {
 	return database.IsUnavailable(err)
-}
-
-func (m *Manager) migrateCore(ctx context.Context) error {
-	session, err := m.backend.Lock(ctx, "core schema")
-	if err != nil {
-		return err
-	}
-	defer session.Unlock()
-	return database.Migrate(ctx, m.core, migrations.Core(m.prefix))
 }
 
 // identify reads the core database's own id. The prefix may never change: the

@@ -1,0 +1,94 @@
+// Package commands is the command line: it serves the API, and operates the
+// fleet of tenants beside the processes that do.
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/go-gormigrate/gormigrate/v2"
+)
+
+// The program's exit codes.
+const (
+	ExitOK     = 0
+	ExitFailed = 1
+	ExitUsage  = 2 // the command line was not understood, and nothing was done
+)
+
+const description = "A multi-tenant backend with a database for each tenant. Without a command it serves."
+
+// Invocation is what the program was started with.
+type Invocation struct {
+	Args    []string // without the program's name
+	Environ map[string]string
+	Stdin   io.Reader
+	Stdout  io.Writer // what was asked for, and nothing else
+	Stderr  io.Writer // the log, progress and errors
+	// Migrations, where they are set, stand in for those of tenants' databases,
+	// so that a test can be another release.
+	Migrations []*gormigrate.Migration
+}
+
+// commandLine is the grammar; each command is a struct with a method Run.
+type commandLine struct {
+	Serve serveCommand `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
+}
+
+// Run does what the command line says and returns the exit code. The process
+// is told to stop by a signal, or by the end of ctx; a second signal ends it at
+// once.
+func Run(ctx context.Context, inv *Invocation) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	command, code := parse(inv)
+	if command == nil {
+		return code
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(inv); err != nil {
+		say(inv.Stderr, err)
+		return ExitFailed
+	}
+	return ExitOK
+}
+
+// parse returns the command, or nil and the exit code where there is nothing
+// to run.
+func parse(inv *Invocation) (command *kong.Context, code int) {
+	helped := false
+	parser, err := kong.New(
+		&commandLine{},
+		kong.Name("multitenant"),
+		kong.Description(description),
+		kong.Writers(inv.Stdout, inv.Stderr),
+		kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		say(inv.Stderr, err)
+		return nil, ExitFailed
+	}
+	command, err = parser.Parse(inv.Args)
+	switch {
+	case helped: // kong goes on after the help, and complains
+		return nil, ExitOK
+	case err != nil:
+		say(inv.Stderr, err)
+		return nil, ExitUsage
+	}
+	return command, ExitOK
+}
+
+// say writes a line for people. Where it cannot be written, nothing can be said
+// about it.
+func say(w io.Writer, line any) {
+	_, _ = fmt.Fprintln(w, line)
+}

@@ -1,0 +1,126 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"multitenant/auth"
+	"multitenant/config"
+	"multitenant/controllers"
+	"multitenant/tenants"
+)
+
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = time.Minute
+	maxHeaderBytes    = 16 << 10
+
+	// leaveDelay is how long the service still accepts requests after it has
+	// said that it is not ready, so that whoever routes to it can notice.
+	leaveDelay      = time.Second
+	shutdownTimeout = 10 * time.Second
+
+	// gcPercent suits a small heap that serves many short requests: Go's own 100
+	// would collect it hundreds of times a minute. GOGC overrides it.
+	gcPercent = 400
+)
+
+type serveCommand struct{}
+
+// Help describes the command.
+func (serveCommand) Help() string {
+	return "Migrates the core database, removes what a killed process left half-made, and answers requests " +
+		"until it is told to stop by SIGTERM or SIGINT."
+}
+
+// Run serves until ctx ends.
+func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
+	if inv.Environ["GOGC"] == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	in, err := enter(ctx, inv)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	manager, err := tenants.New(ctx, in.options())
+	if err != nil {
+		return err
+	}
+	defer in.closeManager(ctx, manager)
+
+	status := &controllers.Status{Tenants: manager}
+	handler, err := newHandler(&in.config, in.logger, manager, status) //nolint:contextcheck // requests bring their own
+	if err != nil {
+		return err
+	}
+	return serve(ctx, in.config.HTTPAddr, handler, status, in.logger)
+}
+
+// newHandler wires the API together.
+func newHandler(
+	cfg *config.Config, logger *slog.Logger, manager *tenants.Manager, status *controllers.Status,
+) (http.Handler, error) {
+	tokens, err := auth.NewTokens(cfg.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	passwords, err := auth.NewPasswords(cfg.Passwords)
+	if err != nil {
+		return nil, err
+	}
+	return controllers.NewRouter(&controllers.Options{
+		Tenants:        manager,
+		Tokens:         tokens,
+		Passwords:      passwords,
+		Status:         status,
+		Logger:         logger,
+		AllowedOrigins: cfg.CORSAllowedOrigins,
+		TrustedProxies: cfg.TrustedProxies,
+	})
+}
+
+// serve answers requests until ctx ends, then lets those under way finish.
+func serve(ctx context.Context, addr string, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	base := "http://" + listener.Addr().String()
+	logger.InfoContext(ctx, "serving", "api", base, "docs", base+"/docs")
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	logger.InfoContext(ctx, "stopping")
+	status.Leave()
+	<-time.After(leaveDelay)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(closing); err != nil {
+		return errors.Join(fmt.Errorf("stop serving: %w", err), server.Close())
+	}
+	return nil
+}
