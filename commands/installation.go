@@ -45,6 +45,7 @@ func (in *installation) options() tenants.Options {
 		Backend:        in.backend,
 		DatabasePrefix: in.config.Database.TenantPrefix,
 		AutoCreate:     in.config.TenantAutoCreate,
+		Spares:         in.config.TenantSpares,
 		Logger:         in.logger,
 		Migrations:     in.invocation.Migrations,
 	}

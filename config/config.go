@@ -19,6 +19,7 @@ type Config struct {
 	Tokens             auth.TokenOptions
 	Passwords          auth.PasswordOptions
 	TenantAutoCreate   bool
+	TenantSpares       int
 	CORSAllowedOrigins []string
 	TrustedProxies     []string
 	LogLevel           slog.Level
@@ -36,6 +37,7 @@ type settings struct {
 	JWTMinutes             int    `env:"JWT_ACCESS_TOKEN_EXPIRE_MINUTES" envDefault:"30"`
 	BcryptCost             int    `env:"BCRYPT_COST" envDefault:"12"`
 	TenantAutoCreate       bool   `env:"TENANT_AUTO_CREATE" envDefault:"true"`
+	TenantSpares           int    `env:"TENANT_SPARES" envDefault:"2"`
 	TenantDatabasePrefix   string `env:"TENANT_DATABASE_PREFIX" envDefault:"multitenant_"`
 	CORSAllowedOrigins     list   `env:"CORS_ALLOWED_ORIGINS"`
 	TrustedProxies         list   `env:"TRUSTED_PROXIES"`
@@ -93,6 +95,7 @@ func (s *settings) config(url string, secret []byte) Config {
 		},
 		Passwords:          auth.PasswordOptions{Cost: s.BcryptCost},
 		TenantAutoCreate:   s.TenantAutoCreate,
+		TenantSpares:       s.TenantSpares,
 		CORSAllowedOrigins: s.CORSAllowedOrigins,
 		TrustedProxies:     s.TrustedProxies,
 		LogLevel:           logLevels()[s.LogLevel],

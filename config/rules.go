@@ -23,6 +23,9 @@ const (
 	// A token that is good for longer than a year is a password.
 	maxTokenMinutes = 365 * 24 * 60
 
+	// More would be made for nobody: one takes a fraction of a second.
+	maxSpares = 1000
+
 	// A prefix and a slug of 40 bytes stay within PostgreSQL's 63.
 	maxPrefixBytes = 20
 )
@@ -34,6 +37,7 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("JWT_ALGORITHM", checkChoice(s.JWTAlgorithm, auth.Algorithms()))
 	wrong.add("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", checkRange(s.JWTMinutes, 1, maxTokenMinutes))
 	wrong.add("BCRYPT_COST", checkRange(s.BcryptCost, auth.MinCost, auth.MaxCost))
+	wrong.add("TENANT_SPARES", checkRange(s.TenantSpares, 0, maxSpares))
 	wrong.add("TENANT_DATABASE_PREFIX", checkPrefix(s.TenantDatabasePrefix))
 	wrong.add("CORS_ALLOWED_ORIGINS", checkEach(s.CORSAllowedOrigins, checkOrigin))
 	wrong.add("TRUSTED_PROXIES", checkEach(s.TrustedProxies, checkProxy))

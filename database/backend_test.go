@@ -168,7 +168,7 @@ func TestUnlockedSessionDoesNothing(t *testing.T) {
 
 			require.ErrorIs(t, s.Create(t.Context(), newName()), database.ErrUnlocked)
 			require.ErrorIs(t, s.Rename(t.Context(), name, newName()), database.ErrUnlocked)
-			require.ErrorIs(t, s.Drop(t.Context(), name), database.ErrUnlocked)
+			require.ErrorIs(t, s.Drop(t.Context(), name, ""), database.ErrUnlocked)
 			require.Equal(t, name, readMark(t, openDatabase(t, b, name, nil)))
 		})
 	}
@@ -195,7 +195,7 @@ func TestHostileNamesAreRefused(t *testing.T) {
 				require.ErrorIs(t, s.Create(t.Context(), name), database.ErrName, "%q", name)
 				require.ErrorIs(t, s.Rename(t.Context(), name, newName()), database.ErrName, "%q", name)
 				require.ErrorIs(t, s.Rename(t.Context(), newName(), name), database.ErrName, "%q", name)
-				require.ErrorIs(t, s.Drop(t.Context(), name), database.ErrName, "%q", name)
+				require.ErrorIs(t, s.Drop(t.Context(), name, ""), database.ErrName, "%q", name)
 			}
 		})
 	}

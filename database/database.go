@@ -57,6 +57,18 @@ type Querier interface {
 // closes the connection and is what whoever wanted the connection gets.
 type Check func(ctx context.Context, q Querier) error
 
+// Login is how the database of a tenant is entered: a role of PostgreSQL's.
+type Login struct {
+	Role     string
+	Password string
+}
+
+// String names the role alone.
+func (l Login) String() string { return "role " + l.Role }
+
+// GoString is String.
+func (l Login) GoString() string { return l.String() }
+
 // Backend is an engine with a core database open on it.
 type Backend interface {
 	// Core returns the core database, open as long as the Backend is.
@@ -66,6 +78,9 @@ type Backend interface {
 	// IsUnavailable knows. check, which may be nil, runs on every new physical
 	// connection. What it returns must be closed with Close.
 	OpenDatabase(ctx context.Context, name string, check Check) (*gorm.DB, error)
+	// OpenTenant opens a tenant's database to serve it, as the role that login
+	// names; the zero Login is the application's own. It fails as OpenDatabase.
+	OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error)
 	// Exists reports whether there is a database of this name.
 	Exists(ctx context.Context, name string) (bool, error)
 	// Lock waits until nobody else, in this process or another, holds key. The
@@ -73,6 +88,25 @@ type Backend interface {
 	Lock(ctx context.Context, key string) (Session, error)
 	// TryLock is Lock for those who would rather not wait.
 	TryLock(ctx context.Context, key string) (Session, bool, error)
+	// HasRoles reports whether every tenant can have a role of its own, which the
+	// server keeps out of all other databases. SQLite has none, and on PostgreSQL
+	// the application's own role may not be allowed to make any; then what
+	// follows does nothing where it is given no role.
+	HasRoles() bool
+	// CreateRole makes a role in a transaction of the core database. It may log in
+	// and nothing else. One that is there gets the password anew.
+	CreateRole(tx *gorm.DB, login Login) error
+	// DropRole removes a role, in a transaction of the core database, once its
+	// databases are gone. A missing one is no error.
+	DropRole(tx *gorm.DB, role string) error
+	// GrantTables, in a transaction of a tenant's database, lets role read and
+	// change the rows of all tables there are, but only read those named.
+	GrantTables(tx *gorm.DB, role string, readOnly ...string) error
+	// Roles lists the roles whose name begins so.
+	Roles(ctx context.Context, prefix string) ([]string, error)
+	// Secure keeps all other roles of the server out of the core database, and
+	// warns where the server cannot keep tenants apart.
+	Secure(ctx context.Context) error
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
 	// Close closes the core database and waits for its connections to end.
@@ -92,8 +126,16 @@ type Session interface {
 	// Rename fails with ErrExist when to is there, with ErrNotExist when from is
 	// not, and with ErrInUse when somebody has from open.
 	Rename(ctx context.Context, from, to string) error
-	// Drop removes a database, whoever has it open. A missing one is no error.
-	Drop(ctx context.Context, name string) error
+	// Claim gives a database its tenant's name and lets role connect to it,
+	// together with what also writes in core: on PostgreSQL in one transaction. It
+	// fails as Rename does, and as also does. After any other error on SQLite,
+	// what also wrote may be committed while the database has its old name.
+	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
+	// Admit lets role connect to a database, and nobody else but its owner.
+	Admit(ctx context.Context, name, role string) error
+	// Drop removes a database, whoever has it open: role's sessions are ended. A
+	// missing one is no error.
+	Drop(ctx context.Context, name, role string) error
 	// Unlock gives the lock back. Calling it again does nothing.
 	Unlock()
 }

@@ -55,6 +55,10 @@ func IsUndefinedTable(err error) bool {
 	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such table")
 }
 
+// IsDenied reports whether err means that the role of the connection may not do
+// what was asked.
+func IsDenied(err error) bool { return hasState(err, "42501") }
+
 // IsDamaged reports whether err means that the database cannot be read: what is
 // there is no database any more.
 func IsDamaged(err error) bool {

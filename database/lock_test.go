@@ -78,7 +78,7 @@ func TestTryLock(t *testing.T) {
 			require.True(t, ok)
 			name := newName()
 			require.NoError(t, taken.Create(t.Context(), name))
-			require.NoError(t, taken.Drop(t.Context(), name))
+			require.NoError(t, taken.Drop(t.Context(), name, ""))
 			taken.Unlock()
 		})
 	}

@@ -13,17 +13,25 @@ import (
 // software does not know. It must not be touched by it.
 var ErrNewerSchema = errors.New("database was migrated by a newer version of this software")
 
-// Migrate brings a database up to the end of list, in one transaction: all of it
-// or nothing. The caller holds the lock that keeps others from doing the same.
-// It fails with ErrNewerSchema.
-func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration) error {
+// Migrate brings a database up to the end of list and then does what else there
+// is to do, in one transaction: all of it or nothing. The caller holds the lock
+// that keeps others from doing the same. It fails with ErrNewerSchema.
+func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, finish ...func(tx *gorm.DB) error) error {
 	// The transaction is begun here and not by gormigrate, which goes on, and
 	// panics, when it could not be begun.
 	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := boundLockWait(tx); err != nil {
 			return err
 		}
-		return gormigrate.New(tx, migrationOptions(), list).Migrate()
+		if err := gormigrate.New(tx, migrationOptions(), list).Migrate(); err != nil {
+			return err
+		}
+		for _, do := range finish {
+			if err := do(tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if errors.Is(err, gormigrate.ErrUnknownPastMigration) {
 		return fmt.Errorf("%w: run that version or a later one", ErrNewerSchema)

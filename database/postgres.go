@@ -32,6 +32,8 @@ type postgresBackend struct {
 	likeness string        // the encoding and locale new databases get: core's
 	keys     keyed         // locks inside this process, before those on the server
 	sessions chan struct{} // has room for the locks that may pin a core connection
+
+	makesRoles bool
 }
 
 func openPostgres(ctx context.Context, o Options) (Backend, error) {
@@ -71,8 +73,23 @@ func (b *postgresBackend) OpenDatabase(ctx context.Context, name string, check C
 	if err := b.checkTenant(name); err != nil {
 		return nil, err
 	}
+	return b.openTenant(ctx, name, Login{}, check)
+}
+
+// OpenTenant opens a tenant's database as its role.
+func (b *postgresBackend) OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error) {
+	if err := b.checkTenant(name); err != nil {
+		return nil, err
+	}
+	return b.openTenant(ctx, name, login, check)
+}
+
+func (b *postgresBackend) openTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error) {
 	config := b.config.Copy()
 	config.Database = name
+	if login.Role != "" {
+		config.User, config.Password = login.Role, login.Password
+	}
 	db, err := b.open(ctx, config, b.budget.tenants, pool{tenantConnections, tenantIdle}, check)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
@@ -116,8 +133,9 @@ func (b *postgresBackend) inspect(ctx context.Context) error {
 		return fmt.Errorf("inspect core database: %w", err)
 	}
 	err = pool.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int,
-		pg_encoding_to_char(encoding), datcollate, datctype
-		FROM pg_database WHERE datname = current_database()`).Scan(&version, &encoding, &collate, &ctype)
+		pg_encoding_to_char(encoding), datcollate, datctype,
+		(SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user)
+		FROM pg_database WHERE datname = current_database()`).Scan(&version, &encoding, &collate, &ctype, &b.makesRoles)
 	if err != nil {
 		return fmt.Errorf("inspect core database: %w", err)
 	}

@@ -115,7 +115,14 @@ func (s *postgresSession) Rename(ctx context.Context, from, to string) error {
 	if err := errors.Join(s.backend.checkTenant(from), s.backend.checkTenant(to)); err != nil {
 		return err
 	}
-	err := s.exec(ctx, "ALTER DATABASE "+quoteIdentifier(from)+" RENAME TO "+quoteIdentifier(to))
+	return explainRename(s.exec(ctx, renameStatement(from, to)), from, to)
+}
+
+func renameStatement(from, to string) string {
+	return "ALTER DATABASE " + quoteIdentifier(from) + " RENAME TO " + quoteIdentifier(to)
+}
+
+func explainRename(err error, from, to string) error {
 	switch {
 	case err == nil:
 		return nil
@@ -130,8 +137,11 @@ func (s *postgresSession) Rename(ctx context.Context, from, to string) error {
 }
 
 // Drop removes a database and ends the sessions in it.
-func (s *postgresSession) Drop(ctx context.Context, name string) error {
+func (s *postgresSession) Drop(ctx context.Context, name, role string) error {
 	if err := s.backend.checkTenant(name); err != nil {
+		return err
+	}
+	if err := s.joinRole(ctx, role); err != nil {
 		return err
 	}
 	if err := s.exec(ctx, "DROP DATABASE IF EXISTS "+quoteIdentifier(name)+" WITH (FORCE)"); err != nil {

@@ -159,7 +159,7 @@ func TestPostgresCoreIsNoTenant(t *testing.T) {
 	core := roleOf(t, raw) // the database is named like its role
 	_, err := b.OpenDatabase(t.Context(), core, nil)
 	require.ErrorIs(t, err, database.ErrForeign)
-	require.ErrorIs(t, s.Drop(t.Context(), core), database.ErrForeign)
+	require.ErrorIs(t, s.Drop(t.Context(), core, ""), database.ErrForeign)
 	require.ErrorIs(t, s.Rename(t.Context(), core, newName()), database.ErrForeign)
 }
 
@@ -177,7 +177,7 @@ func TestPostgresCanceledCreationKeepsOthersOut(t *testing.T) {
 	next := lock(t, other, "k") // not before the server is done with it
 	s.Unlock()
 
-	require.NoError(t, next.Drop(t.Context(), name))
+	require.NoError(t, next.Drop(t.Context(), name, ""))
 	require.NoError(t, next.Create(t.Context(), name))
 }
 

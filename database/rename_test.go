@@ -133,8 +133,8 @@ func TestDropEndsSessions(t *testing.T) {
 			db := openDatabase(t, b, name, nil)
 			require.Equal(t, name, readMark(t, db))
 
-			require.NoError(t, s.Drop(t.Context(), name))
-			require.NoError(t, s.Drop(t.Context(), name), "a missing one is no error")
+			require.NoError(t, s.Drop(t.Context(), name, ""))
+			require.NoError(t, s.Drop(t.Context(), name, ""), "a missing one is no error")
 
 			require.Eventually(t, func() bool { // the first to ask may still get word of the end
 				err := db.Exec("SELECT text FROM marks").Error

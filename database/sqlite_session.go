@@ -102,7 +102,7 @@ func (b *sqliteBackend) settle(ctx context.Context, path string) error {
 
 // Drop removes a database's files, the one that counts first: without it the
 // others are nothing.
-func (s *sqliteSession) Drop(ctx context.Context, name string) error {
+func (s *sqliteSession) Drop(ctx context.Context, name, _ string) error {
 	if err := s.check(ctx, name); err != nil {
 		return fmt.Errorf("drop database %s: %w", name, err)
 	}

@@ -1,6 +1,8 @@
 package models
 
 import (
+	"database/sql/driver"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -35,6 +37,29 @@ func ParseSlug(text string) (Slug, error) {
 func (s Slug) CheckNew() error {
 	if len(s) < MinSlugBytes || len(s) > MaxSlugBytes || slices.Contains(reservedSlugs(), string(s)) {
 		return errInvalidSlug()
+	}
+	return nil
+}
+
+// Value stores no slug as NULL: many databases may have none.
+func (s Slug) Value() (driver.Value, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return string(s), nil
+}
+
+// Scan reads what Value stores.
+func (s *Slug) Scan(value any) error {
+	switch value := value.(type) {
+	case nil:
+		*s = ""
+	case string:
+		*s = Slug(value)
+	case []byte:
+		*s = Slug(value)
+	default:
+		return fmt.Errorf("slug is a %T in the database", value)
 	}
 	return nil
 }

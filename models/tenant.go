@@ -11,11 +11,14 @@ import (
 // TenantStatus says how far a tenant is in its life.
 type TenantStatus string
 
-// A tenant is provisioning until its database is whole, then ready; the owner
+// A tenant begins as a database that is nobody's: making until it is whole, then
+// spare, until somebody claims it. It has no slug before that. It is provisioning until its database is whole, then ready; the owner
 // may suspend and resume it. Deleting is for good. Undoing is the end of one that
 // never was whole: a database that bears its name need not be its own. What is
 // left of either is removed by whoever comes first.
 const (
+	TenantMaking       TenantStatus = "making"
+	TenantSpare        TenantStatus = "spare"
 	TenantProvisioning TenantStatus = "provisioning"
 	TenantReady        TenantStatus = "ready"
 	TenantSuspended    TenantStatus = "suspended"
@@ -24,18 +27,25 @@ const (
 )
 
 // IsSettled reports whether nothing is being done to the tenant: it is whole,
-// and will be there until its owner says otherwise.
+// and will be there until somebody says otherwise.
 func (s TenantStatus) IsSettled() bool {
-	return s == TenantReady || s == TenantSuspended
+	return s == TenantReady || s == TenantSuspended || s == TenantSpare
+}
+
+func settled() []TenantStatus {
+	return []TenantStatus{TenantReady, TenantSuspended, TenantSpare}
 }
 
 // Tenant is a row of the registry in the core database, which alone decides
 // whether a tenant exists.
 type Tenant struct {
 	ID           string `gorm:"primaryKey"` // a random UUID, never used again
-	Slug         Slug
+	Slug         Slug   // empty while it is nobody's
 	DatabaseName string
 	Status       TenantStatus
+	// Role is the PostgreSQL role its database is entered by; empty where it has
+	// none, and the application's own is used.
+	Role string
 	// SchemaVersion is the last migration its database has; empty while no
 	// version of ours is known, as in a tenant that was taken over.
 	SchemaVersion string
@@ -49,6 +59,8 @@ type Installation struct {
 	ID string
 	// DatabasePrefix begins the names of the tenants' databases, for good.
 	DatabasePrefix string
+	// Secret is what the passwords of the tenants' roles are derived from.
+	Secret string
 }
 
 // TableName names the table; GORM asks for it.
@@ -83,7 +95,7 @@ func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, erro
 
 // ListUnsettledTenants returns those that are being made or removed.
 func ListUnsettledTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("status NOT IN ?", []TenantStatus{TenantReady, TenantSuspended}).
+	return gorm.G[Tenant](db).Where("status NOT IN ?", settled()).
 		Order("created_at").Find(ctx)
 }
 
@@ -94,11 +106,10 @@ func MoveTenant(ctx context.Context, db *gorm.DB, id string, to TenantStatus, fr
 	return moved > 0, err
 }
 
-// RecordSchema keeps which schema the tenant's database has, and what kept it
-// from having the newest; an empty problem clears the last one.
-func RecordSchema(ctx context.Context, db *gorm.DB, id, version, problem string) error {
-	_, err := gorm.G[Tenant](db).Where("id = ?", id).Select("schema_version", "error").
-		Updates(ctx, Tenant{SchemaVersion: version, Error: problem})
+// RecordSchema keeps the tenant's SchemaVersion and Role, and its Error: what
+// kept it from having the newest, if anything did.
+func RecordSchema(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
+	_, err := gorm.G[Tenant](db).Where("id = ?", tenant.ID).Select("schema_version", "role", "error").Updates(ctx, *tenant)
 	return err
 }
 

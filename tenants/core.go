@@ -24,7 +24,10 @@ func migrateCore(ctx context.Context, backend database.Backend, prefix string) e
 		return err
 	}
 	defer session.Unlock()
-	return database.Migrate(ctx, backend.Core(), migrations.Core(prefix))
+	if err := database.Migrate(ctx, backend.Core(), migrations.Core(prefix)); err != nil {
+		return err
+	}
+	return backend.Secure(ctx)
 }
 
 // CoreVersions returns the newest migration that the core database has, which

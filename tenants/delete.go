@@ -90,7 +90,7 @@ func (m *Manager) settle(ctx context.Context, id string) error {
 // settleLocked removes a tenant that its maker or deleter has left unsettled.
 // The tenant's lock is held, so they are gone; the row is read again under it.
 func (m *Manager) settleLocked(ctx context.Context, session database.Session, id string) error {
-	_, err := models.MoveTenant(ctx, m.core, id, models.TenantUndoing, models.TenantProvisioning)
+	_, err := models.MoveTenant(ctx, m.core, id, models.TenantUndoing, models.TenantMaking, models.TenantProvisioning)
 	if err != nil {
 		return err
 	}
@@ -102,14 +102,20 @@ func (m *Manager) settleLocked(ctx context.Context, session database.Session, id
 		return err
 	}
 	m.drain(ctx, id)
-	if err := session.Drop(ctx, m.privateName(id)); err != nil {
+	if err := session.Drop(ctx, m.privateName(id), m.roleName(id)); err != nil {
 		return err
 	}
 	if err := m.dropOwn(ctx, session, &record); err != nil {
 		return err
 	}
 	m.step(StepDropped)
-	if err := models.DeleteTenant(ctx, m.core, id); err != nil {
+	err = m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := m.backend.DropRole(tx, m.roleName(id)); err != nil {
+			return err
+		}
+		return models.DeleteTenant(ctx, tx, id)
+	})
+	if err != nil {
 		return err
 	}
 	m.step(StepDeleted)
@@ -160,7 +166,7 @@ func (m *Manager) dropOwn(ctx context.Context, session database.Session, record 
 			return err
 		}
 	}
-	return session.Drop(ctx, record.DatabaseName)
+	return session.Drop(ctx, record.DatabaseName, m.roleName(record.ID))
 }
 
 // isShared reports whether the Python original kept the people of other tenants

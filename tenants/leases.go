@@ -90,7 +90,7 @@ func admit(status models.TenantStatus) error {
 		return nil
 	case models.TenantSuspended:
 		return models.Errorf(models.KindTenantSuspended, "Tenant is suspended")
-	case models.TenantProvisioning, models.TenantDeleting, models.TenantUndoing:
+	case models.TenantMaking, models.TenantSpare, models.TenantProvisioning, models.TenantDeleting, models.TenantUndoing:
 		return models.ErrTenantNotFound()
 	}
 	return fmt.Errorf("tenant has unknown status %q", status)

@@ -19,7 +19,8 @@ const (
 // prepare brings the schema of the tenant's database up to this code's; its
 // error is KindTenantUnavailable.
 func (m *Manager) prepare(ctx context.Context, record *models.Tenant) error {
-	if record.SchemaVersion >= m.version { // the ids of migrations begin with their date
+	// The ids of migrations begin with their date.
+	if record.SchemaVersion >= m.version && !m.lacksRole(record) {
 		return nil
 	}
 	if err := m.bringUp(ctx, record); err != nil {
@@ -34,7 +35,7 @@ func (m *Manager) prepare(ctx context.Context, record *models.Tenant) error {
 func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	db, err := m.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
+	db, err := m.backend.OpenTenant(ctx, record.DatabaseName, m.login(record), stampedWith(record.ID))
 	if err != nil {
 		m.logger.ErrorContext(ctx, "open tenant", "tenant", record.Slug, "error", err)
 		return nil, errUnavailable().Because(err)
@@ -42,8 +43,8 @@ func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, er
 	return db, nil
 }
 
-// bringUp migrates the tenant's database under the tenant's lock, unless
-// another process has done so meanwhile.
+// bringUp migrates the tenant's database under the tenant's lock, and gives it
+// its role, unless another process has done so meanwhile.
 func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -58,27 +59,35 @@ func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
 	defer session.Unlock()
 
 	record, err := models.FindTenant(ctx, m.core, found.ID)
-	if err != nil || record.SchemaVersion >= m.version {
+	if err != nil || record.SchemaVersion >= m.version && !m.lacksRole(&record) {
 		return err
 	}
-	if err := m.migrateTenant(ctx, &record); err != nil {
+	before := record
+	if err := m.migrateTenant(ctx, session, &record); err != nil {
 		noted, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
-		return errors.Join(err, models.RecordSchema(noted, m.core, record.ID, record.SchemaVersion, err.Error()))
+		before.Error = err.Error()
+		return errors.Join(err, models.RecordSchema(noted, m.core, &before))
 	}
-	return models.RecordSchema(ctx, m.core, record.ID, m.version, "")
+	record.SchemaVersion, record.Error = max(record.SchemaVersion, m.version), ""
+	return models.RecordSchema(ctx, m.core, &record)
 }
 
 // migrateTenant brings the database to this code's schema. One that has none
 // of ours yet was left by the Python original, and is taken over.
-func (m *Manager) migrateTenant(ctx context.Context, record *models.Tenant) error {
+func (m *Manager) migrateTenant(ctx context.Context, session database.Session, record *models.Tenant) error {
 	takingOver := record.SchemaVersion == ""
 	db, err := m.openOwn(ctx, record)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = database.Close(db) }() // all that was written is committed
-	if err := database.Migrate(ctx, db, m.migrations); err != nil || !takingOver {
+	if m.lacksRole(record) {
+		if err := m.giveRole(ctx, session, record); err != nil {
+			return err
+		}
+	}
+	if err := m.migrate(ctx, db, record.Role); err != nil || !takingOver {
 		return err
 	}
 	return m.takeOver(ctx, db, record)

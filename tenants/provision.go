@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/semaphore"
 	"gorm.io/gorm"
 
@@ -40,47 +38,32 @@ type Plan struct {
 // KindSlugTaken, KindBusy when others are being made for too long, whatever
 // Reserve and Seed return.
 //
-// The registry's row comes first and takes the slug. The database is made under
-// a name that only this tenant's can have, and gets its public name when it is
-// complete; so a database that bears the public name already is recognised as
-// somebody else's. The tenant's lock is held throughout: whoever finds an
-// unfinished row whose lock is free knows that its maker is dead.
+// A database is made under a name that is no tenant's, and is complete before it
+// becomes one's: a spare from the stock, or where that is empty one made now.
+// Claiming it takes the slug and gives the database its public name; so one that
+// bears that name already is recognised as somebody else's. The tenant's lock is
+// held throughout: whoever finds an unfinished row whose lock is free knows that
+// its maker is dead.
 func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	if err := plan.Slug.CheckNew(); err != nil {
 		return err
 	}
-	// The unique index decides; this spares those who come too late the waiting.
+	// Of those in this process who want the same slug all but one come too late:
+	// they need not make a database to find out.
+	done, err := m.claims.enter(ctx, plan.Slug)
+	if err != nil {
+		return errBusy().Because(err)
+	}
+	defer done()
 	if _, err := models.FindTenantBySlug(ctx, m.core, plan.Slug); err == nil {
 		return models.ErrSlugTaken()
 	}
-	if err := takeTurn(ctx, m.making); err != nil {
+	defer m.refillSoon()
+	claimed, err := m.claimSpare(ctx, plan)
+	if claimed || err != nil {
 		return err
 	}
-	defer m.making.Release(1)
-
-	record := models.Tenant{
-		ID:            uuid.NewString(),
-		Slug:          plan.Slug,
-		DatabaseName:  m.prefix + string(plan.Slug),
-		Status:        models.TenantProvisioning,
-		SchemaVersion: m.version,
-	}
-	session, err := m.lock(ctx, record.ID)
-	if err != nil {
-		return err
-	}
-	defer session.Unlock()
-	m.step(StepLocked)
-
-	if err := m.reserve(ctx, &record, plan.Reserve); err != nil {
-		m.reconcileSoon() // the answer to the commit may have been lost
-		return err
-	}
-	m.step(StepReserved)
-	if err := m.make(ctx, session, &record, plan.Seed); err != nil {
-		return m.undo(ctx, session, &record, err)
-	}
-	return nil
+	return m.claimNew(ctx, plan)
 }
 
 // Occupied reports whether Provision failed because a database that is not
@@ -89,25 +72,80 @@ func Occupied(err error) bool {
 	return errors.Is(err, database.ErrExist) || errors.Is(err, database.ErrForeign)
 }
 
-func (m *Manager) reserve(ctx context.Context, record *models.Tenant, more func(context.Context, *gorm.DB, string) error) error {
-	return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := models.CreateTenant(ctx, tx, record); err != nil || more == nil {
+// claimSpare makes a tenant of a spare, and reports whether there was one.
+func (m *Manager) claimSpare(ctx context.Context, plan Plan) (claimed bool, err error) {
+	session, record, err := m.lockSpare(ctx)
+	if err != nil || session == nil {
+		return false, err
+	}
+	defer session.Unlock()
+	m.step(StepLocked)
+	return true, m.settleIn(ctx, session, record, plan)
+}
+
+// claimNew makes a tenant of a database that is made for it.
+func (m *Manager) claimNew(ctx context.Context, plan Plan) error {
+	if err := takeTurn(ctx, m.making); err != nil {
+		return err
+	}
+	defer m.making.Release(1)
+	record := m.newRecord()
+	session, err := m.lock(ctx, record.ID)
+	if err != nil {
+		return err
+	}
+	defer session.Unlock()
+	m.step(StepLocked)
+	if err := m.build(ctx, session, record); err != nil {
+		return m.undo(ctx, session, record, err)
+	}
+	return m.settleIn(ctx, session, record, plan)
+}
+
+// settleIn takes a complete database that is nobody's through all the steps to
+// a tenant that is ready.
+func (m *Manager) settleIn(ctx context.Context, session database.Session, record *models.Tenant, plan Plan) error {
+	private := record.DatabaseName
+	record.Slug, record.DatabaseName, record.Status = plan.Slug, m.prefix+string(plan.Slug), models.TenantProvisioning
+	err := m.claim(ctx, session, record, private, plan.Reserve)
+	if err == nil {
+		err = m.furnish(ctx, record, plan.Seed)
+	}
+	if err != nil {
+		return m.undo(ctx, session, record, err)
+	}
+	return nil
+}
+
+// claim takes the slug for the database, which gets its public name.
+func (m *Manager) claim(
+	ctx context.Context, session database.Session, record *models.Tenant, private string,
+	more func(context.Context, *gorm.DB, string) error,
+) error {
+	err := session.Claim(ctx, private, record.DatabaseName, record.Role, func(tx *gorm.DB) error {
+		claimed, err := models.ClaimTenant(ctx, tx, record)
+		if err == nil && !claimed {
+			err = errUnavailable().Because(errors.New("a spare was removed while it was claimed"))
+		}
+		if err != nil || more == nil {
 			return err
 		}
 		return more(ctx, tx, record.ID)
 	})
+	if Occupied(err) {
+		m.logger.ErrorContext(ctx, "a database that is not ours bears the name of a new tenant",
+			"tenant", record.Slug, "database", record.DatabaseName)
+		return models.ErrSlugTaken().Because(err)
+	}
+	if err != nil {
+		return fmt.Errorf("claim database: %w", err)
+	}
+	m.step(StepNamed)
+	return nil
 }
 
-// make takes a reserved tenant through all the steps to ready.
-func (m *Manager) make(
-	ctx context.Context, session database.Session, record *models.Tenant, seed func(context.Context, *Tenant) error,
-) error {
-	if err := m.build(ctx, session, record); err != nil {
-		return err
-	}
-	if err := m.claim(ctx, session, record); err != nil {
-		return err
-	}
+// furnish writes the tenant's first rows and opens it to everybody.
+func (m *Manager) furnish(ctx context.Context, record *models.Tenant, seed func(context.Context, *Tenant) error) error {
 	h, err := m.handle(ctx, record)
 	if err != nil {
 		return err
@@ -123,44 +161,6 @@ func (m *Manager) make(
 	}
 	m.handles.changed(record.ID, models.TenantReady)
 	m.step(StepReady)
-	return nil
-}
-
-// build makes the tenant's database under its private name: empty, migrated,
-// stamped, and closed again.
-func (m *Manager) build(ctx context.Context, session database.Session, record *models.Tenant) error {
-	name := m.privateName(record.ID)
-	if err := session.Create(ctx, name); err != nil {
-		return fmt.Errorf("create database: %w", err)
-	}
-	m.step(StepCreated)
-	db, err := m.backend.OpenDatabase(ctx, name, nil)
-	if err != nil {
-		return fmt.Errorf("open new database: %w", err)
-	}
-	err = database.Migrate(ctx, db, m.migrations)
-	if err == nil {
-		err = models.CreateStamp(ctx, db, record.ID)
-	}
-	if err := errors.Join(err, database.Close(db)); err != nil {
-		return fmt.Errorf("migrate new database: %w", err)
-	}
-	m.step(StepBuilt)
-	return nil
-}
-
-// claim gives a built database its public name.
-func (m *Manager) claim(ctx context.Context, session database.Session, record *models.Tenant) error {
-	err := session.Rename(ctx, m.privateName(record.ID), record.DatabaseName)
-	if Occupied(err) {
-		m.logger.ErrorContext(ctx, "a database that is not ours bears the name of a new tenant",
-			"tenant", record.Slug, "database", record.DatabaseName)
-		return models.ErrSlugTaken().Because(err)
-	}
-	if err != nil {
-		return fmt.Errorf("rename new database: %w", err)
-	}
-	m.step(StepNamed)
 	return nil
 }
 
@@ -186,13 +186,6 @@ func (m *Manager) undo(ctx context.Context, session database.Session, record *mo
 	case <-ctx.Done():
 	}
 	return cause
-}
-
-// privateName is the name of a tenant's database while it is made. It can be
-// no tenant's public name, since no slug begins with an underscore.
-func (m *Manager) privateName(id string) string {
-	core := strings.ReplaceAll(m.installation, "-", "")
-	return m.prefix + "_spare_" + core[:12] + "_" + strings.ReplaceAll(id, "-", "")[:16]
 }
 
 func (m *Manager) lock(ctx context.Context, id string) (database.Session, error) {

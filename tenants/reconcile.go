@@ -22,10 +22,11 @@ type Step string
 // The steps, in their order.
 const (
 	StepLocked   Step = "locked"   // the tenant's lock is held, nothing is written
-	StepReserved Step = "reserved" // the registry's row is there, and the organization's
+	StepReserved Step = "reserved" // the registry's row is there, and the role
 	StepCreated  Step = "created"  // the database exists under its private name, empty
 	StepBuilt    Step = "built"    // it is migrated and stamped
-	StepNamed    Step = "named"    // it has its public name
+	StepSpare    Step = "spare"    // it is in the stock, and nobody's
+	StepNamed    Step = "named"    // it is claimed, with the organization's row, and has its public name
 	StepSeeded   Step = "seeded"   // its first rows are written
 	StepReady    Step = "ready"    // it is open to everybody
 	StepMarked   Step = "marked"   // it is marked for deletion, and refused to everybody

@@ -28,6 +28,8 @@ func stampedWith(id string) database.Check {
 			// err is not wrapped: whoever wanted the connection must not take "no
 			// rows" for the answer to a query of their own.
 			return errNoStamp
+		case database.IsDenied(err):
+			return fmt.Errorf("%w: the tenant's role may not read its stamp", database.ErrForeign)
 		}
 		return err
 	}

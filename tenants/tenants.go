@@ -48,6 +48,7 @@ type Options struct {
 	Backend        database.Backend
 	DatabasePrefix string // of tenant databases, for example "multitenant_"
 	AutoCreate     bool   // whether a registration may make a new tenant
+	Spares         int    // databases kept ready for tenants to come
 	Logger         *slog.Logger
 	// Migrations, where they are set, stand in for the tenants' own, so that a
 	// test can be another release.
@@ -64,14 +65,16 @@ type Manager struct {
 	core       *gorm.DB
 	prefix     string
 	autoCreate bool
+	spares     int
 	logger     *slog.Logger
 	onStep     func(Step)
 
-	installation string // tells our databases from those of another core on the same server
+	installation models.Installation // tells our databases from those of another core on the same server
 	migrations   []*gormigrate.Migration
 	version      string // the newest of migrations
 
 	handles   *handles
+	claims    turns // of those in this process who want the same slug
 	making    *semaphore.Weighted
 	migrating *semaphore.Weighted
 
@@ -79,6 +82,7 @@ type Manager struct {
 	refreshes singleflight.Group // of requests that find them too old
 
 	unsettled  chan struct{} // asks for a reconciling before its time
+	claimed    chan struct{} // asks for a refill of the stock
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	isClosed   atomic.Bool
@@ -100,6 +104,7 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 	m.stop = stop
 	m.background.Go(func() { m.watch(background) })
 	m.background.Go(func() { m.tidy(background) })
+	m.background.Go(func() { m.stock(background) })
 	return m, nil
 }
 
@@ -113,12 +118,14 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		core:       o.Backend.Core(),
 		prefix:     o.DatabasePrefix,
 		autoCreate: o.AutoCreate,
+		spares:     o.Spares,
 		logger:     o.Logger,
 		onStep:     o.OnStep,
 		migrations: o.Migrations,
 		making:     semaphore.NewWeighted(maxMaking),
 		migrating:  semaphore.NewWeighted(maxMigrating),
 		unsettled:  make(chan struct{}, 1),
+		claimed:    make(chan struct{}, 1),
 		stop:       func() {},
 	}
 	if m.migrations == nil {
@@ -187,7 +194,7 @@ func (m *Manager) identify(ctx context.Context) error {
 		return fmt.Errorf("the databases of this core begin with %q, and not with %q: set TENANT_DATABASE_PREFIX back",
 			installation.DatabasePrefix, m.prefix)
 	}
-	m.installation = installation.ID
+	m.installation = installation
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 func onCluster(t *testing.T, cluster *pgtest.Cluster) testkit.Settings {
 	t.Helper()
 	settings := testkit.Fresh(t, testkit.SQLite)
-	settings.Engine, settings.Database.URL = testkit.Postgres, cluster.Database(t)
+	settings.Engine, settings.Database.URL, settings.Admin = testkit.Postgres, cluster.Database(t), cluster.URL()
 	return settings
 }
 

@@ -16,6 +16,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611240120AddEmailCanonical(),
 		core202611240130CreateTenants(prefix),
 		core202611250900AddDatabasePrefix(prefix),
+		core202611250910AddTenantRoles(),
 	}
 }
 

@@ -42,7 +42,7 @@ func (a *account) create(ctx context.Context) error {
 		name := pgx.Identifier{a.name}.Sanitize()
 		// The password is hexadecimal, which needs no quoting; CREATE ROLE
 		// takes no parameters.
-		create := "CREATE ROLE " + name + " LOGIN CREATEDB NOSUPERUSER NOCREATEROLE PASSWORD '" + a.password + "'"
+		create := "CREATE ROLE " + name + " LOGIN CREATEDB CREATEROLE NOSUPERUSER PASSWORD '" + a.password + "'"
 		if _, err := conn.Exec(ctx, create); err != nil {
 			return fmt.Errorf("create role: %w", err)
 		}
@@ -87,15 +87,35 @@ func (a *account) dropOnce(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("list databases: %w", err)
 	}
+	roles, err := a.tenantRoles(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("list roles: %w", err)
+	}
 	for _, database := range databases {
 		if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{database}.Sanitize()+" WITH (FORCE)"); err != nil {
 			return fmt.Errorf("drop database: %w", err)
 		}
 	}
-	if _, err := conn.Exec(ctx, "DROP ROLE "+name); err != nil {
-		return fmt.Errorf("drop role: %w", err)
+	for _, role := range append(roles, a.name) {
+		if _, err := conn.Exec(ctx, "DROP ROLE "+pgx.Identifier{role}.Sanitize()); err != nil {
+			return fmt.Errorf("drop role: %w", err)
+		}
 	}
 	return nil
+}
+
+// tenantRoles lists the roles that the account has made: they may do something
+// in its databases.
+func (a *account) tenantRoles(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	rows, err := conn.Query(ctx, `SELECT DISTINCT r.rolname FROM pg_shdepend s
+		JOIN pg_database d ON d.oid = s.dbid OR s.classid = 'pg_database'::regclass AND d.oid = s.objid
+		JOIN pg_roles o ON o.oid = d.datdba
+		JOIN pg_roles r ON r.oid = s.refobjid
+		WHERE s.refclassid = 'pg_authid'::regclass AND o.rolname = $1 AND r.rolname LIKE '%\_role\_%'`, a.name)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // withConnection lends a connection that lasts for one call.

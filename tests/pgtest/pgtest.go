@@ -67,7 +67,7 @@ func Server(tb testing.TB) string {
 }
 
 // Database makes a role and an empty database that it owns, and returns their
-// URL. The role may create databases, but neither roles nor anything else.
+// URL. The role may create databases and roles, and nothing else.
 // Afterwards every database of the role is dropped, and the role itself.
 //
 // All tests share the server: whoever makes further databases gives them a

@@ -43,9 +43,11 @@ type Settings struct {
 	Database       database.Options
 	Engine         Engine
 	NoAutoCreate   bool
+	Spares         int
 	OnStep         func(tenants.Step) `json:"-"`
 	AllowedOrigins []string
 	TrustedProxies []string
+	Admin          string `json:"-"` // the URL of a superuser, for what others do to the server
 	Quiet          bool // logs as in production, to nowhere: for benchmarks
 }
 
@@ -96,7 +98,7 @@ func Fresh(tb testing.TB, engine Engine) Settings {
 		MaxConnections: 30,
 	}}
 	if engine == Postgres {
-		settings.Database.URL = pgtest.Database(tb)
+		settings.Database.URL, settings.Admin = pgtest.Database(tb), pgtest.Server(tb)
 	} else {
 		settings.Database.URL = "sqlite://" + filepath.Join(tb.TempDir(), "data", "core.db")
 	}
@@ -130,6 +132,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		Backend:        app.Backend,
 		DatabasePrefix: settings.Database.TenantPrefix,
 		AutoCreate:     !settings.NoAutoCreate,
+		Spares:         settings.Spares,
 		Logger:         logger,
 		OnStep:         settings.OnStep,
 	})

@@ -79,6 +79,19 @@ func (s *Settings) SQL(tb testing.TB, name string) *sql.DB {
 	return db
 }
 
+// Administer runs statements on PostgreSQL as its administrator.
+func (s *Settings) Administer(tb testing.TB, statements ...string) {
+	tb.Helper()
+	ctx := context.WithoutCancel(tb.Context())
+	admin, err := pgx.Connect(ctx, s.Admin)
+	require.NoError(tb, err)
+	defer func() { _ = admin.Close(ctx) }() // it has done what it was for
+	for _, statement := range statements {
+		_, err := admin.Exec(ctx, statement)
+		require.NoError(tb, err, statement)
+	}
+}
+
 // Exec runs statements on a database behind the application's back.
 func (s *Settings) Exec(tb testing.TB, name string, statements ...string) {
 	tb.Helper()
@@ -111,7 +124,7 @@ func (s *Settings) CreateDatabase(tb testing.TB, name string) {
 func (s *Settings) DropDatabase(tb testing.TB, name string) {
 	tb.Helper()
 	if s.Engine == Postgres {
-		s.Exec(tb, s.CoreName(), "DROP DATABASE "+quote(name)+" WITH (FORCE)")
+		s.Administer(tb, "DROP DATABASE "+quote(name)+" WITH (FORCE)")
 		return
 	}
 	require.NoError(tb, os.Remove(s.File(name)))
@@ -124,13 +137,15 @@ func (s *Settings) DropDatabase(tb testing.TB, name string) {
 func (s *Settings) RenameDatabase(tb testing.TB, from, to string) {
 	tb.Helper()
 	if s.Engine == Postgres {
-		core := s.SQL(tb, s.CoreName())
+		admin, err := pgx.Connect(tb.Context(), s.Admin)
+		require.NoError(tb, err)
+		defer func() { _ = admin.Close(tb.Context()) }() // it has done what it was for
 		// Whoever uses it may come back between the two.
 		Await(tb, 5*time.Second, func() error {
-			_, err := core.ExecContext(tb.Context(),
+			_, err := admin.Exec(tb.Context(),
 				"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = $1", from)
 			if err == nil {
-				_, err = core.ExecContext(tb.Context(), "ALTER DATABASE "+quote(from)+" RENAME TO "+quote(to))
+				_, err = admin.Exec(tb.Context(), "ALTER DATABASE "+quote(from)+" RENAME TO "+quote(to))
 			}
 			return err
 		})
@@ -194,7 +209,7 @@ func (s *Settings) RequireTidy(tb testing.TB, others ...string) {
 }
 
 func (s *Settings) checkTidy(ctx context.Context, core *sql.DB, others []string) error {
-	unfinished, err := column(ctx, core, "SELECT slug || ' is ' || status FROM tenants WHERE status NOT IN ('ready', 'suspended')")
+	unfinished, err := column(ctx, core, "SELECT database_name || ' is ' || status FROM tenants WHERE status NOT IN ('ready', 'suspended', 'spare')")
 	if err != nil {
 		return err
 	}
@@ -210,6 +225,14 @@ func (s *Settings) checkTidy(ctx context.Context, core *sql.DB, others []string)
 	found, err := s.databases(ctx, core)
 	if err != nil {
 		return err
+	}
+	if s.Engine == Postgres {
+		roles, err := column(ctx, core, `SELECT rolname || ' lives on' FROM pg_roles
+			WHERE starts_with(rolname, $1) AND rolname NOT IN (SELECT role FROM tenants)`, s.Database.TenantPrefix)
+		if err != nil {
+			return err
+		}
+		unfinished = append(unfinished, roles...)
 	}
 	found = slices.DeleteFunc(found, func(name string) bool { return slices.Contains(others, name) })
 	slices.Sort(registered)

@@ -1,0 +1,33 @@
+package models
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+)
+
+// CountSpares counts the databases that are nobody's yet.
+func CountSpares(ctx context.Context, db *gorm.DB) (int64, error) {
+	return gorm.G[Tenant](db).Where("status = ?", TenantSpare).Count(ctx, "id")
+}
+
+// ListSpares lists those that have that schema or a newer one, at most limit of
+// them, the oldest first.
+func ListSpares(ctx context.Context, db *gorm.DB, version string, limit int) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("status = ? AND schema_version >= ?", TenantSpare, version).
+		Order("created_at").Limit(limit).Find(ctx)
+}
+
+// ListOldSpares lists those that have an older schema.
+func ListOldSpares(ctx context.Context, db *gorm.DB, version string) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("status = ? AND schema_version < ?", TenantSpare, version).Find(ctx)
+}
+
+// ClaimTenant makes a tenant of a database that is nobody's, and reports
+// whether it still was; KindSlugTaken when the slug is taken.
+func ClaimTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) (bool, error) {
+	claimed, err := gorm.G[Tenant](db).
+		Where("id = ? AND status IN ?", tenant.ID, []TenantStatus{TenantMaking, TenantSpare}).
+		Select("slug", "database_name", "status").Updates(ctx, *tenant)
+	return claimed > 0, insert(err, ErrSlugTaken())
+}

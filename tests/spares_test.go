@@ -1,0 +1,204 @@
+package tests_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/database"
+	"multitenant/database/migrations"
+	"multitenant/tenants"
+	"multitenant/tests/testkit"
+)
+
+const countSpares = "SELECT count(*) FROM tenants WHERE status = 'spare' AND slug IS NULL"
+
+// awaitSpares waits for the stock to be as full as it should be.
+func awaitSpares(t *testing.T, settings *testkit.Settings) {
+	t.Helper()
+	testkit.Await(t, 20*time.Second, func() error {
+		if count := testkit.Scalar[int](t, settings, settings.CoreName(), countSpares); count != settings.Spares {
+			return fmt.Errorf("%d spares", count)
+		}
+		return nil
+	})
+}
+
+func idOf(t *testing.T, settings *testkit.Settings, where string) string {
+	t.Helper()
+	return testkit.Scalar[string](t, settings, settings.CoreName(), "SELECT CAST(id AS varchar) FROM tenants WHERE "+where)
+}
+
+// TestSparesAreClaimed: an organization gets a database that was there, whole,
+// before anybody asked for it; and another takes its place.
+func TestSparesAreClaimed(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 1
+		app := testkit.Start(t, settings)
+		core := app.Token("", "ada@example.com")
+		for _, slug := range []string{"acme", "globex"} {
+			awaitSpares(t, &settings)
+			spare := idOf(t, &settings, "status = 'spare'")
+			name := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name FROM tenants WHERE status = 'spare'")
+			require.Contains(t, name, settings.Database.TenantPrefix+"_spare_")
+			require.Zero(t, testkit.Scalar[int](t, &settings, name, "SELECT count(*) FROM tenant_users"))
+
+			if slug == "acme" {
+				app.Organization(core, slug)
+			} else {
+				app.Token(slug, "ada@example.com") // as good as by an organization
+			}
+
+			require.Equal(t, spare, idOf(t, &settings, "slug = '"+slug+"'"))
+			requireWhole(t, app, slug)
+		}
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/acme", core).Code)
+		awaitSpares(t, &settings)
+		settings.RequireTidy(t)
+	})
+}
+
+// TestSparesAreClaimedOnce, by whichever replica, and where there are not enough
+// databases are made.
+func TestSparesAreClaimedOnce(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 3
+		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
+		core := apps[0].Token("", "ada@example.com")
+		awaitSpares(t, &settings)
+		requests := make([]testkit.Request, 8)
+		for i := range requests {
+			requests[i] = testkit.Creation(core, fmt.Sprintf("acme-%d", i))
+		}
+
+		answers := testkit.TryAtOnce(t, apps, requests)
+
+		require.Equal(t, map[int]int{http.StatusOK: len(requests)}, testkit.Count(answers), "%v", answers)
+		for i := range requests {
+			requireWhole(t, apps[i%2], fmt.Sprintf("acme-%d", i))
+		}
+		awaitSpares(t, &settings)
+		settings.RequireTidy(t)
+	})
+}
+
+// TestASpareOutlivesARefusal: a claim that fails leaves it as it was.
+func TestASpareOutlivesARefusal(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 1
+		app := testkit.Start(t, settings)
+		core := app.Token("", "ada@example.com")
+		awaitSpares(t, &settings)
+		spare := idOf(t, &settings, "status = 'spare'")
+		settings.CreateDatabase(t, settings.DatabaseName("initech"))
+
+		app.CreateOrganization(core, "initech").RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+
+		require.Equal(t, spare, idOf(t, &settings, "status = 'spare'"))
+		settings.RequireTidy(t, settings.DatabaseName("initech"))
+		app.Organization(core, "acme")
+		require.Equal(t, spare, idOf(t, &settings, "slug = 'acme'"))
+	})
+}
+
+// TestSparesFollowMigrations: one that the last version has made is brought up
+// to date before anybody gets it.
+func TestSparesFollowMigrations(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 1
+		app := testkit.Start(t, settings)
+		awaitSpares(t, &settings)
+		app.Close()
+		name := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name FROM tenants")
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET schema_version = '202611240210_add_email_canonical'")
+		settings.Exec(t, name, "DELETE FROM schema_migrations WHERE id = '202611240220_add_core_user_id'",
+			"DROP INDEX ix_tenant_users_core_user_id", "ALTER TABLE tenant_users DROP COLUMN core_user_id")
+
+		app = testkit.Start(t, settings)
+
+		latest := database.LatestID(migrations.Tenant())
+		testkit.Await(t, 20*time.Second, func() error {
+			version := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT schema_version FROM tenants")
+			if version != latest {
+				return errors.New("the spare is at " + version)
+			}
+			return nil
+		})
+		app.Organization(app.Token("", "ada@example.com"), "acme")
+		requireWhole(t, app, "acme")
+	})
+}
+
+// TestKilledWhileFillingTheStock: nothing is left over, and it is filled.
+func TestKilledWhileFillingTheStock(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 1
+		steps := []tenants.Step{tenants.StepReserved, tenants.StepCreated, tenants.StepBuilt, tenants.StepSpare}
+		for range testkit.Rounds(t) {
+			for _, step := range steps {
+				testkit.StartProcess(t, settings, step).RequireKilled()
+				app := testkit.Start(t, settings)
+				awaitSpares(t, &settings)
+				settings.RequireTidy(t)
+				app.Close()
+				settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting'")
+			}
+		}
+	})
+}
+
+// TestKilledWhileClaiming: the organization is whole or gone after a restart,
+// and the spare is its, or gone, or a spare.
+func TestKilledWhileClaiming(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 1
+		bystander(t, settings)
+		for round := range testkit.Rounds(t) {
+			for i, step := range []tenants.Step{tenants.StepLocked, tenants.StepNamed, tenants.StepSeeded, tenants.StepReady} {
+				slug := fmt.Sprintf("acme-%d-%d", round, i)
+				process := testkit.StartProcess(t, settings, step)
+				awaitSpares(t, &settings)
+				core := process.TokenOf("", "ada@example.com")
+				_, err := process.Try(testkit.Creation(core, slug))
+				require.Error(t, err, step)
+				process.RequireKilled()
+
+				app := testkit.Start(t, settings)
+				awaitSpares(t, &settings)
+				settings.RequireTidy(t)
+				found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK
+				require.Equal(t, step == tenants.StepReady, found, step)
+				if !found {
+					app.Organization(core, slug)
+				}
+				requireWhole(t, app, slug)
+				requireWhole(t, app, "bystander")
+				app.Close()
+			}
+		}
+	})
+}
+
+// TestKilledBetweenClaimingAndRenaming: a file is renamed after its tenant is
+// registered, and there is a moment in between.
+func TestKilledBetweenClaimingAndRenaming(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	settings.Spares = 1
+	app := testkit.Start(t, settings)
+	awaitSpares(t, &settings)
+	app.Close()
+	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'provisioning', slug = 'acme', database_name = '"+
+		settings.DatabaseName("acme")+"'")
+
+	app = testkit.Start(t, settings)
+
+	require.Zero(t, tenantsOf(t, app, "acme"))
+	awaitSpares(t, &settings)
+	settings.RequireTidy(t)
+	app.Organization(app.Token("", "ada@example.com"), "acme")
+}
