@@ -61,7 +61,13 @@ func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
 	if err != nil || record.SchemaVersion >= m.version {
 		return err
 	}
-	if err := m.migrateTenant(ctx, &record); err != nil {
+	return m.upgrade(ctx, &record)
+}
+
+// upgrade migrates the tenant's database and keeps in the registry how that
+// ended. The tenant's lock is held.
+func (m *Manager) upgrade(ctx context.Context, record *models.Tenant) error {
+	if err := m.migrateTenant(ctx, record); err != nil {
 		noted, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
 		return errors.Join(err, models.RecordSchema(noted, m.core, record.ID, record.SchemaVersion, err.Error()))

@@ -52,6 +52,9 @@ type Options struct {
 	// Migrations, where they are set, stand in for the tenants' own, so that a
 	// test can be another release.
 	Migrations []*gormigrate.Migration
+	// AnySchema lets Open look at a core database of another schema than this
+	// code's; nothing may be changed then.
+	AnySchema bool
 	// OnStep, where it is set, is called after each step of making and deleting
 	// a tenant, so that a test can stop the process just there.
 	OnStep func(Step)
@@ -125,16 +128,26 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		m.migrations = migrations.Tenant()
 	}
 	m.version = database.LatestID(m.migrations)
+	if !o.AnySchema {
+		if err := m.identify(ctx); err != nil {
+			return nil, err
+		}
+	}
+	m.handles = newHandles(o.Backend.MaxOpen(), m)
+	return m, nil
+}
+
+// identify makes sure of core's schema and learns core's own id.
+func (m *Manager) identify(ctx context.Context) error {
 	if err := checkCore(ctx, m.backend, m.prefix); err != nil {
-		return nil, err
+		return err
 	}
 	installation, err := models.FindInstallation(ctx, m.core)
 	if err != nil {
-		return nil, fmt.Errorf("read the core database's identity: %w", err)
+		return fmt.Errorf("read the core database's identity: %w", err)
 	}
 	m.installation = installation.ID
-	m.handles = newHandles(o.Backend.MaxOpen(), m)
-	return m, nil
+	return nil
 }
 
 // Core returns the core database.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-gormigrate/gormigrate/v2"
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
@@ -43,7 +44,8 @@ type Settings struct {
 	Database       database.Options
 	Engine         Engine
 	NoAutoCreate   bool
-	OnStep         func(tenants.Step) `json:"-"`
+	OnStep         func(tenants.Step)      `json:"-"`
+	Migrations     []*gormigrate.Migration `json:"-"` // of tenants, to be another release
 	AllowedOrigins []string
 	TrustedProxies []string
 	Quiet          bool // logs as in production, to nowhere: for benchmarks
@@ -132,6 +134,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		AutoCreate:     !settings.NoAutoCreate,
 		Logger:         logger,
 		OnStep:         settings.OnStep,
+		Migrations:     settings.Migrations,
 	})
 	if err != nil {
 		require.NoError(tb, app.Backend.Close())
