@@ -66,10 +66,10 @@ func stopsBetweenTenants(t *testing.T, binary string) {
 	t.Helper()
 	folder := t.TempDir()
 	operate(t, binary, folder, "migrate").RequireCode(t, 0)
-	var held []*sql.Conn
-	for _, slug := range []string{"acme", "globex"} {
+	held := make([]*sql.Conn, 2)
+	for i, slug := range []string{"acme", "globex"} {
 		operate(t, binary, folder, "tenants", "create", slug).RequireCode(t, 0)
-		held = append(held, hold(t, filepath.Join(folder, "data", "multitenant_"+slug+".db")))
+		held[i] = hold(t, filepath.Join(folder, "data", "multitenant_"+slug+".db"))
 	}
 	core := openFile(t, filepath.Join(folder, "data", "core.db"))
 	_, err := core.ExecContext(t.Context(), "UPDATE tenants SET schema_version = '202611240210_add_email_canonical'")
