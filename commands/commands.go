@@ -4,10 +4,12 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -37,7 +39,9 @@ type Invocation struct {
 
 // commandLine is the grammar; each command is a struct with a method Run.
 type commandLine struct {
-	Serve serveCommand `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
+	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
+	Migrate migrateCommand `cmd:"" help:"Migrate core and all tenants, show how far they are, or take a migration back."`
+	Tenants tenantsCommand `cmd:"" help:"List, show, create, suspend, resume or delete tenants."`
 }
 
 // Run does what the command line says and returns the exit code. The process
@@ -53,11 +57,36 @@ func Run(ctx context.Context, inv *Invocation) int {
 		return code
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(inv); err != nil {
-		say(inv.Stderr, err)
+	return exitCode(inv, command.Run(inv))
+}
+
+func exitCode(inv *Invocation, err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if wrong, ok := errors.AsType[*settingsError](err); ok {
+		say(inv.Stderr, wrong)
 		return ExitFailed
 	}
-	return ExitOK
+	say(inv.Stderr, oneLine(err.Error()))
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+// settingsError lists mistakes in the settings, one a line.
+type settingsError struct{ error }
+
+// usageError says that something is missing on the command line.
+type usageError struct{ message string }
+
+// Error says what.
+func (e *usageError) Error() string { return e.message }
+
+// oneLine keeps a message from looking like several.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
 // parse returns the command, or nil and the exit code where there is nothing

@@ -27,6 +27,8 @@ const (
 	// said that it is not ready, so that whoever routes to it can notice.
 	leaveDelay      = time.Second
 	shutdownTimeout = 10 * time.Second
+	// serveCloseTimeout bounds the closing of what tenants still have open.
+	serveCloseTimeout = 2 * time.Second
 
 	// gcPercent suits a small heap that serves many short requests: Go's own 100
 	// would collect it hundreds of times a minute. GOGC overrides it.
@@ -46,7 +48,7 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if inv.Environ["GOGC"] == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	in, err := enter(ctx, inv)
+	in, err := enter(ctx, inv, config.Load, false)
 	if err != nil {
 		return err
 	}
@@ -55,7 +57,7 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if err != nil {
 		return err
 	}
-	defer in.closeManager(ctx, manager)
+	defer in.closeManager(ctx, manager, serveCloseTimeout)
 
 	status := &controllers.Status{Tenants: manager}
 	handler, err := newHandler(&in.config, in.logger, manager, status) //nolint:contextcheck // requests bring their own

@@ -60,23 +60,37 @@ func Names() []string {
 // mistakes, one a line, and tells no value. On SQLite a key for the tokens is
 // made where none is set and none has been made before.
 func Load(environ map[string]string, dir string) (Config, error) {
-	wrong := mistakes{}
-	s := parse(merge(environ, dir, wrong), wrong)
-	s.check(wrong)
-
-	url, err := normalizeURL(s.DatabaseURL)
-	wrong.add("DATABASE_URL", err)
-	wrong.add("JWT_SECRET_KEY", s.checkSecret(url))
-	if err := wrong.join(); err != nil {
+	s, url, err := load(environ, dir)
+	if err != nil {
 		return Config{}, err
 	}
-
 	// Only now, so that settings with a mistake leave no file behind.
 	secret, err := s.secret(url)
 	if err != nil {
 		return Config{}, fmt.Errorf("JWT_SECRET_KEY: %w", err)
 	}
 	return s.config(url, secret), nil
+}
+
+// LoadKeyless is Load for those who issue no tokens: it makes no key and
+// returns none.
+func LoadKeyless(environ map[string]string, dir string) (Config, error) {
+	s, url, err := load(environ, dir)
+	if err != nil {
+		return Config{}, err
+	}
+	return s.config(url, nil), nil
+}
+
+func load(environ map[string]string, dir string) (s *settings, url string, err error) {
+	wrong := mistakes{}
+	s = parse(merge(environ, dir, wrong), wrong)
+	s.check(wrong)
+
+	url, err = normalizeURL(s.DatabaseURL)
+	wrong.add("DATABASE_URL", err)
+	wrong.add("JWT_SECRET_KEY", s.checkSecret(url))
+	return s, url, wrong.join()
 }
 
 // config may be called only on settings without mistakes.

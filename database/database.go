@@ -44,6 +44,8 @@ type Options struct {
 	// MaxConnections bounds all PostgreSQL connections of this process together,
 	// MinConnections or more. SQLite ignores it.
 	MaxConnections int
+	// Existing keeps SQLite from making a core database that is missing.
+	Existing bool
 	// Logger gets slow and failed statements; nil is silent.
 	Logger *slog.Logger
 }

@@ -49,8 +49,28 @@ func openSQLite(ctx context.Context, o Options) (Backend, error) {
 		return nil, err
 	}
 	b := &sqliteBackend{dir: filepath.Dir(path), name: strings.TrimSuffix(filepath.Base(path), extension), log: o.Logger}
+	if err := b.ensureCore(path, o.Existing); err != nil {
+		return nil, err
+	}
+	c := newSQLiteConnector(path, nil)
+	if b.core, err = b.open(ctx, c, sqliteCoreConnections); err != nil {
+		return nil, fmt.Errorf("open core database: %w", err)
+	}
+	return b, nil
+}
+
+// ensureCore makes the core database's file where it is missing, unless it must
+// be there already.
+func (b *sqliteBackend) ensureCore(path string, existing bool) error {
+	if existing {
+		_, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("core %w: %s: run migrate or serve first", ErrNotExist, b.name)
+		}
+		return err
+	}
 	if err := os.MkdirAll(b.dir, folderMode); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+		return fmt.Errorf("make data folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode) //nolint:gosec // the path is a setting
 	switch {
@@ -60,13 +80,9 @@ func openSQLite(ctx context.Context, o Options) (Backend, error) {
 		err = nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make core database: %w", err)
+		return fmt.Errorf("make core database: %w", err)
 	}
-	c := newSQLiteConnector(path, nil)
-	if b.core, err = b.open(ctx, c, sqliteCoreConnections); err != nil {
-		return nil, fmt.Errorf("open core database: %w", err)
-	}
-	return b, nil
+	return nil
 }
 
 func parseSQLiteURL(raw string) (string, error) {

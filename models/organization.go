@@ -34,6 +34,13 @@ func FindOrganization(ctx context.Context, db *gorm.DB, ownerID int64, slug stri
 	return findOwned(ctx, db, ownerID, slug, TenantReady, TenantSuspended)
 }
 
+// FindOrganizationOf returns the organization of that tenant, or
+// KindOrganizationNotFound for a tenant that has none.
+func FindOrganizationOf(ctx context.Context, db *gorm.DB, tenantID string) (Organization, error) {
+	org, err := gorm.G[Organization](db).Where("tenant_id = ?", tenantID).Take(ctx)
+	return org, lookup(err, errOrganizationNotFound())
+}
+
 // FindOrganizationToDelete is FindOrganization for one whose deletion may have
 // been interrupted.
 func FindOrganizationToDelete(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {

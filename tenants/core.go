@@ -30,17 +30,10 @@ func migrateCore(ctx context.Context, backend database.Backend, prefix string) e
 	return backend.Secure(ctx)
 }
 
-// CoreVersions returns the newest migration that the core database has, which
-// may be none, and the newest that this code knows.
-func CoreVersions(ctx context.Context, backend database.Backend, prefix string) (has, latest string, err error) {
-	applied, err := database.Applied(ctx, backend.Core())
-	if err != nil {
-		return "", "", fmt.Errorf("core database: %w", err)
-	}
-	if len(applied) > 0 {
-		has = applied[len(applied)-1]
-	}
-	return has, database.LatestID(migrations.Core(prefix)), nil
+// CheckCore fails with database.ErrOlderSchema or database.ErrNewerSchema where
+// the core database has another schema than this code.
+func (m *Manager) CheckCore(ctx context.Context) error {
+	return checkCore(ctx, m.backend, m.prefix)
 }
 
 // checkCore refuses a core database of another schema than this code's, in

@@ -62,15 +62,21 @@ func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
 	if err != nil || record.SchemaVersion >= m.version && !m.lacksRole(&record) {
 		return err
 	}
-	before := record
-	if err := m.migrateTenant(ctx, session, &record); err != nil {
+	return m.upgrade(ctx, session, &record)
+}
+
+// upgrade migrates the tenant's database, gives it its role, and keeps in the
+// registry how that ended. The tenant's lock is held.
+func (m *Manager) upgrade(ctx context.Context, session database.Session, record *models.Tenant) error {
+	before := *record
+	if err := m.migrateTenant(ctx, session, record); err != nil {
 		noted, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
 		before.Error = err.Error()
 		return errors.Join(err, models.RecordSchema(noted, m.core, &before))
 	}
 	record.SchemaVersion, record.Error = max(record.SchemaVersion, m.version), ""
-	return models.RecordSchema(ctx, m.core, &record)
+	return models.RecordSchema(ctx, m.core, record)
 }
 
 // migrateTenant brings the database to this code's schema. One that has none

@@ -53,6 +53,9 @@ type Options struct {
 	// Migrations, where they are set, stand in for the tenants' own, so that a
 	// test can be another release.
 	Migrations []*gormigrate.Migration
+	// AnySchema lets Open look at a core database of another schema than this
+	// code's; nothing may be changed then.
+	AnySchema bool
 	// OnStep, where it is set, is called after each step of making and deleting
 	// a tenant, so that a test can stop the process just there.
 	OnStep func(Step)
@@ -132,14 +135,32 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		m.migrations = migrations.Tenant()
 	}
 	m.version = database.LatestID(m.migrations)
-	if err := checkCore(ctx, m.backend, m.prefix); err != nil {
-		return nil, err
-	}
-	if err := m.identify(ctx); err != nil {
-		return nil, err
+	if !o.AnySchema {
+		if err := m.identify(ctx); err != nil {
+			return nil, err
+		}
 	}
 	m.handles = newHandles(o.Backend.MaxOpen(), m)
 	return m, nil
+}
+
+// identify makes sure of core's schema and learns core's own id. The prefix may
+// never change: the names of the databases that are being made begin with it, and
+// with another those that a dead process has left would not be found.
+func (m *Manager) identify(ctx context.Context) error {
+	if err := checkCore(ctx, m.backend, m.prefix); err != nil {
+		return err
+	}
+	installation, err := models.FindInstallation(ctx, m.core)
+	if err != nil {
+		return fmt.Errorf("read the core database's identity: %w", err)
+	}
+	if installation.DatabasePrefix != m.prefix {
+		return fmt.Errorf("the databases of this core begin with %q, and not with %q: set TENANT_DATABASE_PREFIX back",
+			installation.DatabasePrefix, m.prefix)
+	}
+	m.installation = installation
+	return nil
 }
 
 // Core returns the core database.
@@ -180,22 +201,6 @@ func (m *Manager) Close(ctx context.Context) error {
 // reach, rather than that something is wrong with what it was asked.
 func IsUnavailable(err error) bool {
 	return database.IsUnavailable(err)
-}
-
-// identify reads the core database's own id. The prefix may never change: the
-// names of the databases that are being made begin with it, and with another
-// those that a dead process has left would not be found.
-func (m *Manager) identify(ctx context.Context) error {
-	installation, err := models.FindInstallation(ctx, m.core)
-	if err != nil {
-		return fmt.Errorf("read the core database's identity: %w", err)
-	}
-	if installation.DatabasePrefix != m.prefix {
-		return fmt.Errorf("the databases of this core begin with %q, and not with %q: set TENANT_DATABASE_PREFIX back",
-			installation.DatabasePrefix, m.prefix)
-	}
-	m.installation = installation
-	return nil
 }
 
 func errUnavailable() *models.Error {

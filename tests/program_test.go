@@ -104,6 +104,8 @@ func TestTheProgram(t *testing.T) {
 		"reports all mistakes":         reportsAllMistakes,
 		"needs a port":                 needsAPort,
 		"shares its folder":            sharesItsFolder,
+		"obeys beside a server":        obeysBesideAServer,
+		"stops between tenants":        stopsBetweenTenants,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -147,6 +147,18 @@ func TestReadmeOperations(t *testing.T) {
 	require.ElementsMatch(t, documented, captures("`((?:GET|POST|PUT|DELETE) /[^` ]*)`", rows.String()))
 }
 
+// The table of commands has those that the program's own help lists.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	help := settings.Command(t, "--help").RequireCode(t, 0).Stdout
+	_, list, found := strings.Cut(help, "\nCommands:\n")
+	require.True(t, found, help)
+
+	require.Equal(t, captures(`(?m)^  ([a-z]+(?: [a-z]+)?)  +\S`, list),
+		captures("(?m)^\\| `([a-z ]+)` \\|", readmeSection(t, "Operating the fleet")))
+}
+
 // openAPIDocument is what the README repeats of it.
 type openAPIDocument struct {
 	Paths      map[string]map[string]json.RawMessage

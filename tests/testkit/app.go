@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-gormigrate/gormigrate/v2"
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
@@ -44,11 +45,12 @@ type Settings struct {
 	Engine         Engine
 	NoAutoCreate   bool
 	Spares         int
-	OnStep         func(tenants.Step) `json:"-"`
+	OnStep         func(tenants.Step)      `json:"-"`
+	Migrations     []*gormigrate.Migration `json:"-"` // of tenants, to be another release
 	AllowedOrigins []string
 	TrustedProxies []string
 	Admin          string `json:"-"` // the URL of a superuser, for what others do to the server
-	Quiet          bool // logs as in production, to nowhere: for benchmarks
+	Quiet          bool   // logs as in production, to nowhere: for benchmarks
 }
 
 // App is a running application.
@@ -135,6 +137,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		Spares:         settings.Spares,
 		Logger:         logger,
 		OnStep:         settings.OnStep,
+		Migrations:     settings.Migrations,
 	})
 	if err != nil {
 		require.NoError(tb, app.Backend.Close())

@@ -1,0 +1,66 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+type migrateRollbackCommand struct {
+	fleetFlags `embed:""`
+
+	To  string `required:"" placeholder:"ID" help:"The last migration that stays."`
+	Yes bool   `help:"Do not ask."`
+}
+
+// Help describes the command.
+func (migrateRollbackCommand) Help() string {
+	return `What was migrated after --to is undone in every tenant's database, the newest first, under the tenant's lock and in ` +
+		`one transaction each; the registry keeps the version. It refuses before anything is touched when --to is unknown, or ` +
+		`when a migration in between has no way back. It goes on and ends as migrate does. Core is not rolled back: its first ` +
+		`migrations have no way back, and a program that is older than core's schema does not start.` + "\n\n" +
+		`To take a release back, first deploy the older program everywhere: it serves tenants that a newer one has migrated, ` +
+		`since released migrations only add. Then run this with the newer program, which knows the way back. In that order ` +
+		`nobody uses what is removed. A server of the newer program that still runs would fail on it, and would migrate a ` +
+		`tenant again when it next opens its database.`
+}
+
+// Run rolls back.
+func (c *migrateRollbackCommand) Run(ctx context.Context, inv *Invocation) error {
+	plan, err := c.plan()
+	if err != nil {
+		return err
+	}
+	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+		ahead, err := m.CountAhead(ctx, plan, c.To)
+		if err != nil {
+			return c.blameTenant(err)
+		}
+		if ahead == 0 {
+			say(inv.Stdout, "No tenant has a later migration.")
+			return nil
+		}
+		question := fmt.Sprintf("%s will be rolled back to %s; what later migrations added is lost.", countTenants(ahead), c.To)
+		if err := confirm(inv, c.Yes, question, "yes"); err != nil {
+			return err
+		}
+		bar := startProgress(inv, "rolling back")
+		summary, err := m.RollbackFleet(ctx, plan, c.To, bar.update)
+		bar.finish()
+		say(inv.Stdout, fmt.Sprintf("tenants: %d rolled back, %d failed, %d left",
+			summary.Done, len(summary.Failures), summary.Left()))
+		sayFailures(inv, &summary)
+		return runError(ctx, &summary, c.blameTenant(err))
+	})
+}
+
+// blameTenant names the tenant where it is the one that is not found; a
+// migration is nobody's in particular.
+func (c *migrateRollbackCommand) blameTenant(err error) error {
+	if models.IsKind(err, models.KindTenantNotFound) {
+		return c.blame(err)
+	}
+	return err
+}

@@ -1,0 +1,94 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+type migrateStatusCommand struct {
+	JSON bool `name:"json" help:"Write it as JSON."`
+}
+
+// Help describes the command.
+func (migrateStatusCommand) Help() string {
+	return "Reads the registry in core alone, and opens no tenant's database. It works on a core database of any schema. " +
+		"Tenants that are being made or removed do not count."
+}
+
+type statusView struct {
+	Core struct {
+		Version string `json:"version"`
+		Latest  string `json:"latest"`
+	} `json:"core"`
+	Tenants struct {
+		Latest   string        `json:"latest"`
+		Total    int           `json:"total"`
+		Pending  int           `json:"pending"`
+		Failed   int           `json:"failed"`
+		Newer    int           `json:"newer"`
+		Versions []versionView `json:"versions"`
+	} `json:"tenants"`
+	Failures []tenantView `json:"failures"`
+}
+
+type versionView struct {
+	SchemaVersion string `json:"schema_version"`
+	Tenants       int    `json:"tenants"`
+}
+
+// Run shows the status.
+func (c *migrateStatusCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withManager(ctx, inv, true, func(m *tenants.Manager) error {
+		status, err := m.Status(ctx)
+		if err != nil {
+			return err
+		}
+		view := newStatusView(&status)
+		if status.Failed > 0 {
+			err = m.EachFailed(ctx, func(record *models.Tenant) error {
+				view.Failures = append(view.Failures, newTenantView(record))
+				return nil
+			})
+		}
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(inv.Stdout, view)
+		}
+		return view.show(inv)
+	})
+}
+
+func newStatusView(status *tenants.FleetStatus) *statusView {
+	view := &statusView{Failures: []tenantView{}}
+	view.Core.Version, view.Core.Latest = status.CoreVersion, status.CoreLatest
+	view.Tenants.Latest, view.Tenants.Total = status.Latest, status.Total
+	view.Tenants.Pending, view.Tenants.Failed, view.Tenants.Newer = status.Pending, status.Failed, status.Newer
+	view.Tenants.Versions = make([]versionView, 0, len(status.Versions))
+	for _, count := range status.Versions {
+		view.Tenants.Versions = append(view.Tenants.Versions, versionView(count))
+	}
+	return view
+}
+
+func (v *statusView) show(inv *Invocation) error {
+	table := newTable(inv.Stdout)
+	say(table, fmt.Sprintf("core\thas %s\tthis program's is %s", orNone(v.Core.Version), v.Core.Latest))
+	for _, version := range v.Tenants.Versions {
+		say(table, fmt.Sprintf("%s\thave %s\tthis program's is %s",
+			countTenants(version.Tenants), orNone(version.SchemaVersion), v.Tenants.Latest))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	say(inv.Stdout, fmt.Sprintf("tenants: %d, of which %d pending, %d failed, %d of a newer version",
+		v.Tenants.Total, v.Tenants.Pending, v.Tenants.Failed, v.Tenants.Newer))
+	for _, failure := range v.Failures {
+		say(inv.Stdout, failure.name()+": "+oneLine(failure.Error))
+	}
+	return nil
+}

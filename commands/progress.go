@@ -1,0 +1,87 @@
+package commands
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"multitenant/tenants"
+)
+
+// progressEvery is how often a line says how far a run is, where a bar cannot.
+const progressEvery = 3 * time.Second
+
+// progress shows how far a run over the fleet is: by a bar on a terminal, by a
+// line now and then elsewhere.
+type progress struct {
+	verb string
+	out  io.Writer
+	bar  *progressbar.ProgressBar // nil where there is no terminal, or nothing yet
+	wide bool                     // there is a terminal
+
+	stop    chan struct{}
+	stopped sync.WaitGroup
+
+	mu   sync.Mutex // guards line and bar
+	line string     // the latest state, in words; empty before the first
+}
+
+// startProgress shows what a run reports to update, until finish.
+func startProgress(inv *Invocation, verb string) *progress {
+	p := &progress{verb: verb, out: inv.Stderr, wide: isTerminal(inv.Stderr), stop: make(chan struct{})}
+	if !p.wide {
+		p.stopped.Go(p.tick)
+	}
+	return p
+}
+
+func (p *progress) tick() {
+	ticker := time.NewTicker(progressEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-ticker.C:
+		}
+		p.mu.Lock()
+		if p.line != "" {
+			say(p.out, p.line)
+		}
+		p.mu.Unlock()
+	}
+}
+
+func (p *progress) update(s *tenants.Summary) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	attempted := s.Done + len(s.Failures)
+	p.line = fmt.Sprintf("%s: %d of %d tenants, %d failed", p.verb, attempted, s.Total, len(s.Failures))
+	if !p.wide {
+		return
+	}
+	if p.bar == nil {
+		p.bar = progressbar.NewOptions(
+			s.Total,
+			progressbar.OptionSetWriter(p.out),
+			progressbar.OptionSetDescription(p.verb),
+			progressbar.OptionShowCount(),
+			progressbar.OptionFullWidth(),
+			progressbar.OptionSetRenderBlankState(true),
+		)
+	}
+	p.bar.ChangeMax(s.Total)
+	_ = p.bar.Set(attempted) // a bar that cannot be drawn is nothing to stop for
+}
+
+// finish leaves the cursor on a line of its own.
+func (p *progress) finish() {
+	close(p.stop)
+	p.stopped.Wait()
+	if p.bar != nil {
+		say(p.out, "")
+	}
+}

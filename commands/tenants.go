@@ -1,0 +1,148 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// tenantsCommand has the commands about single tenants.
+type tenantsCommand struct {
+	List    tenantsListCommand    `cmd:"" help:"List all tenants."`
+	Show    tenantsShowCommand    `cmd:"" help:"Show one tenant."`
+	Create  tenantsCreateCommand  `cmd:"" help:"Make a tenant."`
+	Suspend tenantsSuspendCommand `cmd:"" help:"Refuse everybody at a tenant until it is resumed."`
+	Resume  tenantsResumeCommand  `cmd:"" help:"Let everybody in again."`
+	Delete  tenantsDeleteCommand  `cmd:"" help:"Delete a tenant with all its data, for good."`
+}
+
+type tenantsListCommand struct {
+	JSON bool `name:"json" help:"Write an array of JSON."`
+}
+
+// Run lists.
+func (c *tenantsListCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+		views := []tenantView{}
+		err := models.EachTenant(ctx, m.Core(), models.Selection{}, func(record *models.Tenant) error {
+			views = append(views, newTenantView(record))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(inv.Stdout, views)
+		}
+		return showTenants(inv, views)
+	})
+}
+
+func showTenants(inv *Invocation, views []tenantView) error {
+	table := newTable(inv.Stdout)
+	say(table, "TENANT\tSTATUS\tSCHEMA\tCREATED\tERROR")
+	for i := range views {
+		view := &views[i]
+		say(table, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", view.name(), view.Status, orNone(view.SchemaVersion),
+			view.CreatedAt.Format(time.RFC3339), oneLine(view.Error)))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}
+
+// tenantArgument is the tenant a command is about.
+type tenantArgument struct {
+	Slug string `arg:"" placeholder:"SLUG" help:"The tenant's slug."`
+}
+
+// find reads the tenant's row of the registry.
+func (a *tenantArgument) find(ctx context.Context, m *tenants.Manager) (models.Tenant, error) {
+	slug, err := models.ParseSlug(a.Slug)
+	if err != nil {
+		return models.Tenant{}, tenantError(a.Slug, err)
+	}
+	record, err := models.FindTenantBySlug(ctx, m.Core(), slug)
+	if err != nil {
+		return record, tenantError(a.Slug, err)
+	}
+	return record, nil
+}
+
+type tenantsShowCommand struct {
+	tenantArgument `embed:""`
+
+	JSON bool `name:"json" help:"Write it as JSON."`
+}
+
+type organizationView struct {
+	ID         int64  `json:"id"`
+	Name       string `json:"name"`
+	OwnerID    int64  `json:"owner_id"`
+	OwnerEmail string `json:"owner_email"`
+}
+
+type tenantShowView struct {
+	tenantView
+
+	Organization *organizationView `json:"organization"` // null for a tenant that a registration made
+}
+
+// Run shows one tenant.
+func (c *tenantsShowCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+		record, err := c.find(ctx, m)
+		if err != nil {
+			return err
+		}
+		view := tenantShowView{tenantView: newTenantView(&record)}
+		if view.Organization, err = findOrganization(ctx, m, record.ID); err != nil {
+			return tenantError(c.Slug, err)
+		}
+		if c.JSON {
+			return writeJSON(inv.Stdout, view)
+		}
+		return view.show(inv)
+	})
+}
+
+// findOrganization returns nil for a tenant that has none.
+func findOrganization(ctx context.Context, m *tenants.Manager, tenantID string) (*organizationView, error) {
+	org, err := models.FindOrganizationOf(ctx, m.Core(), tenantID)
+	if models.IsKind(err, models.KindOrganizationNotFound) {
+		return nil, nil //nolint:nilnil // not an error, and there is no organization
+	}
+	if err != nil {
+		return nil, err
+	}
+	owner, err := models.FindOwner(ctx, m.Core(), tenantID)
+	if err != nil {
+		return nil, err
+	}
+	return &organizationView{ID: org.ID, Name: org.Name, OwnerID: org.OwnerID, OwnerEmail: owner.Email}, nil
+}
+
+func (v *tenantShowView) show(inv *Invocation) error {
+	table := newTable(inv.Stdout)
+	say(table, "tenant\t"+v.name())
+	say(table, "id\t"+v.ID)
+	say(table, "status\t"+string(v.Status))
+	say(table, "database\t"+v.DatabaseName)
+	say(table, "schema\t"+orNone(v.SchemaVersion))
+	if v.Error != "" {
+		say(table, "error\t"+oneLine(v.Error))
+	}
+	if v.Organization != nil {
+		say(table, fmt.Sprintf("organization\t%q, owned by %s", v.Organization.Name, v.Organization.OwnerEmail))
+	}
+	say(table, "created\t"+v.CreatedAt.Format(time.RFC3339))
+	say(table, "updated\t"+v.UpdatedAt.Format(time.RFC3339))
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}

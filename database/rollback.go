@@ -1,0 +1,57 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+)
+
+// ErrNoWayBack says that a migration cannot be undone.
+var ErrNoWayBack = errors.New("migration cannot be rolled back")
+
+// Undoable returns the migrations of list that come after the one with that id,
+// which stays. It fails with ErrNoWayBack where one of them cannot be undone.
+func Undoable(list []*gormigrate.Migration, id string) ([]*gormigrate.Migration, error) {
+	for i, migration := range list {
+		if migration.ID != id {
+			continue
+		}
+		later := list[i+1:]
+		for _, undone := range later {
+			if undone.Rollback == nil {
+				return nil, fmt.Errorf("%w: %s", ErrNoWayBack, undone.ID)
+			}
+		}
+		return later, nil
+	}
+	return nil, fmt.Errorf("there is no migration %s", id)
+}
+
+// RollbackTo undoes what was migrated after the migration with that id, the
+// newest first and in one transaction. The caller holds the lock that keeps
+// others from migrating. It fails with ErrNewerSchema.
+func RollbackTo(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, id string) error {
+	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := boundLockWait(tx); err != nil {
+			return err
+		}
+		applied, err := Applied(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := CheckSchema(applied, list); errors.Is(err, ErrNewerSchema) {
+			return err
+		}
+		return gormigrate.New(tx, migrationOptions(), list).RollbackTo(id)
+	})
+	if errors.Is(err, ErrNewerSchema) {
+		return fmt.Errorf("%w: run that version or a later one", err)
+	}
+	if err != nil {
+		return fmt.Errorf("roll back database: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package models
+
+import (
+	"context"
+	"slices"
+
+	"gorm.io/gorm"
+)
+
+// fleetPage is how many rows of the registry are read at once.
+const fleetPage = 500
+
+// fleetStatuses are those of tenants that are migrated with the fleet: whole,
+// and nothing is being done to them. The others are the reconciler's business.
+func fleetStatuses() []TenantStatus {
+	return settled()
+}
+
+// InFleet reports whether a tenant of that status is migrated with the fleet.
+func (s TenantStatus) InFleet() bool {
+	return slices.Contains(fleetStatuses(), s)
+}
+
+// Name is what an operator calls the tenant: its slug or, where it has none, its
+// database.
+func (t *Tenant) Name() string {
+	if t.Slug == "" {
+		return t.DatabaseName
+	}
+	return string(t.Slug)
+}
+
+// Selection picks tenants out of the registry. The zero value is all of them.
+type Selection struct {
+	ID string // this tenant alone
+	// Fleet leaves out those that are being made or removed.
+	Fleet bool
+	// Versions, where they are set, are the schemas of those that count.
+	Versions []string
+	// Roleless adds those that have no role to those of Versions.
+	Roleless bool
+	// Failed picks those with an error.
+	Failed bool
+	// Brief reads only the columns that every registry has, whatever its schema.
+	Brief bool
+}
+
+const briefColumns = "id, slug, database_name, status, schema_version, error, created_at, updated_at"
+
+// where narrows a query; there is no order of versions in it, since the engines
+// do not agree on the order of texts.
+func (s Selection) where(db *gorm.DB) gorm.ChainInterface[Tenant] {
+	query := gorm.G[Tenant](db).Where("id IS NOT NULL")
+	if s.ID != "" {
+		query = query.Where("id = ?", s.ID)
+	}
+	if s.Fleet {
+		query = query.Where("status IN ?", fleetStatuses())
+	}
+	switch {
+	case s.Roleless:
+		query = query.Where("schema_version IN ? OR role = ''", s.Versions)
+	case s.Versions != nil:
+		query = query.Where("schema_version IN ?", s.Versions)
+	}
+	if s.Failed {
+		query = query.Where("error <> ''")
+	}
+	return query
+}
+
+// CountTenants counts the tenants of a selection.
+func CountTenants(ctx context.Context, db *gorm.DB, s Selection) (int, error) {
+	count, err := s.where(db).Count(ctx, "id")
+	return int(count), err
+}
+
+// EachTenant calls do with each tenant of a selection, in the order of their
+// ids, until it fails. However many there are, only some are in memory.
+func EachTenant(ctx context.Context, db *gorm.DB, s Selection, do func(*Tenant) error) error {
+	after := ""
+	for {
+		page, err := s.page(db, after).Find(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := do(&page[i]); err != nil {
+				return err
+			}
+		}
+		if len(page) < fleetPage {
+			return nil
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+func (s Selection) page(db *gorm.DB, after string) gorm.ChainInterface[Tenant] {
+	query := s.where(db).Order("id").Limit(fleetPage)
+	if after != "" {
+		query = query.Where("id > ?", after)
+	}
+	if s.Brief {
+		query = query.Select(briefColumns)
+	}
+	return query
+}
+
+// VersionCount says how many tenants have a schema.
+type VersionCount struct {
+	SchemaVersion string
+	Tenants       int
+}
+
+// CountVersions counts the tenants of the fleet by their schema, in the order of
+// its ids.
+func CountVersions(ctx context.Context, db *gorm.DB) ([]VersionCount, error) {
+	var counts []VersionCount
+	err := db.WithContext(ctx).Model(&Tenant{}).Select("schema_version, count(*) AS tenants").
+		Where("status IN ?", fleetStatuses()).Group("schema_version").Order("schema_version").Scan(&counts).Error
+	return counts, err
+}
