@@ -146,7 +146,7 @@ func Open(ctx context.Context, o Options) (Backend, error) {
 	switch scheme {
 	case sqliteName:
 		return openSQLite(ctx, o)
-	case "postgres", "postgresql":
+	case postgresName, postgresAlias:
 		return openPostgres(ctx, o)
 	default:
 		return nil, errors.New("database URL must begin with sqlite://, postgres:// or postgresql://")

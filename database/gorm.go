@@ -50,7 +50,7 @@ func connectOnce(ctx context.Context, c hurrier, l limits) (*sql.DB, error) {
 // and calls on its way is there once, however many databases there are.
 func copyGORM(db *gorm.DB, conns gorm.ConnPool) *gorm.DB {
 	mine := db.Session(&gorm.Session{NewDB: true})
-	mine.Config.ConnPool = conns
+	mine.ConnPool = conns
 	mine.Statement = &gorm.Statement{
 		DB:       mine,
 		ConnPool: conns,

@@ -15,6 +15,8 @@ const (
 	dialTimeout = 5 * time.Second
 	// applicationName is how the server lists our connections, if the URL has no other.
 	applicationName = "multitenant"
+	postgresName    = "postgres" // of the URL's scheme and of GORM's dialect
+	postgresAlias   = "postgresql"
 	// execMode is pgx's parameter for how it executes statements.
 	execMode = "default_query_exec_mode"
 )
@@ -47,7 +49,7 @@ func parseTenantURL(raw string) (*pgx.ConnConfig, error) {
 // password.
 func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
 	parsed, err := url.Parse(raw)
-	if err != nil || parsed.Scheme != "postgres" && parsed.Scheme != "postgresql" {
+	if err != nil || parsed.Scheme != postgresName && parsed.Scheme != postgresAlias {
 		return nil, errors.New("is malformed: it begins with postgres:// or postgresql://, and special characters in its parts must be percent-encoded")
 	}
 	query := parsed.Query()
