@@ -22,6 +22,7 @@ const (
 // gives up: the next will be glad of it.
 type dialing struct {
 	share *share
+	began time.Time
 	// Guarded by pool.mu.
 	isOver, isSlow, hasLanded bool
 }
@@ -40,7 +41,7 @@ func (p *pool) pump(now time.Time) {
 		if s == nil {
 			return
 		}
-		p.dial(s)
+		p.dial(s, now)
 	}
 	for p.making < p.wanting(nil, now) {
 		c := p.leastUsed(now)
@@ -95,7 +96,7 @@ func (p *pool) makeRoom(c *pooled) {
 }
 
 // dial begins to dial. It needs p.mu.
-func (p *pool) dial(s *share) {
+func (p *pool) dial(s *share, now time.Time) {
 	p.open++
 	p.slots++
 	p.counts.Dials++
@@ -103,7 +104,7 @@ func (p *pool) dial(s *share) {
 	s.held++
 	s.live.add()
 	p.waiting.MoveToBack(s.place)
-	d := &dialing{share: s}
+	d := &dialing{share: s, began: now}
 	go d.run()
 }
 
@@ -149,7 +150,7 @@ func (d *dialing) finish(w wire, err error) {
 	}
 	if err != nil {
 		p.counts.DialFailures++
-		p.fail(s, err)
+		p.fail(s, d.began, err)
 	} else {
 		d.hasLanded = true
 		s.held--
@@ -171,14 +172,17 @@ func (p *pool) land(c *pooled, now time.Time) {
 	p.settle(c, now)
 }
 
-// fail tells the first who waits what went wrong, and everybody else where
-// nothing is left for them to hope for. It needs p.mu.
-func (p *pool) fail(s *share, err error) {
-	for w := p.dequeue(s); w != nil; w = p.dequeue(s) {
+// fail tells the first who waits what went wrong, and where no connection is in
+// use that could be theirs, all who have waited for as long as the dial: theirs
+// would have gone the same way. It needs p.mu.
+func (p *pool) fail(s *share, began time.Time, err error) {
+	for w := p.dequeue(s); w != nil; {
 		w.granted <- grant{err: err}
-		if s.using+s.dials > 0 {
+		next := s.first()
+		if s.using > 0 || next == nil || next.since.After(began) {
 			return
 		}
+		w = p.dequeue(s)
 	}
 }
 
