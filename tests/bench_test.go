@@ -83,6 +83,7 @@ func hammer(b *testing.B, url, token string) {
 	b.Cleanup(client.CloseIdleConnections)
 	b.ReportAllocs()
 	b.SetParallelism(4)
+	b.ResetTimer() // starting the application is not what is measured
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, http.NoBody)
