@@ -46,6 +46,7 @@ type wire interface {
 // database that waits has nothing idle, it is always another's that pays.
 type pool struct {
 	limit     int           // of permits
+	mostOfOne int           // of them, for one database
 	idleLimit time.Duration // an unused connection is closed after this
 	patience  time.Duration // of those who wait; zero: as long as their context
 
@@ -96,7 +97,7 @@ type share struct {
 
 func newPool(limit int, idleLimit, patience time.Duration) *pool {
 	return &pool{
-		limit: limit, idleLimit: idleLimit, patience: patience,
+		limit: limit, mostOfOne: limit, idleLimit: idleLimit, patience: patience,
 		conns: make(map[*pooled]struct{}), waiting: list.New(),
 	}
 }
