@@ -13,9 +13,11 @@ const (
 	// moment is how long a waiter leaves to others what they use all the time,
 	// and how long a connection must have been idle for others to take it.
 	moment = 5 * time.Millisecond
-	// worth is how long a connection is its database's whoever waits: some ten
-	// times as long as dialing it took.
-	worth = 50 * time.Millisecond
+	// A connection is its database's, whoever waits, for some times as long as it
+	// took to dial it, and at least and at most so long.
+	worthDials = 10
+	worth      = 50 * time.Millisecond
+	mostWorth  = 500 * time.Millisecond
 	// pingAfter is how long a connection may be idle and trusted unseen.
 	pingAfter = 5 * time.Second
 	pingLimit = time.Second
@@ -68,7 +70,7 @@ type pool struct {
 type pooled struct {
 	wire
 	share *share
-	born  time.Time
+	due   time.Time // when others may take it although it is in use all the time
 	// Guarded by pool.mu.
 	isIdle bool
 	since  time.Time // last given back

@@ -156,7 +156,8 @@ func (d *dialing) finish(w wire, err error) {
 		d.hasLanded = true
 		s.held--
 		s.using++
-		c := &pooled{wire: w, share: s, born: now, since: now}
+		kept := min(max(worthDials*now.Sub(d.began), worth), mostWorth)
+		c := &pooled{wire: w, share: s, due: now.Add(kept), since: now}
 		p.land(c, now)
 	}
 	p.pump(now)

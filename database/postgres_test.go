@@ -16,14 +16,6 @@ import (
 	"multitenant/tests/pgtest"
 )
 
-// connectionsOf counts a role's connections as the server sees them.
-func connectionsOf(t *testing.T, admin *pgx.Conn, role string) (n int) {
-	t.Helper()
-	err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", role).Scan(&n)
-	require.NoError(t, err)
-	return n
-}
-
 func connectAdmin(t *testing.T) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), pgtest.Server(t))
