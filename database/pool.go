@@ -13,9 +13,11 @@ const (
 	// moment is how long a waiter leaves to others what they use all the time,
 	// and how long a connection must have been idle for others to take it.
 	moment = 5 * time.Millisecond
-	// worth is how long a connection is its database's whoever waits: some ten
-	// times as long as dialing it took.
-	worth = 50 * time.Millisecond
+	// A connection is its database's, whoever waits, for some times as long as it
+	// took to dial it, and at least and at most so long.
+	worthDials = 10
+	worth      = 50 * time.Millisecond
+	mostWorth  = 500 * time.Millisecond
 	// pingAfter is how long a connection may be idle and trusted unseen.
 	pingAfter = 5 * time.Second
 	pingLimit = time.Second
@@ -46,6 +48,7 @@ type wire interface {
 // database that waits has nothing idle, it is always another's that pays.
 type pool struct {
 	limit     int           // of permits
+	mostOfOne int           // of them, for one database
 	idleLimit time.Duration // an unused connection is closed after this
 	patience  time.Duration // of those who wait; zero: as long as their context
 
@@ -67,7 +70,7 @@ type pool struct {
 type pooled struct {
 	wire
 	share *share
-	born  time.Time
+	due   time.Time // when others may take it although it is in use all the time
 	// Guarded by pool.mu.
 	isIdle bool
 	since  time.Time // last given back
@@ -96,7 +99,7 @@ type share struct {
 
 func newPool(limit int, idleLimit, patience time.Duration) *pool {
 	return &pool{
-		limit: limit, idleLimit: idleLimit, patience: patience,
+		limit: limit, mostOfOne: limit, idleLimit: idleLimit, patience: patience,
 		conns: make(map[*pooled]struct{}), waiting: list.New(),
 	}
 }

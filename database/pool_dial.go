@@ -27,10 +27,11 @@ type dialing struct {
 	isOver, isSlow, hasLanded bool
 }
 
-// mayDial is true where somebody waits for whom nothing is on its way. It needs
-// pool.mu.
+// mayDial is true where somebody waits for whom nothing is on its way, and the
+// database may have one more. It needs pool.mu.
 func (s *share) mayDial() bool {
-	return s.waiters != nil && s.waiters.Len() > s.dials && s.dials < dialsOfOne && s.held < permitsOfOne
+	return s.waiters != nil && s.waiters.Len() > s.dials && s.dials < dialsOfOne && s.held < permitsOfOne &&
+		s.using+s.held < s.pool.mostOfOne
 }
 
 // pump dials for those who wait, as far as slots and permits go, and closes what
@@ -155,7 +156,8 @@ func (d *dialing) finish(w wire, err error) {
 		d.hasLanded = true
 		s.held--
 		s.using++
-		c := &pooled{wire: w, share: s, born: now, since: now}
+		kept := min(max(worthDials*now.Sub(d.began), worth), mostWorth)
+		c := &pooled{wire: w, share: s, due: now.Add(kept), since: now}
 		p.land(c, now)
 	}
 	p.pump(now)

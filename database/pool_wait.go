@@ -136,7 +136,7 @@ func (p *pool) expire(w *waiter) error {
 // isDue is true where another database has waited its moment, and the connection
 // has been worth its dialing. It needs p.mu.
 func (p *pool) isDue(c *pooled, now time.Time) bool {
-	return p.waiting.Len() > 0 && p.open >= p.limit && now.Sub(c.born) >= worth &&
+	return p.waiting.Len() > 0 && p.open >= p.limit && !now.Before(c.due) &&
 		p.wanting(c.share, now.Add(-moment)) > p.making
 }
 

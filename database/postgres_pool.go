@@ -23,6 +23,8 @@ const (
 	minTenants = 4
 	// coreShare is core's part of all connections: one in five.
 	coreShare = 5
+	// othersShare is what no tenant may take from the others: one in four.
+	othersShare = 4
 	// makingConnections is kept for databases being made or migrated, one each.
 	makingConnections = 4
 
@@ -40,16 +42,18 @@ const (
 // a database, who may also need it to be served.
 //
 // Of 40: 8 for core, half of which locks may pin, 4 for databases being made or
-// migrated, and 28 for tenants.
+// migrated, and 28 for tenants, of which one alone may have 21: when its
+// statements take long, the others still find room.
 type pools struct{ core, making, tenants *pool }
 
 func newPools(connections int) pools {
 	core := min(max(connections/coreShare, minCore), maxCore)
+	tenants := newPool(connections-core-makingConnections, tenantIdle, busyAfter)
+	tenants.mostOfOne = tenants.limit - tenants.limit/othersShare
 	return pools{
-		core: newPool(core, coreIdle, busyAfter),
-		// Nobody's request waits for these.
-		making:  newPool(makingConnections, tenantIdle, 0),
-		tenants: newPool(connections-core-makingConnections, tenantIdle, busyAfter),
+		core:    newPool(core, coreIdle, busyAfter),
+		making:  newPool(makingConnections, tenantIdle, 0), // no request waits for these
+		tenants: tenants,
 	}
 }
 

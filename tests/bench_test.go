@@ -104,7 +104,7 @@ func newBareServer(b *testing.B, settings testkit.Settings) string {
 	config, err := pgxpool.ParseConfig(settings.Database.URL)
 	require.NoError(b, err)
 	config.ConnConfig.Database = settings.Database.TenantPrefix + "acme"
-	config.MaxConns = 4 // as many as a tenant has
+	config.MaxConns = 4
 	pool, err := pgxpool.NewWithConfig(b.Context(), config)
 	require.NoError(b, err)
 	b.Cleanup(pool.Close)
