@@ -45,9 +45,9 @@ func TestATenantIsSlow(t *testing.T) {
 
 	endGlobex := slow("globex", globex, 1)
 	testkit.Await(t, patience, func() error {
-		if held := testkit.Scalar[int](t, &settings, settings.CoreName(), `SELECT count(*) FROM pg_stat_activity
-			WHERE wait_event_type = 'Lock' AND starts_with(datname, '`+settings.Database.TenantPrefix+`')`); held < 4 {
-			return fmt.Errorf("%d requests wait for their tenant", held)
+		if held := adminText(t, &settings, `SELECT count(*)::text FROM pg_stat_activity
+			WHERE wait_event_type = 'Lock' AND starts_with(datname, '`+settings.Database.TenantPrefix+`')`); held < "4" {
+			return fmt.Errorf("%s requests wait for their tenant", held)
 		}
 		return nil
 	})

@@ -68,7 +68,7 @@ func connectionsOf(t *testing.T, settings testkit.Settings) func(context.Context
 	return func(ctx context.Context) (inUse, error) {
 		var now inUse
 		err := conn.QueryRow(ctx, `SELECT count(*), count(DISTINCT datname) FILTER (WHERE starts_with(datname, $2))
-			FROM pg_stat_activity WHERE usename = $1`, address.User.Username(), settings.Database.TenantPrefix).
+			FROM pg_stat_activity WHERE usename = $1 OR starts_with(usename, $2)`, address.User.Username(), settings.Database.TenantPrefix).
 			Scan(&now.connections, &now.databases)
 		return now, err
 	}
