@@ -32,8 +32,10 @@ const (
 	// tenant's is short: there are many tenants.
 	coreIdle   = 5 * time.Minute
 	tenantIdle = time.Minute
-	// busyAfter is how long a request waits for a connection.
-	busyAfter = 2 * time.Second
+	// busyAfter is how long a request waits for a connection to its tenant, and
+	// coreBusyAfter for one to core, which everybody needs and nobody keeps.
+	busyAfter     = 4 * time.Second
+	coreBusyAfter = 2 * time.Second
 )
 
 // pools share out the connections of the process. Those of one pool are out of
@@ -51,7 +53,7 @@ func newPools(connections int) pools {
 	tenants := newPool(connections-core-makingConnections, tenantIdle, busyAfter)
 	tenants.mostOfOne = tenants.limit - tenants.limit/othersShare
 	return pools{
-		core:    newPool(core, coreIdle, busyAfter),
+		core:    newPool(core, coreIdle, coreBusyAfter),
 		making:  newPool(makingConnections, tenantIdle, 0), // no request waits for these
 		tenants: tenants,
 	}
