@@ -111,8 +111,6 @@ type Backend interface {
 	Secure(ctx context.Context) error
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
-	// Stats says what connections there are and what they have been through.
-	Stats() Stats
 	// Close closes the core database and waits for its connections to end.
 	Close() error
 }

@@ -267,7 +267,7 @@ func needsAPort(t *testing.T, binary string) {
 		p := launch(t, binary, t.TempDir(), setting+"="+listener.Addr().String())
 
 		p.requireExit(t, 1)
-		require.Contains(t, p.Log.String(), "\n"+whose+"listen tcp "+listener.Addr().String())
+		require.Contains(t, p.Log.String(), whose+"listen tcp "+listener.Addr().String())
 		require.Contains(t, p.Log.String(), "address already in use")
 		require.NotContains(t, p.Log.String(), "goroutine", "a panic is no message")
 		require.NotContains(t, p.Log.String(), "msg=serving")
