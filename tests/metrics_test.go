@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/database"
 	"multitenant/tests/testkit"
 )
 
@@ -182,6 +183,27 @@ func TestMetricsOfEvictions(t *testing.T) {
 	require.InDelta(t, 2, since[opened], 0)
 	require.InDelta(t, 2, since[evicted], 0)
 	require.NotContains(t, since, openNow)
+}
+
+// TestMetricsOfConnections: there are more tenants than connections for them.
+func TestMetricsOfConnections(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Metrics, settings.Database.MaxConnections = true, database.MinConnections
+	app := testkit.Start(t, settings)
+	for i := range database.MinConnections {
+		require.Equal(t, http.StatusOK, app.Do(member(i)).Code)
+	}
+
+	samples := app.Scrape()
+	all := samples["multitenant_database_connections"]
+	require.InDelta(t, database.MinConnections, samples["multitenant_database_connections_max"], 0)
+	require.LessOrEqual(t, all, samples["multitenant_database_connections_max"])
+	require.LessOrEqual(t, samples["multitenant_database_connections_in_use"]+samples["multitenant_database_connections_idle"], all)
+	require.Positive(t, samples["multitenant_database_connections_idle"])
+	require.Greater(t, samples["multitenant_database_dials_total"], all)
+	require.Positive(t, samples["multitenant_database_connection_evictions_total"])
+	require.InDelta(t, 0, samples["multitenant_database_connection_waiters"], 0)
 }
 
 // TestMetricsWithoutCore: the rest is told, and soon, when core does not answer.

@@ -18,7 +18,7 @@ import (
 const countSpares = "SELECT count(*) FROM tenants WHERE status = 'spare' AND slug IS NULL"
 
 // awaitSpares waits for the stock to be as full as it should be.
-func awaitSpares(t *testing.T, settings *testkit.Settings) {
+func awaitSpares(t testing.TB, settings *testkit.Settings) {
 	t.Helper()
 	testkit.Await(t, 20*time.Second, func() error {
 		if count := testkit.Scalar[int](t, settings, settings.CoreName(), countSpares); count != settings.Spares {

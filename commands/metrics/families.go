@@ -91,7 +91,16 @@ func registryFamilies() []family {
 // databaseFamilies are about connections. On SQLite these are files, of which
 // there is little to say.
 func databaseFamilies() []family {
-	families := []family{
+	bounded := poolFamilies()
+	for i := range bounded {
+		bounded[i] = bounded[i].only(func(s *snapshot) bool { return s.database.MaxConnections > 0 })
+	}
+	return append(bounded, gauge("database_connections", "Connections open, being opened or being closed.",
+		func(s *snapshot) int { return s.database.Connections }))
+}
+
+func poolFamilies() []family {
+	return []family{
 		gauge("database_connections_max", "How many connections this process may have.",
 			func(s *snapshot) int { return s.database.MaxConnections }),
 		gauge("database_connections_in_use", "Connections that somebody uses.",
@@ -109,9 +118,4 @@ func databaseFamilies() []family {
 		counter("database_busy_total", "Who waited for a connection in vain.",
 			func(s *snapshot) int { return s.database.BusyRefusals }),
 	}
-	for i := range families {
-		families[i] = families[i].only(func(s *snapshot) bool { return s.database.MaxConnections > 0 })
-	}
-	return append(families, gauge("database_connections", "Connections open, being opened or being closed.",
-		func(s *snapshot) int { return s.database.Connections }))
 }
