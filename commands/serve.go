@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"multitenant/auth"
+	"multitenant/commands/metrics"
 	"multitenant/config"
 	"multitenant/controllers"
 	"multitenant/tenants"
@@ -53,56 +54,61 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 		return err
 	}
 	defer in.close()
-	manager, err := tenants.New(ctx, in.options())
+	options := in.options()
+	exported := newMetrics(&in.config)
+	if exported != nil {
+		options.OnProvisioned = exported.Provisioned
+	}
+	manager, err := tenants.New(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer in.closeManager(ctx, manager, serveCloseTimeout)
 
 	status := &controllers.Status{Tenants: manager}
-	handler, err := newHandler(&in.config, in.logger, manager, status) //nolint:contextcheck // requests bring their own
+	handler, err := newHandler(in, manager, status, exported) //nolint:contextcheck // requests bring their own
 	if err != nil {
 		return err
 	}
+	stop, err := in.serveMetrics(ctx, exported, manager)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	return serve(ctx, in.config.HTTPAddr, handler, status, in.logger)
 }
 
 // newHandler wires the API together.
 func newHandler(
-	cfg *config.Config, logger *slog.Logger, manager *tenants.Manager, status *controllers.Status,
+	in *installation, manager *tenants.Manager, status *controllers.Status, exported *metrics.Metrics,
 ) (http.Handler, error) {
-	tokens, err := auth.NewTokens(cfg.Tokens)
+	tokens, err := auth.NewTokens(in.config.Tokens)
 	if err != nil {
 		return nil, err
 	}
-	passwords, err := auth.NewPasswords(cfg.Passwords)
+	passwords, err := auth.NewPasswords(in.config.Passwords)
 	if err != nil {
 		return nil, err
 	}
-	return controllers.NewRouter(&controllers.Options{
+	options := &controllers.Options{
 		Tenants:        manager,
 		Tokens:         tokens,
 		Passwords:      passwords,
 		Status:         status,
-		Logger:         logger,
-		AllowedOrigins: cfg.CORSAllowedOrigins,
-		TrustedProxies: cfg.TrustedProxies,
-	})
+		Logger:         in.logger,
+		AllowedOrigins: in.config.CORSAllowedOrigins,
+		TrustedProxies: in.config.TrustedProxies,
+	}
+	if exported != nil {
+		options.Meter = exported
+	}
+	return controllers.NewRouter(options)
 }
 
 // serve answers requests until ctx ends, then lets those under way finish.
 func serve(ctx context.Context, addr string, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", addr)
+	server := newServer(handler, logger)
+	listener, err := listen(ctx, addr)
 	if err != nil {
 		return err
 	}
@@ -119,7 +125,29 @@ func serve(ctx context.Context, addr string, handler http.Handler, status *contr
 	logger.InfoContext(ctx, "stopping")
 	status.Leave()
 	<-time.After(leaveDelay)
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	return shutDown(ctx, server, shutdownTimeout)
+}
+
+func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var listening net.ListenConfig
+	return listening.Listen(ctx, "tcp", addr)
+}
+
+// shutDown lets requests under way finish, for as long as limit.
+func shutDown(ctx context.Context, server *http.Server, limit time.Duration) error {
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := server.Shutdown(closing); err != nil {
 		return errors.Join(fmt.Errorf("stop serving: %w", err), server.Close())

@@ -15,6 +15,7 @@ import (
 // Config is every setting, checked and in the form its user takes.
 type Config struct {
 	HTTPAddr           string
+	MetricsAddr        string // empty means no metrics
 	Database           database.Options
 	Tokens             auth.TokenOptions
 	Passwords          auth.PasswordOptions
@@ -32,6 +33,7 @@ type settings struct {
 	DatabaseURL            string `env:"DATABASE_URL" envDefault:"sqlite://data/core.db"`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"40"`
 	HTTPAddr               string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8000"`
+	MetricsAddr            string `env:"METRICS_ADDR"`
 	JWTSecretKey           string `env:"JWT_SECRET_KEY"`
 	JWTAlgorithm           string `env:"JWT_ALGORITHM" envDefault:"HS256"`
 	JWTMinutes             int    `env:"JWT_ACCESS_TOKEN_EXPIRE_MINUTES" envDefault:"30"`
@@ -96,7 +98,8 @@ func load(environ map[string]string, dir string) (s *settings, url string, err e
 // config may be called only on settings without mistakes.
 func (s *settings) config(url string, secret []byte) Config {
 	return Config{
-		HTTPAddr: s.HTTPAddr,
+		HTTPAddr:    s.HTTPAddr,
+		MetricsAddr: s.MetricsAddr,
 		Database: database.Options{
 			URL:            url,
 			TenantPrefix:   s.TenantDatabasePrefix,

@@ -67,6 +67,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"DATABASE_URL":                    "postgres://app:pw@db.example/core",
 		"DATABASE_MAX_CONNECTIONS":        "90",
 		"HTTP_ADDR":                       ":9000",
+		"METRICS_ADDR":                    "127.0.0.1:9100",
 		"JWT_SECRET_KEY":                  " " + secret + " ",
 		"JWT_ALGORITHM":                   "HS512",
 		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "5",
@@ -83,7 +84,8 @@ func TestLoadReadsEverySetting(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Equal(t, config.Config{
-		HTTPAddr: ":9000",
+		HTTPAddr:    ":9000",
+		MetricsAddr: "127.0.0.1:9100",
 		Database: database.Options{
 			URL:            "postgres://app:pw@db.example/core",
 			TenantPrefix:   "shop_eu_",
@@ -112,6 +114,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"DATABASE_URL":                    "mysql://root:hunter2@host/db",
 		"DATABASE_MAX_CONNECTIONS":        "hunter2",
 		"HTTP_ADDR":                       "hunter2",
+		"METRICS_ADDR":                    "hunter2",
 		"JWT_SECRET_KEY":                  "hunter2",
 		"JWT_ALGORITHM":                   "hunter2",
 		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "0",
@@ -145,6 +148,7 @@ func TestLoadRefusesValues(t *testing.T) {
 	cases := map[string][]string{
 		"DATABASE_MAX_CONNECTIONS":        {"-1", "0", "1", "4.5", "0x40", "1e2", "99999999999999999999", "300000", " 40"},
 		"HTTP_ADDR":                       {"8000", "localhost", "localhost:", "localhost:http", ":70000", ":-1", "a b:80", "[::1", "http://localhost:80", "-x:80"},
+		"METRICS_ADDR":                    {"9100", "localhost", ":70000", "off", "http://localhost:9100", "127.0.0.1:8000"},
 		"JWT_SECRET_KEY":                  {"x", secret[1:]},
 		"JWT_ALGORITHM":                   {"none", "hs256", "RS256", "HS256 "},
 		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": {"0", "-5", "525601", "9223372036854775807", "30m", "1.5"},
@@ -180,6 +184,7 @@ func TestLoadAcceptsValues(t *testing.T) {
 	t.Parallel()
 	cases := map[string][]string{
 		"HTTP_ADDR":              {":8000", "0.0.0.0:80", "[::1]:8000", "localhost:0", "app.example.com:65535", "my-host.local:1"},
+		"METRICS_ADDR":           {":9100", "[::1]:9100", "metrics.local:0", "127.0.0.1:9100", "127.0.0.1:0", "localhost:8000"},
 		"BCRYPT_COST":            {"4", "15"},
 		"TENANT_AUTO_CREATE":     {"true", "false", "1", "0", "True", "FALSE"},
 		"TENANT_SPARES":          {"0", "1000"},

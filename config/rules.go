@@ -34,6 +34,7 @@ const (
 func (s *settings) check(wrong mistakes) {
 	wrong.add("DATABASE_MAX_CONNECTIONS", checkRange(s.DatabaseMaxConnections, database.MinConnections, maxConnections))
 	wrong.add("HTTP_ADDR", checkAddress(s.HTTPAddr))
+	wrong.add("METRICS_ADDR", s.checkMetricsAddress())
 	wrong.add("JWT_ALGORITHM", checkChoice(s.JWTAlgorithm, auth.Algorithms()))
 	wrong.add("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", checkRange(s.JWTMinutes, 1, maxTokenMinutes))
 	wrong.add("BCRYPT_COST", checkRange(s.BcryptCost, auth.MinCost, auth.MaxCost))
@@ -91,6 +92,21 @@ func checkAddress(address string) error {
 	}
 	if !regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`).MatchString(host) {
 		return errors.New("must be host:port with a host name or an IP address, in brackets if it is IPv6")
+	}
+	return nil
+}
+
+// checkMetricsAddress keeps the metrics off the API's address: they are not for
+// its callers. Port 0 is another each time.
+func (s *settings) checkMetricsAddress() error {
+	if s.MetricsAddr == "" {
+		return nil
+	}
+	if err := checkAddress(s.MetricsAddr); err != nil {
+		return err
+	}
+	if s.MetricsAddr == s.HTTPAddr && !strings.HasSuffix(s.MetricsAddr, ":0") {
+		return errors.New("must not be HTTP_ADDR")
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type Options struct {
 	Passwords *auth.Passwords
 	Status    *Status
 	Logger    *slog.Logger
+	Meter     middleware.Meter // nil measures nothing
 
 	AllowedOrigins []string // of browsers that may call from other sites; none by default
 	TrustedProxies []string // whose X-Forwarded-For is believed; none by default
@@ -84,6 +85,9 @@ func newEngine(o *Options) (*gin.Engine, error) {
 	router.RedirectTrailingSlash = false
 	if err := router.SetTrustedProxies(o.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("trusted proxies: %w", err)
+	}
+	if o.Meter != nil {
+		router.Use(middleware.Measure(o.Meter))
 	}
 	router.Use(
 		middleware.Log(o.Logger),

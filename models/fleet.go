@@ -126,3 +126,33 @@ func CountVersions(ctx context.Context, db *gorm.DB) ([]VersionCount, error) {
 		Where("status IN ?", fleetStatuses()).Group("schema_version").Order("schema_version").Scan(&counts).Error
 	return counts, err
 }
+
+// StatusCount says how many tenants have a status, and with how many of these
+// something went wrong.
+type StatusCount struct {
+	Status  TenantStatus
+	Tenants int
+	Failed  int
+}
+
+// CountStatuses counts all tenants by their status, also where there are none.
+func CountStatuses(ctx context.Context, db *gorm.DB) ([]StatusCount, error) {
+	var found []StatusCount
+	err := db.WithContext(ctx).Model(&Tenant{}).
+		Select("status, count(*) AS tenants, count(CASE WHEN error <> '' THEN 1 END) AS failed").
+		Group("status").Scan(&found).Error
+	if err != nil {
+		return nil, err
+	}
+	counts := make([]StatusCount, 0, len(statuses()))
+	for _, status := range statuses() {
+		count := StatusCount{Status: status}
+		for _, some := range found {
+			if some.Status == status {
+				count = some
+			}
+		}
+		counts = append(counts, count)
+	}
+	return counts, nil
+}

@@ -26,6 +26,13 @@ const (
 	TenantUndoing      TenantStatus = "undoing"
 )
 
+// statuses are all there are.
+func statuses() []TenantStatus {
+	return []TenantStatus{
+		TenantMaking, TenantSpare, TenantProvisioning, TenantReady, TenantSuspended, TenantDeleting, TenantUndoing,
+	}
+}
+
 // IsSettled reports whether nothing is being done to the tenant: it is whole,
 // and will be there until somebody says otherwise.
 func (s TenantStatus) IsSettled() bool {

@@ -118,6 +118,9 @@ func (m *Manager) settleLocked(ctx context.Context, session database.Session, id
 	if err != nil {
 		return err
 	}
+	if record.Status == models.TenantDeleting {
+		m.counts.deleted.Add(1)
+	}
 	m.step(StepDeleted)
 	return nil
 }

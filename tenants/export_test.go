@@ -33,7 +33,9 @@ func (k Keeper) open(ctx context.Context, record *models.Tenant) (*gorm.DB, erro
 }
 
 // NewHandles makes a pool for at most limit open databases.
-func NewHandles(limit int, k Keeper) *Handles { return &Handles{handles: newHandles(limit, k)} }
+func NewHandles(limit int, k Keeper) *Handles {
+	return &Handles{handles: newHandles(limit, k, &counts{})}
+}
 
 // Lend lends a tenant's database as Manager does.
 func (hs *Handles) Lend(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {

@@ -18,6 +18,7 @@ import (
 // a handle without one is ever closed, the least recently used first.
 type handles struct {
 	keeper  keeper
+	counts  *counts
 	limit   int64
 	permits *semaphore.Weighted // one for each database open, being opened or being closed
 	ctx     context.Context     // the lifetime of what is opened, not of a request
@@ -48,10 +49,11 @@ type handle struct {
 	position *list.Element
 }
 
-func newHandles(limit int, k keeper) *handles {
+func newHandles(limit int, k keeper, n *counts) *handles {
 	ctx, stop := context.WithCancel(context.Background())
 	return &handles{
 		keeper:  k,
+		counts:  n,
 		limit:   int64(limit),
 		permits: semaphore.NewWeighted(int64(limit)),
 		ctx:     ctx,
@@ -144,6 +146,7 @@ func (hs *handles) evict() {
 	for position := hs.lru.Front(); position != nil; position = position.Next() {
 		if h, ok := position.Value.(*handle); ok && h.leases == 0 && h.tenant.DB != nil {
 			hs.remove(h)
+			hs.counts.evicted.Add(1)
 			return
 		}
 	}
@@ -190,6 +193,7 @@ func (hs *handles) sweep() {
 	for _, h := range hs.byID {
 		if h.leases == 0 && !h.lent {
 			hs.remove(h)
+			hs.counts.unused.Add(1)
 		}
 		h.lent = false
 	}
@@ -203,6 +207,7 @@ func (hs *handles) close(h *handle) {
 		return
 	}
 	_ = database.Close(h.tenant.DB) // it is gone either way, and nothing was left unwritten
+	hs.counts.open.Add(-1)
 	hs.permits.Release(1)
 }
 

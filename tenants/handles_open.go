@@ -66,13 +66,18 @@ func (hs *handles) register(h *handle) (*models.Tenant, error) {
 
 func (hs *handles) openWithPermit(record *models.Tenant) (*gorm.DB, error) {
 	if err := hs.permit(); err != nil {
+		hs.counts.openBusy.Add(1)
 		return nil, err
 	}
 	db, err := hs.keeper.open(hs.ctx, record)
 	if err != nil {
+		hs.counts.openFailed.Add(1)
 		hs.permits.Release(1)
+		return nil, err
 	}
-	return db, err
+	hs.counts.opened.Add(1)
+	hs.counts.open.Add(1)
+	return db, nil
 }
 
 // permit waits for leave to have one more database open; KindBusy when all are

@@ -74,11 +74,13 @@ func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
 func (m *Manager) upgrade(ctx context.Context, session database.Session, record *models.Tenant) error {
 	before := *record
 	if err := m.migrateTenant(ctx, session, record); err != nil {
+		m.counts.migrationFailed.Add(1)
 		noted, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
 		before.Error = err.Error()
 		return errors.Join(err, models.RecordSchema(noted, m.core, &before))
 	}
+	m.counts.migrated.Add(1)
 	record.SchemaVersion, record.Error = max(record.SchemaVersion, m.version), ""
 	return models.RecordSchema(ctx, m.core, record)
 }

@@ -45,6 +45,7 @@ type Plan struct {
 // held throughout: whoever finds an unfinished row whose lock is free knows that
 // its maker is dead.
 func (m *Manager) Provision(ctx context.Context, plan Plan) error {
+	began := time.Now()
 	if err := plan.Slug.CheckNew(); err != nil {
 		return err
 	}
@@ -59,11 +60,14 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 		return models.ErrSlugTaken()
 	}
 	defer m.refillSoon()
-	claimed, err := m.claimSpare(ctx, plan)
-	if claimed || err != nil {
-		return err
+	spare, err := m.claimSpare(ctx, plan)
+	if !spare && err == nil {
+		err = m.claimNew(ctx, plan)
 	}
-	return m.claimNew(ctx, plan)
+	if m.onProvisioned != nil {
+		m.onProvisioned(Provisioned{Spare: spare, Took: time.Since(began), Err: err})
+	}
+	return err
 }
 
 // Occupied reports whether Provision failed because a database that is not

@@ -70,6 +70,7 @@ func (m *Manager) reconcile(ctx context.Context) {
 	locked := false
 	for _, record := range unsettled {
 		free, err := m.trySettle(ctx, record.ID)
+		m.counts.noteReconciled(record.Status, free, err)
 		switch {
 		case err != nil:
 			m.logger.ErrorContext(ctx, "remove unsettled tenant", "tenant", record.Slug, "error", err)

@@ -66,6 +66,9 @@ type Options struct {
 	// OnStep, where it is set, is called after each step of making and deleting
 	// a tenant, so that a test can stop the process just there.
 	OnStep func(Step)
+	// OnProvisioned, where it is set, is told how each making of a tenant has
+	// ended. It must not wait.
+	OnProvisioned func(Provisioned)
 }
 
 // Manager makes, lends, suspends and deletes the databases of tenants. It is
@@ -78,6 +81,9 @@ type Manager struct {
 	spares     int
 	logger     *slog.Logger
 	onStep     func(Step)
+
+	onProvisioned func(Provisioned)
+	counts        *counts
 
 	installation models.Installation // tells our databases from those of another core on the same server
 	migrations   []*gormigrate.Migration
@@ -137,6 +143,9 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		unsettled:  make(chan struct{}, 1),
 		claimed:    make(chan struct{}, 1),
 		stop:       func() {},
+
+		onProvisioned: o.OnProvisioned,
+		counts:        &counts{},
 	}
 	if m.migrations == nil {
 		m.migrations = migrations.Tenant()
@@ -147,7 +156,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 			return nil, err
 		}
 	}
-	m.handles = newHandles(o.Backend.MaxOpen(), m)
+	m.handles = newHandles(o.Backend.MaxOpen(), m, m.counts)
 	return m, nil
 }
 

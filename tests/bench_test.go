@@ -34,6 +34,18 @@ func BenchmarkShowProfile(b *testing.B) {
 	})
 }
 
+// BenchmarkShowProfileMeasured is BenchmarkShowProfile with metrics.
+func BenchmarkShowProfileMeasured(b *testing.B) {
+	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
+		b.Run(string(engine), func(b *testing.B) {
+			settings := testkit.Fresh(b, engine)
+			settings.Quiet, settings.Metrics = true, true
+			app := testkit.Start(b, settings)
+			hammer(b, app.URL+"/api/users/me", app.Token("acme", "ada@example.com"))
+		})
+	}
+}
+
 // BenchmarkProvision is POST /api/organizations/ without HTTP: a database made,
 // migrated, stamped and seeded.
 func BenchmarkProvision(b *testing.B) {

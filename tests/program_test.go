@@ -59,9 +59,9 @@ func launch(t *testing.T, binary, folder string, environment ...string) *program
 }
 
 // run starts the program and returns once it says where it is reached.
-func run(t *testing.T, binary, folder string) *program {
+func run(t *testing.T, binary, folder string, environment ...string) *program {
 	t.Helper()
-	p := launch(t, binary, folder)
+	p := launch(t, binary, folder, environment...)
 	testkit.Await(t, 20*time.Second, func() error {
 		found := serving().FindStringSubmatch(p.Log.String())
 		if found == nil {
@@ -103,6 +103,7 @@ func TestTheProgram(t *testing.T) {
 		"ends at once when told twice": endsAtOnceWhenToldTwice,
 		"reports all mistakes":         reportsAllMistakes,
 		"needs a port":                 needsAPort,
+		"serves metrics":               servesMetrics,
 		"shares its folder":            sharesItsFolder,
 		"obeys beside a server":        obeysBesideAServer,
 		"stops between tenants":        stopsBetweenTenants,
@@ -262,12 +263,15 @@ func needsAPort(t *testing.T, binary string) {
 	require.NoError(t, err)
 	defer listener.Close()
 
-	p := launch(t, binary, t.TempDir(), "HTTP_ADDR="+listener.Addr().String())
+	for setting, whose := range map[string]string{"HTTP_ADDR": "", "METRICS_ADDR": "metrics: "} {
+		p := launch(t, binary, t.TempDir(), setting+"="+listener.Addr().String())
 
-	p.requireExit(t, 1)
-	require.Contains(t, p.Log.String(), listener.Addr().String())
-	require.Contains(t, p.Log.String(), "address already in use")
-	require.NotContains(t, p.Log.String(), "goroutine", "a panic is no message")
+		p.requireExit(t, 1)
+		require.Contains(t, p.Log.String(), whose+"listen tcp "+listener.Addr().String())
+		require.Contains(t, p.Log.String(), "address already in use")
+		require.NotContains(t, p.Log.String(), "goroutine", "a panic is no message")
+		require.NotContains(t, p.Log.String(), "msg=serving")
+	}
 }
 
 func sharesItsFolder(t *testing.T, binary string) {

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/commands/metrics"
 	"multitenant/controllers"
 	"multitenant/database"
 	"multitenant/tenants"
@@ -55,6 +56,7 @@ type Settings struct {
 	TrustedProxies []string
 	Admin          string `json:"-"` // the URL of a superuser, for what others do to the server
 	Quiet          bool   // logs and limits clients as main does, but logs to nowhere: for benchmarks
+	Metrics        bool   // exports metrics, see Scrape
 }
 
 // App is a running application.
@@ -66,6 +68,7 @@ type App struct {
 	Status   *controllers.Status
 	Log      *Log
 	TokenKit *auth.Tokens
+	Metrics  *metrics.Metrics // nil without the setting
 
 	server *httptest.Server // nil where the application is another process
 	client *http.Client
@@ -134,7 +137,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	if app.Backend, err = database.Open(tb.Context(), settings.Database); err != nil {
 		return nil, err
 	}
-	app.Tenants, err = tenants.New(tb.Context(), tenants.Options{
+	options := tenants.Options{
 		Backend:        app.Backend,
 		DatabasePrefix: settings.Database.TenantPrefix,
 		AutoCreate:     !settings.NoAutoCreate,
@@ -142,7 +145,12 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		Logger:         logger,
 		OnStep:         settings.OnStep,
 		Migrations:     settings.Migrations,
-	})
+	}
+	if settings.Metrics {
+		app.Metrics = metrics.New()
+		options.OnProvisioned = app.Metrics.Provisioned
+	}
+	app.Tenants, err = tenants.New(tb.Context(), options)
 	if err != nil {
 		require.NoError(tb, app.Backend.Close())
 		return nil, err
@@ -160,7 +168,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 func (app *App) serve(logger *slog.Logger) {
 	passwords, err := auth.NewPasswords(auth.PasswordOptions{Cost: 4, Wait: 30 * time.Second})
 	require.NoError(app.tb, err)
-	router, err := controllers.NewRouter(&controllers.Options{
+	options := &controllers.Options{
 		Tenants:        app.Tenants,
 		Tokens:         app.TokenKit,
 		Passwords:      passwords,
@@ -168,7 +176,12 @@ func (app *App) serve(logger *slog.Logger) {
 		Logger:         logger,
 		AllowedOrigins: app.Settings.AllowedOrigins,
 		TrustedProxies: app.Settings.TrustedProxies,
-	})
+	}
+	if app.Metrics != nil {
+		app.Metrics.Watch(app.Tenants, app.Backend)
+		options.Meter = app.Metrics
+	}
+	router, err := controllers.NewRouter(options)
 	require.NoError(app.tb, err)
 	app.server = httptest.NewUnstartedServer(router)
 	if app.Settings.Quiet {

@@ -1,0 +1,54 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"multitenant/commands/metrics"
+	"multitenant/config"
+	"multitenant/tenants"
+)
+
+// metricsShutdownTimeout is short: it comes on top of the API's, and what a
+// scrape cut off would have told the next process tells too.
+const metricsShutdownTimeout = time.Second
+
+// newMetrics returns nil where the settings want none.
+func newMetrics(cfg *config.Config) *metrics.Metrics {
+	if cfg.MetricsAddr == "" {
+		return nil
+	}
+	return metrics.New()
+}
+
+// serveMetrics answers Prometheus on an address of its own until stop is called,
+// which lets a scrape under way finish. Without metrics it does nothing.
+func (in *installation) serveMetrics(
+	ctx context.Context, exported *metrics.Metrics, manager *tenants.Manager,
+) (stop func(), err error) {
+	if exported == nil {
+		return func() {}, nil
+	}
+	exported.Watch(manager, in.backend)
+	listener, err := listen(ctx, in.config.MetricsAddr)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	server := newServer(exported.Handler(in.logger), in.logger)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		// The API goes on without: nobody but the operator misses them.
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			in.logger.ErrorContext(ctx, "serve metrics", "error", err)
+		}
+	}()
+	in.logger.InfoContext(ctx, "serving metrics", "url", "http://"+listener.Addr().String()+"/metrics")
+	return func() {
+		in.logFailure(shutDown(ctx, server, metricsShutdownTimeout))
+		<-ended
+	}, nil
+}
