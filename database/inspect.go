@@ -91,8 +91,9 @@ type attempt struct {
 	excuse string
 	// statements are tried one by one, and none may be let through.
 	statements []string
-	// counts is set where they are queries for a number, which must be zero.
-	counts bool
+	// proof, where it is set, is a query for a number that must be zero after
+	// each of them, or without any: not all that is in vain is refused.
+	proof string
 }
 
 // judge makes a trial of how the attempt ended: without an error it was let

@@ -65,7 +65,9 @@ func (x *crossing) disguises() []attempt {
 	if x.other.Name != "" {
 		attempts = append(attempts, attempt{
 			name: "grant_database", what: "let itself into another database",
-			statements: []string{fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %s", quoteIdentifier(x.other.Name), own)},
+			statements: []string{fmt.Sprintf("GRANT TEMPORARY ON DATABASE %s TO %s", quoteIdentifier(x.other.Name), own)},
+			proof: "SELECT count(*) FROM pg_database, aclexplode(datacl) a WHERE privilege_type = 'TEMPORARY' AND datname = " +
+				quoteLiteral(x.other.Name) + " AND grantee = (SELECT oid FROM pg_roles WHERE rolname = current_user)",
 		})
 	}
 	if x.other.Login.Role == "" {
@@ -95,12 +97,12 @@ func (x *crossing) reaches() []attempt {
 		{name: "write_file", what: "write the server's files", statements: []string{"COPY (SELECT 1) TO '/dev/null'"}},
 		{name: "run_program", what: "run a program on the server", statements: []string{"COPY (SELECT 1) TO PROGRAM 'true'"}},
 		{
-			name: "end_session", what: "end others' sessions",
-			statements: []string{fmt.Sprintf("SELECT pg_terminate_backend(%d)", x.pid)},
+			name: "watch_session", what: "see what others' sessions do",
+			proof: fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND backend_start IS NOT NULL", x.pid),
 		},
 		{
-			name: "watch_session", what: "see what others' sessions do", counts: true,
-			statements: []string{fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND backend_start IS NOT NULL", x.pid)},
+			name: "end_session", what: "end others' sessions",
+			statements: []string{fmt.Sprintf("SELECT pg_terminate_backend(%d)", x.pid)},
 		},
 	}
 }
@@ -109,8 +111,8 @@ func (x *crossing) reaches() []attempt {
 func (x *crossing) freedoms() []attempt {
 	return []attempt{
 		{
-			name: "see_names", what: "see the names of databases and roles", excuse: openCatalogs, counts: true,
-			statements: []string{"SELECT count(*) FROM pg_database, pg_roles WHERE datname <> current_database() AND rolname <> current_user"},
+			name: "see_names", what: "see the names of databases and roles", excuse: openCatalogs,
+			proof: "SELECT count(*) FROM pg_database, pg_roles WHERE datname <> current_database() AND rolname <> current_user",
 		},
 		{
 			name: "own_password", what: "change its own password", excuse: byAdministrator,

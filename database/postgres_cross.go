@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -98,7 +99,11 @@ func (b *postgresBackend) tryInside(ctx context.Context, c *Crossing, pool *sql.
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = session.Close() }() // it may be ended
+	defer func() {
+		// The server may have ended it: nobody else must get it.
+		_ = session.Raw(func(any) error { return driver.ErrBadConn })
+		_ = session.Close()
+	}()
 	x := crossing{Crossing: c, conn: conn, app: b.config.User}
 	if err := session.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&x.pid); err != nil {
 		return nil, fmt.Errorf("begin trials: %w", err)
@@ -132,8 +137,12 @@ func (x *crossing) look(ctx context.Context) error {
 // try runs the statements until one is let through or fails in a way that is no
 // refusal.
 func (x *crossing) try(ctx context.Context, a *attempt) Trial {
-	for _, statement := range a.statements {
-		err := x.run(ctx, statement, a.counts)
+	statements := a.statements
+	if len(statements) == 0 {
+		statements = []string{""}
+	}
+	for _, statement := range statements {
+		err := x.run(ctx, statement, a.proof)
 		if trial := a.judge(err, isRefusedStatement); trial.Result != ResultPass {
 			return trial
 		}
@@ -141,12 +150,12 @@ func (x *crossing) try(ctx context.Context, a *attempt) Trial {
 	return Trial{Name: a.name, Result: ResultPass, Detail: "cannot " + a.what}
 }
 
-// errNothing stands for the server's refusal where a query finds nothing.
+// errNothing stands for the server's refusal where a proof finds nothing.
 var errNothing = errors.New("nothing was found")
 
 // run runs one statement in a transaction that is rolled back, whatever it does.
 // One that would have to wait for somebody was not refused.
-func (x *crossing) run(ctx context.Context, statement string, counts bool) (err error) {
+func (x *crossing) run(ctx context.Context, statement, proof string) (err error) {
 	tx, err := x.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -159,12 +168,13 @@ func (x *crossing) run(ctx context.Context, statement string, counts bool) (err 
 	if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
 		return err
 	}
-	if !counts {
-		_, err = tx.ExecContext(ctx, statement)
-		return err
+	if statement != "" {
+		if _, err := tx.ExecContext(ctx, statement); err != nil || proof == "" {
+			return err
+		}
 	}
 	var count int
-	if err := tx.QueryRowContext(ctx, statement).Scan(&count); err != nil {
+	if err := tx.QueryRowContext(ctx, proof).Scan(&count); err != nil {
 		return err
 	}
 	if count == 0 {

@@ -121,3 +121,8 @@ func CountVersions(ctx context.Context, db *gorm.DB) ([]VersionCount, error) {
 		Where("status IN ?", fleetStatuses()).Group("schema_version").Order("schema_version").Scan(&counts).Error
 	return counts, err
 }
+
+// ListByStatus lists at most limit tenants of that status.
+func ListByStatus(ctx context.Context, db *gorm.DB, status TenantStatus, limit int) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("status = ?", status).Order("id").Limit(limit).Find(ctx)
+}
