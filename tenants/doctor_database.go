@@ -122,7 +122,7 @@ func (x *examination) examineTables(ctx context.Context, record *models.Tenant, 
 	if err != nil {
 		return err
 	}
-	if len(lacking) > 0 {
+	if len(lacking) > 0 && record.SchemaVersion >= x.version { // else migrating it grants them
 		x.find(record, kindGrants, "its role may not use "+strings.Join(lacking, ", "),
 			func(ctx context.Context) error { return x.mendRole(ctx, record.ID) })
 		return nil

@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"multitenant/database"
 	"multitenant/models"
 )
+
+// changedTries is how often trials are made with others, where those they were
+// made with are claimed or deleted meanwhile.
+const changedTries = 5
 
 // TryIsolation tries to cross from a tenant to others, to core and to the spares
 // in every way there is, and looks whether the whole fleet is closed. The tenant
@@ -15,10 +20,23 @@ import (
 // changed. The error says why there were no trials: KindTenantNotFound for an
 // unknown slug.
 func (m *Manager) TryIsolation(ctx context.Context, slug models.Slug) ([]database.Trial, error) {
-	from, others, err := m.choosePair(ctx, slug)
-	if err != nil {
-		return nil, err
+	for range changedTries {
+		from, others, err := m.choosePair(ctx, slug)
+		if err != nil {
+			return nil, err
+		}
+		trials, err := m.tryIsolation(ctx, from, others)
+		if err != nil || !slices.ContainsFunc(trials, Failed) {
+			return trials, err
+		}
+		if changed, err := m.haveChanged(ctx, from, others); err != nil || !changed {
+			return trials, err
+		}
 	}
+	return nil, errors.New("the tenants that were tried with were renamed or deleted meanwhile: try again")
+}
+
+func (m *Manager) tryIsolation(ctx context.Context, from *models.Tenant, others []models.Tenant) ([]database.Trial, error) {
 	survey, err := m.backend.Survey(ctx, m.prefix)
 	if err != nil {
 		return nil, err
@@ -37,6 +55,24 @@ func (m *Manager) TryIsolation(ctx context.Context, slug models.Slug) ([]databas
 	}
 	fleet, err := m.tryFleet(ctx)
 	return append(trials, fleet...), err
+}
+
+// haveChanged reports whether any of these is no longer what it was.
+func (m *Manager) haveChanged(ctx context.Context, from *models.Tenant, others []models.Tenant) (bool, error) {
+	all := others
+	if from != nil {
+		all = append(slices.Clone(others), *from)
+	}
+	for i := range all {
+		now, err := models.FindTenant(ctx, m.core, all[i].ID)
+		if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.Status != all[i].Status {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 func failed(name, detail string) database.Trial {
