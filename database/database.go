@@ -164,7 +164,7 @@ func Open(ctx context.Context, o Options) (Backend, error) {
 	switch scheme {
 	case sqliteName:
 		return openSQLite(ctx, o)
-	case "postgres", "postgresql":
+	case postgresName, "postgresql":
 		return openPostgres(ctx, o)
 	default:
 		return nil, errors.New("database URL must begin with sqlite://, postgres:// or postgresql://")

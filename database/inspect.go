@@ -58,6 +58,11 @@ type Place struct {
 	Login Login
 }
 
+func corePlace(name string) Place {
+	const core = "core"
+	return Place{Kind: core, Label: core, Name: name}
+}
+
 // Crossing says whence to cross and whereto. Without a name of From only that is
 // tried which needs no tenant.
 type Crossing struct {

@@ -46,7 +46,7 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, fin
 // ever: everybody else would have to wait behind it. SQLite's wait is bounded
 // for every statement.
 func boundLockWait(tx *gorm.DB) error {
-	if tx.Name() != "postgres" {
+	if tx.Name() != postgresName {
 		return nil
 	}
 	return tx.Exec("SET LOCAL lock_timeout = '5s'").Error

@@ -49,13 +49,13 @@ func (b *postgresBackend) Cross(ctx context.Context, c *Crossing) ([]Trial, erro
 // tryConnecting tries to enter other databases, and the own one with a wrong
 // password.
 func (b *postgresBackend) tryConnecting(ctx context.Context, c *Crossing) []Trial {
-	places := append(slices.Clone(c.Others), Place{Kind: "core", Label: "core", Name: b.config.Database})
+	places := append(slices.Clone(c.Others), corePlace(b.config.Database))
 	trials := make([]Trial, 0, len(places)+3)
 	for _, place := range places {
 		a := attempt{name: "connect_" + place.Kind, what: "connect to the database of " + place.Label}
 		trials = append(trials, a.judge(b.connectAs(ctx, place.Name, c.From.Login), isRefusedEntry))
 	}
-	for _, name := range []string{"postgres", "template1"} {
+	for _, name := range serversOwn() {
 		err := b.connectAs(ctx, name, c.From.Login)
 		if errors.Is(err, ErrNotExist) {
 			continue
@@ -70,6 +70,9 @@ func (b *postgresBackend) tryConnecting(ctx context.Context, c *Crossing) []Tria
 	err := b.connectAs(ctx, c.From.Name, Login{Role: c.From.Login.Role, Password: "wrong"})
 	return append(trials, a.judge(err, IsLoginRefused))
 }
+
+// serversOwn are the databases that a server has of its own.
+func serversOwn() []string { return []string{postgresName, "template1"} }
 
 func (b *postgresBackend) connectAs(ctx context.Context, name string, login Login) error {
 	db, err := b.openTenant(ctx, name, login, nil)

@@ -14,6 +14,8 @@ const (
 	dialTimeout = 5 * time.Second
 	// applicationName is how the server lists our connections, if the URL has no other.
 	applicationName = "multitenant"
+	// postgresName is of the URL's scheme, GORM's dialect and the server's own database.
+	postgresName = "postgres"
 )
 
 // parsePostgresURL reads a URL. Its errors never quote it, nor what the parser

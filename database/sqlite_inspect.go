@@ -67,9 +67,9 @@ func (*sqliteBackend) Lacking(context.Context, *gorm.DB, string, ...string) ([]s
 
 // Cross tries on a connection as those that serve the tenant.
 func (b *sqliteBackend) Cross(ctx context.Context, c *Crossing) ([]Trial, error) {
-	trials := []Trial{b.tryModes()}
+	modes := b.tryModes()
 	if c.From.Name == "" {
-		return trials, nil
+		return []Trial{modes}, nil
 	}
 	db, err := b.OpenTenant(ctx, c.From.Name, c.From.Login, nil)
 	if err != nil {
@@ -83,12 +83,12 @@ func (b *sqliteBackend) Cross(ctx context.Context, c *Crossing) ([]Trial, error)
 	if err != nil {
 		return nil, errors.Join(err, Close(db))
 	}
-	trials = append(trials, b.tryStatements(ctx, conn, c.Others)...)
-	return trials, errors.Join(conn.Close(), Close(db))
+	trials := b.tryStatements(ctx, conn, c.Others)
+	return append(trials, modes), errors.Join(conn.Close(), Close(db))
 }
 
 func (b *sqliteBackend) tryStatements(ctx context.Context, conn *sql.Conn, others []Place) []Trial {
-	places := append(slices.Clone(others), Place{Kind: "core", Label: "core", Name: b.name})
+	places := append(slices.Clone(others), corePlace(b.name))
 	trials := make([]Trial, 0, len(places)+2)
 	for _, place := range places {
 		a := attempt{name: "attach_" + place.Kind, what: "attach the database of " + place.Label}

@@ -120,10 +120,10 @@ func (m *Manager) cross(ctx context.Context, from *models.Tenant, others []model
 	for i := range others {
 		crossing.Others = append(crossing.Others, m.place(&others[i]))
 	}
-	trials, err := m.backend.Cross(ctx, crossing)
-	if err != nil {
+	trials, shut := m.backend.Cross(ctx, crossing)
+	if shut != nil {
 		// Where the tenant cannot get into its own, to be kept out elsewhere says nothing.
-		return []database.Trial{failed("open_own", "tenant "+from.Name()+" could not be used for trials: "+err.Error())}, nil
+		return []database.Trial{failed("open_own", "tenant "+from.Name()+" could not be used for trials: "+shut.Error())}, nil
 	}
 	for i := range others {
 		trials = append(trials, m.tryStamp(ctx, from, &others[i]))

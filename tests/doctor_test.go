@@ -44,8 +44,9 @@ func (f findingJSON) String() string {
 func requireDiagnosis(t *testing.T, settings *testkit.Settings, code int, arguments string, want ...string) string {
 	t.Helper()
 	outcome := settings.Command(t, append([]string{"tenants", "doctor", "--json"}, strings.Fields(arguments)...)...)
-	found := []string{}
-	for _, finding := range testkit.Decode[[]findingJSON](t, outcome) {
+	findings := testkit.Decode[[]findingJSON](t, outcome)
+	found := make([]string, 0, len(findings))
+	for _, finding := range findings {
 		found = append(found, finding.String())
 	}
 	require.ElementsMatch(t, want, found, "%s\n%s", outcome.Stdout, outcome.Stderr)
