@@ -30,7 +30,7 @@ type tenantsListCommand struct {
 func (c *tenantsListCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
 		views := []tenantView{}
-		err := models.EachTenant(ctx, m.Core(), models.Selection{}, func(record *models.Tenant) error {
+		err := models.EachTenant(ctx, m.Core(), models.Selection{Claimed: true}, func(record *models.Tenant) error {
 			views = append(views, newTenantView(record))
 			return nil
 		})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,7 +103,7 @@ func TestEveryConnectionIsChecked(t *testing.T) {
 			name := makeDatabase(t, b, lock(t, b, "k"))
 			var checks atomic.Int32
 			var broken atomic.Bool
-			db := openDatabase(t, b, name, func(ctx context.Context, q database.Querier) error {
+			db := openTenant(t, b, name, func(ctx context.Context, q database.Querier) error {
 				checks.Add(1)
 				if broken.Load() {
 					return database.ErrForeign
@@ -128,12 +129,26 @@ func TestEveryConnectionIsChecked(t *testing.T) {
 			require.EqualValues(t, 4, checks.Load(), "connections are used again without another check")
 
 			broken.Store(true)
-			pool.SetMaxIdleConns(0) // the next statement needs a new connection
-			err = db.Exec("SELECT 1").Error
+			err = needNewConnection(t, pool, len(conns))
 			require.ErrorIs(t, err, database.ErrForeign)
 			require.True(t, database.IsUnavailable(err))
 		})
 	}
+}
+
+// needNewConnection takes connections until one has to be made, and returns what
+// came of that.
+func needNewConnection(t *testing.T, pool *sql.DB, idle int) error {
+	t.Helper()
+	pool.SetMaxIdleConns(-1) // on SQLite, where this is all there is, the first
+	for range idle + 1 {
+		conn, err := pool.Conn(t.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { require.NoError(t, conn.Close()) }()
+	}
+	return nil
 }
 
 func TestConnectionsOfOneDatabaseAreBounded(t *testing.T) {
@@ -147,7 +162,19 @@ func TestConnectionsOfOneDatabaseAreBounded(t *testing.T) {
 			db := openDatabase(t, b, makeDatabase(t, b, lock(t, b, "k")), nil)
 			pool, err := db.DB()
 			require.NoError(t, err)
-			require.Equal(t, 4, pool.Stats().MaxOpenConnections)
+			most := 4 // of databases being made, and of files
+			conns := make([]*sql.Conn, most)
+			for i := range conns {
+				conns[i], err = pool.Conn(t.Context())
+				require.NoError(t, err)
+			}
+			impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			_, err = pool.Conn(impatient)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			for _, conn := range conns {
+				require.NoError(t, conn.Close())
+			}
 			require.Positive(t, b.MaxOpen())
 		})
 	}

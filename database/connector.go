@@ -64,6 +64,9 @@ func (c *connector) Close() error {
 	return c.live.wait(closeTimeout)
 }
 
+// hurry makes Close wait for nobody.
+func (c *connector) hurry() { c.hasty = true }
+
 func (c *connector) connect(ctx context.Context) (physical, error) {
 	c.live.add()
 	conn, err := c.dial(ctx, c.live.done)

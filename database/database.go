@@ -27,6 +27,8 @@ var (
 	ErrHalfDropped = errors.New("database is half dropped")
 	// ErrInUse says that a database cannot be renamed while somebody has it open.
 	ErrInUse = errors.New("database is in use")
+	// ErrBusy says that no connection was free for as long as one may wait.
+	ErrBusy = errors.New("no connection free")
 	// ErrName says that a name is none this package would ever give a database.
 	ErrName = errors.New("database name is not allowed")
 	// ErrUnlocked says that a Session was used after its lock was given back.
@@ -39,10 +41,16 @@ type Options struct {
 	// On PostgreSQL it must lead to the server itself or to a pooler in session
 	// mode, since locks belong to a session.
 	URL string
+	// TenantURL, where it is set, says how tenants' databases on PostgreSQL are
+	// reached while they are served: its host, port and parameters are taken. It
+	// may lead to a pooler in transaction mode. Core, locks and databases being
+	// made or migrated are always reached by URL.
+	TenantURL string
 	// TenantPrefix begins the name of every tenant's database.
 	TenantPrefix string
 	// MaxConnections bounds all PostgreSQL connections of this process together,
-	// MinConnections or more. SQLite ignores it.
+	// as the server counts them, at every moment: MinConnections or more. SQLite
+	// ignores it.
 	MaxConnections int
 	// Existing keeps SQLite from making a core database that is missing.
 	Existing bool
@@ -59,31 +67,21 @@ type Querier interface {
 // closes the connection and is what whoever wanted the connection gets.
 type Check func(ctx context.Context, q Querier) error
 
-// Login is how the database of a tenant is entered: a role of PostgreSQL's.
-type Login struct {
-	Role     string
-	Password string
-}
-
-// String names the role alone.
-func (l Login) String() string { return "role " + l.Role }
-
-// GoString is String.
-func (l Login) GoString() string { return l.String() }
-
 // Backend is an engine with a core database open on it.
 type Backend interface {
 	Inspector
 
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
-	// OpenDatabase opens an existing database and never makes one. It fails with
-	// ErrNotExist, ErrName, with check's own error, or with one that
+	// OpenDatabase opens an existing database and never makes one. It is for
+	// those who make and migrate: as the application's own role, directly. It
+	// fails with ErrNotExist, ErrName, with check's own error, or with one that
 	// IsUnavailable knows. check, which may be nil, runs on every new physical
 	// connection. What it returns must be closed with Close.
 	OpenDatabase(ctx context.Context, name string, check Check) (*gorm.DB, error)
-	// OpenTenant opens a tenant's database to serve it, as the role that login
-	// names; the zero Login is the application's own. It fails as OpenDatabase.
+	// OpenTenant is OpenDatabase for those who serve: on PostgreSQL as the role
+	// login names, through the pool. It connects and checks once; later uses may
+	// fail with check's errors, too, and with ErrBusy.
 	OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error)
 	// Exists reports whether there is a database of this name.
 	Exists(ctx context.Context, name string) (bool, error)
@@ -111,6 +109,8 @@ type Backend interface {
 	Secure(ctx context.Context) error
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
+	// Stats says what connections there are and what they have been through.
+	Stats() Stats
 	// Close closes the core database and waits for its connections to end.
 	Close() error
 }
@@ -144,15 +144,27 @@ type Session interface {
 }
 
 const (
-	// tenantConnections is how many connections one tenant's database may use:
-	// a few requests side by side, and no tenant crowds out the others.
-	tenantConnections = 4
 	// closeTimeout bounds the wait for the far end of closing connections.
 	closeTimeout = 5 * time.Second
 	// connectTimeout bounds the making of one connection, check included, also
 	// where database/sql makes it on nobody's behalf.
 	connectTimeout = 8 * time.Second
 )
+
+// Stats counts the connections of a Backend: those there are now, and since it was
+// opened what happened to them. On SQLite only Connections means anything.
+type Stats struct {
+	Connections    int // open, being opened or being closed
+	InUse          int
+	Idle           int
+	Waiting        int // who wait for one
+	MaxConnections int
+
+	Dials        int
+	DialFailures int
+	Evictions    int // connections closed for the sake of another database
+	BusyRefusals int
+}
 
 // Open opens the core database on the engine the URL names. On SQLite a missing
 // one is made, with its folder; on PostgreSQL it must be there.
@@ -164,14 +176,14 @@ func Open(ctx context.Context, o Options) (Backend, error) {
 	switch scheme {
 	case sqliteName:
 		return openSQLite(ctx, o)
-	case postgresName, "postgresql":
+	case postgresName, postgresAlias:
 		return openPostgres(ctx, o)
 	default:
 		return nil, errors.New("database URL must begin with sqlite://, postgres:// or postgresql://")
 	}
 }
 
-// Close closes a database that OpenDatabase opened, and waits until its
+// Close closes a database that OpenDatabase or OpenTenant opened, and waits until its
 // connections have ended at the far end too, so that it can be renamed at once.
 // It waits for statements under way; after some seconds it gives up with an error.
 func Close(db *gorm.DB) error {

@@ -19,8 +19,8 @@ import (
 )
 
 // IsUnavailable reports whether err means that a database is out of reach, for
-// now at least: it cannot be connected to, is missing, is another's, is damaged,
-// full or locked. It is false for what a statement did wrong, and for a context
+// now at least: it cannot be connected to, no connection is free, it is missing,
+// another's, damaged, full or locked. It is false for what a statement did wrong, and for a context
 // of the caller's that ended.
 func IsUnavailable(err error) bool {
 	if err == nil {
@@ -32,7 +32,7 @@ func IsUnavailable(err error) bool {
 	if isContextError(err) {
 		return false
 	}
-	if errors.Is(err, ErrNotExist) || errors.Is(err, ErrForeign) || errors.Is(err, ErrInUse) {
+	if errors.Is(err, ErrBusy) || errors.Is(err, ErrNotExist) || errors.Is(err, ErrForeign) || errors.Is(err, ErrInUse) {
 		return true
 	}
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {

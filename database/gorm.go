@@ -3,37 +3,66 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 )
 
 // slowStatement is the time after which a statement is worth a line in the log.
 const slowStatement = time.Second
 
-// pool bounds what database/sql keeps open for one database.
-type pool struct {
-	connections int
-	idle        time.Duration // a connection unused for this long is closed
+// limits bound what database/sql keeps open for one database.
+type limits struct {
+	connections     int // zero: any number
+	idleConnections int // below zero: none
+	idle            time.Duration
 }
 
-// openGORM connects once, so that whatever is wrong is said with the caller's
-// own context, and puts GORM on top.
-func openGORM(ctx context.Context, c *connector, p pool, dialect func(*sql.DB) gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
+// hurrier is a connector whose Close waits for the far end, if it is not told
+// to hurry.
+type hurrier interface {
+	driver.Connector
+	hurry()
+}
+
+// connectOnce makes a pool of database/sql's and has it connect, so that whatever
+// is wrong is said with the caller's own context.
+func connectOnce(ctx context.Context, c hurrier, l limits) (*sql.DB, error) {
 	handles := sql.OpenDB(c)
-	handles.SetMaxOpenConns(p.connections)
-	handles.SetMaxIdleConns(p.connections)
-	handles.SetConnMaxIdleTime(p.idle)
+	handles.SetMaxOpenConns(l.connections)
+	handles.SetMaxIdleConns(l.idleConnections)
+	handles.SetConnMaxIdleTime(l.idle)
 	if err := handles.PingContext(ctx); err != nil {
 		// A server that does not answer would not say good-bye either.
-		c.hasty = true
+		c.hurry()
 		return nil, errors.Join(err, handles.Close())
 	}
-	db, err := gorm.Open(dialect(handles), &gorm.Config{
+	return handles, nil
+}
+
+// copyGORM puts on a pool what is on another: what GORM remembers of its models
+// and calls on its way is there once, however many databases there are.
+func copyGORM(db *gorm.DB, conns gorm.ConnPool) *gorm.DB {
+	mine := db.Session(&gorm.Session{NewDB: true})
+	mine.ConnPool = conns
+	mine.Statement = &gorm.Statement{
+		DB:       mine,
+		ConnPool: conns,
+		Context:  context.Background(),
+		Clauses:  map[string]clause.Clause{},
+	}
+	return mine
+}
+
+// openGORM puts GORM on a pool.
+func openGORM(handles *sql.DB, dialector gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
+	db, err := gorm.Open(dialector, &gorm.Config{
 		SkipDefaultTransaction: true,
 		TranslateError:         true,
 		QueryFields:            true,

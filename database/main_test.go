@@ -117,6 +117,14 @@ func openDatabase(t *testing.T, b database.Backend, name string, check database.
 	return db
 }
 
+func openTenant(t *testing.T, b database.Backend, name string, check database.Check) *gorm.DB {
+	t.Helper()
+	db, err := b.OpenTenant(t.Context(), name, database.Login{}, check)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, database.Close(db)) })
+	return db
+}
+
 // newName is a name no other test uses: they share a server.
 func newName() string { return "t_" + strings.ToLower(rand.Text()) }
 

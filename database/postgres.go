@@ -2,15 +2,12 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 )
@@ -18,15 +15,15 @@ import (
 const (
 	// oldestServer is the first version with everything used here.
 	oldestServer = 140000
-	// coreIdle and tenantIdle are how long a connection may wait for work. A
-	// tenant's is short, since another tenant may need the room.
-	coreIdle   = 5 * time.Minute
-	tenantIdle = time.Minute
+	// postgresTenants bounds the memory of open tenants. Without a connection one
+	// is a few kilobytes; what is dear is in the pool.
+	postgresTenants = 10_000
 )
 
 type postgresBackend struct {
 	config   *pgx.ConnConfig
-	budget   *budget
+	tenants  *pgx.ConnConfig // how tenants are served: a pooler may be in between
+	pools    pools
 	core     *gorm.DB
 	log      *slog.Logger
 	likeness string        // the encoding and locale new databases get: core's
@@ -44,9 +41,14 @@ func openPostgres(ctx context.Context, o Options) (Backend, error) {
 	if o.MaxConnections < MinConnections {
 		return nil, fmt.Errorf("at least %d database connections are needed, not %d", MinConnections, o.MaxConnections)
 	}
-	b := &postgresBackend{config: config, budget: newBudget(o.MaxConnections), log: o.Logger}
-	b.sessions = make(chan struct{}, b.budget.locks())
-	b.core, err = b.open(ctx, config, b.budget.core, pool{cap(b.budget.core), coreIdle}, nil)
+	b := &postgresBackend{config: config, tenants: config, pools: newPools(o.MaxConnections), log: o.Logger}
+	if o.TenantURL != "" {
+		if b.tenants, err = parseTenantURL(o.TenantURL); err != nil {
+			return nil, err
+		}
+	}
+	b.sessions = make(chan struct{}, b.pools.locks())
+	b.core, err = b.open(ctx, b.pools.core, &target{config: config, name: config.Database})
 	if isMissing(err) {
 		return nil, fmt.Errorf("core database %q does not exist: create it first, for example with createdb", config.Database)
 	}
@@ -62,37 +64,35 @@ func openPostgres(ctx context.Context, o Options) (Backend, error) {
 // Core returns the core database.
 func (b *postgresBackend) Core() *gorm.DB { return b.core }
 
-// MaxOpen is what the budget has room for.
-func (b *postgresBackend) MaxOpen() int { return b.budget.maxOpen() }
+// MaxOpen is what memory has room for: it is connections that are dear.
+func (*postgresBackend) MaxOpen() int { return postgresTenants }
+
+// Stats adds up the pools.
+func (b *postgresBackend) Stats() Stats { return b.pools.stats() }
 
 // Close closes the core database.
 func (b *postgresBackend) Close() error { return Close(b.core) }
 
-// OpenDatabase opens a tenant's database.
+// OpenDatabase opens a tenant's database to make or migrate it.
 func (b *postgresBackend) OpenDatabase(ctx context.Context, name string, check Check) (*gorm.DB, error) {
-	if err := b.checkTenant(name); err != nil {
-		return nil, err
-	}
-	return b.openTenant(ctx, name, Login{}, check)
+	return b.openTenant(ctx, b.pools.making, &target{config: b.config, name: name, check: check})
 }
 
-// OpenTenant opens a tenant's database as its role.
+// OpenTenant opens it to serve it.
 func (b *postgresBackend) OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error) {
-	if err := b.checkTenant(name); err != nil {
-		return nil, err
+	if login == (Login{}) {
+		login = Login{Role: b.config.User, Password: b.config.Password}
 	}
-	return b.openTenant(ctx, name, login, check)
+	return b.openTenant(ctx, b.pools.tenants, &target{config: b.tenants, name: name, login: login, check: check})
 }
 
-func (b *postgresBackend) openTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error) {
-	config := b.config.Copy()
-	config.Database = name
-	if login.Role != "" {
-		config.User, config.Password = login.Role, login.Password
+func (b *postgresBackend) openTenant(ctx context.Context, p *pool, t *target) (*gorm.DB, error) {
+	if err := b.checkTenant(t.name); err != nil {
+		return nil, err
 	}
-	db, err := b.open(ctx, config, b.budget.tenants, pool{tenantConnections, tenantIdle}, check)
+	db, err := b.open(ctx, p, t)
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", name, err)
+		return nil, fmt.Errorf("open database %s: %w", t.name, err)
 	}
 	return db, nil
 }
@@ -119,9 +119,17 @@ func (b *postgresBackend) checkTenant(name string) error {
 	return checkName(name)
 }
 
-func (b *postgresBackend) open(ctx context.Context, config *pgx.ConnConfig, permits chan struct{}, p pool, check Check) (*gorm.DB, error) {
-	c := &connector{driver: stdlib.GetDefaultDriver(), dial: dialPostgres(config, permits), check: check}
-	return openGORM(ctx, c, p, newPostgresDialector, b.log)
+// open adds a database to a pool. It is core first, whose copies the others are.
+func (b *postgresBackend) open(ctx context.Context, p *pool, t *target) (*gorm.DB, error) {
+	s := p.join(t.dial)
+	handles, err := connectOnce(ctx, pooledConnector{s}, limits{idleConnections: -1})
+	if err != nil {
+		return nil, err
+	}
+	if b.core != nil {
+		return copyGORM(b.core, postgresPool{handles, s}), nil
+	}
+	return openGORM(handles, newPostgresDialector(postgresPool{handles, s}), b.log)
 }
 
 // inspect learns from the core database what its siblings should be like.
@@ -157,8 +165,8 @@ func isMissing(err error) bool {
 // also when something was wrapped around them.
 type postgresDialector struct{ *postgres.Dialector }
 
-func newPostgresDialector(db *sql.DB) gorm.Dialector {
-	return postgresDialector{&postgres.Dialector{Config: &postgres.Config{Conn: postgresPool{db}}}}
+func newPostgresDialector(db postgresPool) gorm.Dialector {
+	return postgresDialector{&postgres.Dialector{Config: &postgres.Config{Conn: db}}}
 }
 
 // Translate makes GORM's errors of the server's.

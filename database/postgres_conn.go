@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,75 +22,81 @@ const (
 	// closePatience is how long closing a socket holds up its caller; the rest
 	// of the wait goes on behind its back.
 	closePatience = 100 * time.Millisecond
+	// outsideTransaction is what the server calls a session that is in none.
+	outsideTransaction = 'I'
 )
 
-// dialPostgres makes connections as config says, each with a permit.
-func dialPostgres(config *pgx.ConnConfig, permits chan struct{}) dialer {
-	return func(ctx context.Context, gone func()) (physical, error) {
-		p, err := takePermit(ctx, permits)
-		if err != nil {
-			gone()
-			return nil, fmt.Errorf("wait for a free connection: %w", err)
+// connectPostgres makes a connection as config says, for which it has a permit.
+func connectPostgres(ctx context.Context, config pgx.ConnConfig, p *permit) (*postgresConn, error) {
+	config.DialFunc = p.dial(config.DialFunc)
+	conn, err := stdlib.GetConnector(config).Connect(ctx)
+	if err != nil {
+		p.leave()
+		switch {
+		case isMissing(err):
+			return nil, ErrNotExist
+		case hasState(err, "55000"): // "cannot connect to invalid database"
+			return nil, fmt.Errorf("%w: %w", ErrHalfDropped, err)
 		}
-		release := p.released
-		p.released = func() { release(); gone() }
-
-		mine := *config
-		mine.DialFunc = p.dial(config.DialFunc)
-		conn, err := stdlib.GetConnector(mine).Connect(ctx)
-		if err != nil {
-			p.leave()
-			switch {
-			case isMissing(err):
-				return nil, ErrNotExist
-			case hasState(err, "55000"): // "cannot connect to invalid database"
-				return nil, fmt.Errorf("%w: %w", ErrHalfDropped, err)
-			}
-			return nil, err
-		}
-		made, ok := conn.(*stdlib.Conn)
-		if !ok {
-			p.leave()
-			return nil, fmt.Errorf("connect: driver made a %T", conn)
-		}
-		return &postgresConn{Conn: made, permit: p}, nil
+		return nil, err
 	}
+	made, ok := conn.(*stdlib.Conn)
+	if !ok {
+		p.leave()
+		return nil, fmt.Errorf("connect: driver made a %T", conn)
+	}
+	return &postgresConn{Conn: made, permit: p, peeker: peekerOf(made.Conn().PgConn().Conn())}, nil
 }
 
 // postgresConn is pgx's connection, except that closing it waits for the server.
 type postgresConn struct {
 	*stdlib.Conn
-	permit *permit
-	once   sync.Once
-	err    error
+	permit   *permit
+	peeker   *peeker // nil where there is none to be had
+	isBroken bool    // whatever pgx thinks of it
+	once     sync.Once
+	err      error
 }
 
-// IsValid keeps a connection that pgx gave up on from going back into the pool.
-func (c *postgresConn) IsValid() bool { return !c.Conn.Conn().IsClosed() }
+// IsValid is asked by database/sql, which returns the connection either way.
+func (c *postgresConn) IsValid() bool { return c.isFit() }
+
+func (c *postgresConn) isFit() bool {
+	server := c.Conn.Conn().PgConn()
+	return !c.isBroken && !server.IsClosed() && !server.IsBusy() && server.TxStatus() == outsideTransaction
+}
+
+func (c *postgresConn) isQuiet() bool { return c.peeker == nil || !c.peeker.isReadable() }
+
+func (c *postgresConn) ended() <-chan struct{} { return c.permit.done }
 
 // ExecContext is the driver's, except that a context that ended is called that,
 // and not a bad connection.
 func (c *postgresConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	result, err := c.Conn.ExecContext(ctx, query, args)
-	return result, blame(ctx, err)
+	return result, c.blame(ctx, err)
 }
 
 // QueryContext is like ExecContext.
 func (c *postgresConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := c.Conn.QueryContext(ctx, query, args)
-	return rows, blame(ctx, err)
+	return rows, c.blame(ctx, err)
 }
 
 // BeginTx is like ExecContext.
 func (c *postgresConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	tx, err := c.Conn.BeginTx(ctx, opts)
-	return tx, blame(ctx, err)
+	return tx, c.blame(ctx, err)
 }
 
-func blame(ctx context.Context, err error) error {
-	if err != nil && errors.Is(err, driver.ErrBadConn) && ctx.Err() != nil {
+func (c *postgresConn) blame(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(err, driver.ErrBadConn) {
+		return err
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	c.isBroken = true
 	return err
 }
 
@@ -135,6 +142,26 @@ type socket struct {
 	gone    func()
 	drained chan struct{}
 	once    sync.Once
+}
+
+// peekerOf looks at the socket under a connection, which TLS may lie on; nil where
+// there is none.
+func peekerOf(conn net.Conn) *peeker {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	if mine, ok := conn.(*socket); ok {
+		conn = mine.Conn
+	}
+	system, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := system.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return newPeeker(raw)
 }
 
 // Close says good-bye and reads until the server has done the same.

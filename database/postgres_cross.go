@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"gorm.io/gorm"
 )
 
 const (
@@ -34,7 +36,7 @@ func (b *postgresBackend) Cross(ctx context.Context, c *Crossing) ([]Trial, erro
 		return nil, nil
 	}
 	trials := b.tryConnecting(ctx, c)
-	db, err := b.OpenTenant(ctx, c.From.Name, c.From.Login, nil)
+	db, err := b.openAs(ctx, c.From.Name, c.From.Login)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +77,17 @@ func (b *postgresBackend) tryConnecting(ctx context.Context, c *Crossing) []Tria
 func serversOwn() []string { return []string{postgresName, "template1"} }
 
 func (b *postgresBackend) connectAs(ctx context.Context, name string, login Login) error {
-	db, err := b.openTenant(ctx, name, login, nil)
+	db, err := b.openAs(ctx, name, login)
 	if err != nil {
 		return err
 	}
 	return Close(db)
+}
+
+// openAs opens any database, core too, and past a pooler: it is the server that
+// has to refuse.
+func (b *postgresBackend) openAs(ctx context.Context, name string, login Login) (*gorm.DB, error) {
+	return b.open(ctx, b.pools.making, &target{config: b.config, name: name, login: login})
 }
 
 func isRefusedEntry(err error) bool { return IsDenied(err) || hasState(err, "28000") }

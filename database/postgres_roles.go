@@ -87,7 +87,7 @@ func (*postgresBackend) GrantTables(tx *gorm.DB, role string, readOnly ...string
 // database, where we own it.
 func (b *postgresBackend) Secure(ctx context.Context) error {
 	if !b.makesRoles {
-		b.log.Warn("the server does not keep tenants apart: all are reached by one role, since it may not make others; " +
+		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
 			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
 	}
 	var open, ours bool
@@ -106,7 +106,7 @@ func (b *postgresBackend) Secure(ctx context.Context) error {
 		return nil
 	}
 	if !ours {
-		b.log.Warn("the core database is open to every role of the server: make it this application's own (ALTER DATABASE … OWNER TO)")
+		b.log.WarnContext(ctx, "the core database is open to every role of the server: make it this application's own (ALTER DATABASE … OWNER TO)")
 		return nil
 	}
 	if _, err := pool.ExecContext(ctx, "REVOKE ALL ON DATABASE "+quoteIdentifier(b.config.Database)+" FROM PUBLIC"); err != nil {

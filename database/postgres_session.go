@@ -164,7 +164,12 @@ func (s *postgresSession) unlock(ctx context.Context) {
 	err := s.conn.QueryRowContext(ctx, "SELECT pg_advisory_unlock($1)", s.key).Scan(&held)
 	if err != nil {
 		// Nobody knows what the server thinks: without the connection there is no lock.
-		_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
+		_ = s.conn.Raw(func(conn any) error {
+			if held, ok := conn.(*lease); ok {
+				held.isBroken = true
+			}
+			return driver.ErrBadConn
+		})
 	}
 	_ = s.conn.Close()
 }

@@ -2,6 +2,7 @@ package database
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -14,16 +15,42 @@ const (
 	dialTimeout = 5 * time.Second
 	// applicationName is how the server lists our connections, if the URL has no other.
 	applicationName = "multitenant"
-	// postgresName is of the URL's scheme, GORM's dialect and the server's own database.
-	postgresName = "postgres"
+	postgresName    = "postgres" // of the URL's scheme, of GORM's dialect and of the server's own database
+	postgresAlias   = "postgresql"
+	// execMode is pgx's parameter for how it executes statements.
+	execMode = "default_query_exec_mode"
 )
 
-// parsePostgresURL reads a URL. Its errors never quote it, nor what the parser
-// said, which may: it holds the password.
+// parsePostgresURL reads the URL of the core database.
 func parsePostgresURL(raw string) (*pgx.ConnConfig, error) {
-	parsed, err := url.Parse(raw)
+	config, err := parseServerURL(raw, "")
 	if err != nil {
-		return nil, errors.New("database URL is malformed: special characters in its parts must be percent-encoded")
+		return nil, fmt.Errorf("database URL %w", err)
+	}
+	if config.Database == "" {
+		return nil, errors.New("database URL must name the core database")
+	}
+	return config, nil
+}
+
+// parseTenantURL reads the URL by which tenants are served, of which each has a
+// database and a role of its own. Nothing in a statement relies on what the
+// connection has seen before, unless the URL says so.
+func parseTenantURL(raw string) (*pgx.ConnConfig, error) {
+	config, err := parseServerURL(raw, "exec")
+	if err != nil {
+		return nil, fmt.Errorf("tenant URL %w", err)
+	}
+	return config, nil
+}
+
+// parseServerURL reads a URL, with a mode of execution for those that give none.
+// Its errors never quote it, nor what the parser said, which may: it holds the
+// password.
+func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
+	parsed, err := url.Parse(raw)
+	if err != nil || parsed.Scheme != postgresName && parsed.Scheme != postgresAlias {
+		return nil, errors.New("is malformed: it begins with postgres:// or postgresql://, and special characters in its parts must be percent-encoded")
 	}
 	query := parsed.Query()
 	// SQLAlchemy and asyncpg have a word of their own for sslmode, and one for a
@@ -33,14 +60,14 @@ func parsePostgresURL(raw string) (*pgx.ConnConfig, error) {
 	}
 	query.Del("ssl")
 	query.Del("prepared_statement_cache_size")
+	if mode != "" && !query.Has(execMode) {
+		query.Set(execMode, mode)
+	}
 	parsed.RawQuery = query.Encode()
 
 	config, err := pgx.ParseConfig(parsed.String())
 	if err != nil {
-		return nil, errors.New("database URL is not one PostgreSQL understands: see its host, port and parameters")
-	}
-	if config.Database == "" {
-		return nil, errors.New("database URL must name the core database")
+		return nil, errors.New("is not one PostgreSQL understands: see its host, port and parameters")
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = dialTimeout

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/driver/sqlite"
@@ -22,6 +23,8 @@ const (
 	// 64 tenants and core need at most 64*9 + 17, below the usual limit of 1024.
 	sqliteTenants         = 64
 	sqliteCoreConnections = 8
+	// sqliteTenantConnections lets a few requests read side by side.
+	sqliteTenantConnections = 4
 	// sqliteIdle lets files of databases nobody uses be closed.
 	sqliteIdle = 30 * time.Second
 
@@ -41,6 +44,8 @@ type sqliteBackend struct {
 	core *gorm.DB
 	log  *slog.Logger
 	keys keyed // locks inside this process, before those on files
+
+	connections atomic.Int64 // open now
 }
 
 func openSQLite(ctx context.Context, o Options) (Backend, error) {
@@ -52,7 +57,7 @@ func openSQLite(ctx context.Context, o Options) (Backend, error) {
 	if err := b.ensureCore(path, o.Existing); err != nil {
 		return nil, err
 	}
-	c := newSQLiteConnector(path, nil)
+	c := b.newConnector(path, nil)
 	if b.core, err = b.open(ctx, c, sqliteCoreConnections); err != nil {
 		return nil, fmt.Errorf("open core database: %w", err)
 	}
@@ -118,18 +123,21 @@ func (b *sqliteBackend) OpenDatabase(ctx context.Context, name string, check Che
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	c := newSQLiteConnector(b.path(name), confined(check))
-	db, err := b.open(ctx, c, tenantConnections)
+	c := b.newConnector(b.path(name), confined(check))
+	db, err := b.open(ctx, c, sqliteTenantConnections)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
 	return db, nil
 }
 
-// OpenTenant opens a tenant's file; there are no roles.
+// OpenTenant is OpenDatabase: a file knows no roles.
 func (b *sqliteBackend) OpenTenant(ctx context.Context, name string, _ Login, check Check) (*gorm.DB, error) {
 	return b.OpenDatabase(ctx, name, check)
 }
+
+// Stats counts connections; nobody waits for one of another database.
+func (b *sqliteBackend) Stats() Stats { return Stats{Connections: int(b.connections.Load())} }
 
 // Exists looks for the file.
 func (b *sqliteBackend) Exists(_ context.Context, name string) (bool, error) {
@@ -157,7 +165,11 @@ func (b *sqliteBackend) isCore(name string) bool { return strings.EqualFold(name
 func (b *sqliteBackend) path(name string) string { return filepath.Join(b.dir, name+extension) }
 
 func (b *sqliteBackend) open(ctx context.Context, c *connector, connections int) (*gorm.DB, error) {
-	db, err := openGORM(ctx, c, pool{connections, sqliteIdle}, newSQLiteDialector, b.log)
+	handles, err := connectOnce(ctx, c, limits{connections, connections, sqliteIdle})
+	if err != nil {
+		return nil, err
+	}
+	db, err := openGORM(handles, newSQLiteDialector(handles), b.log)
 	if err != nil {
 		return nil, err
 	}

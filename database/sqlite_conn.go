@@ -17,9 +17,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// newSQLiteConnector opens the file at path, which must be there.
-func newSQLiteConnector(path string, check Check) *connector {
-	return &connector{driver: sqliteDriver{}, dial: dialSQLite(path), check: check}
+// newConnector opens the file at path, which must be there.
+func (b *sqliteBackend) newConnector(path string, check Check) *connector {
+	dial := dialSQLite(path)
+	counted := func(ctx context.Context, gone func()) (physical, error) {
+		b.connections.Add(1)
+		return dial(ctx, func() { b.connections.Add(-1); gone() })
+	}
+	return &connector{driver: sqliteDriver{}, dial: counted, check: check}
 }
 
 // sqliteDriver is what database/sql may ask a pool for; nobody opens by it.

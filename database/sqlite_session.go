@@ -42,7 +42,7 @@ func (b *sqliteBackend) create(ctx context.Context, name string) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	db, err := b.open(ctx, newSQLiteConnector(path, nil), 1)
+	db, err := b.open(ctx, b.newConnector(path, nil), 1)
 	if err == nil {
 		err = Close(db)
 	}
@@ -87,7 +87,7 @@ func (b *sqliteBackend) settle(ctx context.Context, path string) error {
 	if !hasCompanions(path) {
 		return nil
 	}
-	db, err := b.open(ctx, newSQLiteConnector(path, nil), 1)
+	db, err := b.open(ctx, b.newConnector(path, nil), 1)
 	if err != nil {
 		return err
 	}

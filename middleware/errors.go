@@ -81,6 +81,8 @@ func explain(err error) *models.Error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return models.Errorf(models.KindTimeout, "Request timed out")
+	case tenants.IsBusy(err):
+		return models.Errorf(models.KindBusy, "Server is busy, try again")
 	case tenants.IsUnavailable(err):
 		return models.Errorf(models.KindCoreUnavailable, "Service is unavailable")
 	}

@@ -33,6 +33,8 @@ func (t *Tenant) Name() string {
 // Selection picks tenants out of the registry. The zero value is all of them.
 type Selection struct {
 	ID string // this tenant alone
+	// Claimed leaves out the databases that are nobody's yet.
+	Claimed bool
 	// Fleet leaves out those that are being made or removed.
 	Fleet bool
 	// Versions, where they are set, are the schemas of those that count.
@@ -53,6 +55,9 @@ func (s Selection) where(db *gorm.DB) gorm.ChainInterface[Tenant] {
 	query := gorm.G[Tenant](db).Where("id IS NOT NULL")
 	if s.ID != "" {
 		query = query.Where("id = ?", s.ID)
+	}
+	if s.Claimed {
+		query = query.Where("slug IS NOT NULL")
 	}
 	if s.Fleet {
 		query = query.Where("status IN ?", fleetStatuses())

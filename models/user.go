@@ -78,12 +78,12 @@ func CreateUser[U User](ctx context.Context, db *gorm.DB, user *U) error {
 // takes to answer.
 func FindUser[U User, P interface {
 	*U
-	columns() (list string, fields []any)
+	byID() (query string, fields []any)
 }](ctx context.Context, db *gorm.DB, id int64,
 ) (U, error) {
 	var user U
-	list, fields := P(&user).columns()
-	if err := scanRow(ctx, db, fields, "SELECT "+list+" WHERE id = $1", id); err != nil {
+	query, fields := P(&user).byID()
+	if err := scanRow(ctx, db, fields, query, id); err != nil {
 		var nobody U
 		if errors.Is(err, sql.ErrNoRows) {
 			err = errUserNotFound().Because(err)
@@ -93,12 +93,12 @@ func FindUser[U User, P interface {
 	return user, nil
 }
 
-func (u *CoreUser) columns() (list string, fields []any) {
-	return accountColumns + " FROM core_users", u.fields()
+func (u *CoreUser) byID() (query string, fields []any) {
+	return "SELECT " + accountColumns + " FROM core_users WHERE id = $1", u.fields()
 }
 
-func (u *TenantUser) columns() (list string, fields []any) {
-	return accountColumns + ", bio, phone, core_user_id FROM tenant_users",
+func (u *TenantUser) byID() (query string, fields []any) {
+	return "SELECT " + accountColumns + ", bio, phone, core_user_id FROM tenant_users WHERE id = $1",
 		append(u.fields(), &u.Bio, &u.Phone, &u.CoreUserID)
 }
 

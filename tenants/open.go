@@ -32,10 +32,14 @@ func (m *Manager) prepare(ctx context.Context, record *models.Tenant) error {
 
 // open opens the database of a registered tenant. One that has gone missing, or
 // bears the stamp of another, is KindTenantUnavailable; it is never made anew.
+// KindBusy says that no connection was free.
 func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	db, err := m.backend.OpenTenant(ctx, record.DatabaseName, m.login(record), stampedWith(record.ID))
+	if IsBusy(err) {
+		return nil, errBusy().Because(err)
+	}
 	if err != nil {
 		m.logger.ErrorContext(ctx, "open tenant", "tenant", record.Slug, "error", err)
 		return nil, errUnavailable().Because(err)

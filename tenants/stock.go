@@ -125,8 +125,13 @@ func (m *Manager) stock(ctx context.Context) {
 // the server makes them no faster side by side.
 func (m *Manager) refill(ctx context.Context) error {
 	session, free, err := m.backend.TryLock(ctx, stockKey)
-	if err != nil || !free {
+	if err != nil {
 		return err
+	}
+	if !free {
+		// Whoever has it may have counted before the last claim.
+		time.AfterFunc(tryAgainAfter, m.refillSoon)
+		return nil
 	}
 	defer session.Unlock()
 	old, err := models.ListOldSpares(ctx, m.core, m.version)

@@ -35,9 +35,16 @@ type Tenant struct {
 }
 
 // Blame returns the error of something that was done in the tenant's database,
-// as KindTenantUnavailable where it says that this is out of reach.
+// as KindBusy where it had to wait for a connection for too long, and as
+// KindTenantUnavailable where it says that the database is out of reach.
 func (t *Tenant) Blame(err error) error {
-	if _, known := errors.AsType[*models.Error](err); !known && database.IsUnavailable(err) {
+	if _, known := errors.AsType[*models.Error](err); known {
+		return err
+	}
+	switch {
+	case IsBusy(err):
+		return errBusy().Because(err)
+	case database.IsUnavailable(err):
 		return errUnavailable().Because(err)
 	}
 	return err
@@ -203,6 +210,12 @@ func (m *Manager) Close(ctx context.Context) error {
 // reach, rather than that something is wrong with what it was asked.
 func IsUnavailable(err error) bool {
 	return database.IsUnavailable(err)
+}
+
+// IsBusy reports whether the error says that no connection was free, be it to a
+// tenant's database or to core.
+func IsBusy(err error) bool {
+	return errors.Is(err, database.ErrBusy)
 }
 
 func errUnavailable() *models.Error {

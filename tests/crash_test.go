@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,11 +31,17 @@ var (
 	stepsOfDeleting = []tenants.Step{tenants.StepMarked, tenants.StepDropped, tenants.StepDeleted}
 )
 
+// repeated is all of the steps, as often as luck has a part in them.
+func repeated(t *testing.T, steps []tenants.Step) []tenants.Step {
+	t.Helper()
+	return slices.Repeat(steps, testkit.Rounds(t))
+}
+
 // TestKilledWhileMakingAnOrganization: after a restart it is whole or gone.
 func TestKilledWhileMakingAnOrganization(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		bystander(t, settings)
-		for i, step := range stepsOfMaking {
+		for i, step := range repeated(t, stepsOfMaking) {
 			slug := fmt.Sprintf("acme-%d", i)
 			process := testkit.StartProcess(t, settings, step)
 			core := process.TokenOf("", "ada@example.com")
@@ -63,7 +70,7 @@ func TestKilledWhileMakingAnOrganization(t *testing.T) {
 func TestKilledDuringAFirstRegistration(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		bystander(t, settings)
-		for i, step := range stepsOfMaking {
+		for i, step := range repeated(t, stepsOfMaking) {
 			slug := fmt.Sprintf("globex-%d", i)
 			process := testkit.StartProcess(t, settings, step)
 			_, err := process.Try(testkit.Registration(slug, "hank@example.com"))
@@ -91,7 +98,7 @@ func TestKilledDuringAFirstRegistration(t *testing.T) {
 func TestKilledWhileDeleting(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		bystander(t, settings)
-		for i, step := range stepsOfDeleting {
+		for i, step := range repeated(t, stepsOfDeleting) {
 			slug := fmt.Sprintf("acme-%d", i)
 			process := testkit.StartProcess(t, settings, step)
 			core := process.TokenOf("", "ada@example.com")

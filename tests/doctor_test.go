@@ -178,7 +178,7 @@ func TestDoctorMendsRoles(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.Postgres)
 	p := healthy(t, &settings)
-	role := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT role FROM tenants WHERE slug = 'acme'")
+	role := roleOf(t, &settings, "acme")
 	spare := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name FROM tenants WHERE status = 'spare'")
 	spareRole := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT role FROM tenants WHERE status = 'spare'")
 	for _, sabotage := range []struct{ where, does, finding, problem string }{
@@ -228,7 +228,7 @@ func TestDoctorMendsRoles(t *testing.T) {
 func TestDoctorGivesRoles(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.Postgres)
-	app := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT CAST(current_user AS varchar)")
+	app := appRole(t, &settings)
 	settings.Administer(t, `ALTER ROLE "`+app+`" NOCREATEROLE`)
 	server := testkit.Start(t, settings)
 	fleetOf(server, "acme")

@@ -170,7 +170,7 @@ func TestAMigrationTakesItsTime(t *testing.T) {
 	})
 }
 
-func replaceDatabase(t *testing.T, address, name string) string {
+func replaceDatabase(t testing.TB, address, name string) string {
 	t.Helper()
 	parsed, err := url.Parse(address)
 	require.NoError(t, err)

@@ -203,8 +203,8 @@ func TestMigrateOpensNothingWithoutNeed(t *testing.T) {
 			id = "printf('00000000-0000-4000-8000-%012d', value)"
 			series = "(WITH RECURSIVE s(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s WHERE value < 1000) SELECT value, value AS i FROM s)"
 		}
-		settings.Exec(t, settings.CoreName(), "INSERT INTO tenants (id, slug, database_name, status, schema_version, error, created_at, updated_at) "+
-			"SELECT "+id+", 't' || i, 'none' || i, 'ready', '"+database.LatestID(migrations.Tenant())+"', '', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM "+series)
+		settings.Exec(t, settings.CoreName(), "INSERT INTO tenants (id, slug, database_name, role, status, schema_version, error, created_at, updated_at) "+
+			"SELECT "+id+", 't' || i, 'none' || i, 'none' || i, 'ready', '"+database.LatestID(migrations.Tenant())+"', '', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM "+series)
 
 		best := time.Hour
 		for range 3 { // the machine may be busy with something else

@@ -18,7 +18,7 @@ import (
 const countSpares = "SELECT count(*) FROM tenants WHERE status = 'spare' AND slug IS NULL"
 
 // awaitSpares waits for the stock to be as full as it should be.
-func awaitSpares(t *testing.T, settings *testkit.Settings) {
+func awaitSpares(t testing.TB, settings *testkit.Settings) {
 	t.Helper()
 	testkit.Await(t, 20*time.Second, func() error {
 		if count := testkit.Scalar[int](t, settings, settings.CoreName(), countSpares); count != settings.Spares {
@@ -138,15 +138,13 @@ func TestKilledWhileFillingTheStock(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 1
 		steps := []tenants.Step{tenants.StepReserved, tenants.StepCreated, tenants.StepBuilt, tenants.StepSpare}
-		for range testkit.Rounds(t) {
-			for _, step := range steps {
-				testkit.StartProcess(t, settings, step).RequireKilled()
-				app := testkit.Start(t, settings)
-				awaitSpares(t, &settings)
-				settings.RequireTidy(t)
-				app.Close()
-				settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting'")
-			}
+		for _, step := range repeated(t, steps) {
+			testkit.StartProcess(t, settings, step).RequireKilled()
+			app := testkit.Start(t, settings)
+			awaitSpares(t, &settings)
+			settings.RequireTidy(t)
+			app.Close()
+			settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting'")
 		}
 	})
 }
@@ -157,28 +155,27 @@ func TestKilledWhileClaiming(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 1
 		bystander(t, settings)
-		for round := range testkit.Rounds(t) {
-			for i, step := range []tenants.Step{tenants.StepLocked, tenants.StepNamed, tenants.StepSeeded, tenants.StepReady} {
-				slug := fmt.Sprintf("acme-%d-%d", round, i)
-				process := testkit.StartProcess(t, settings, step)
-				awaitSpares(t, &settings)
-				core := process.TokenOf("", "ada@example.com")
-				_, err := process.Try(testkit.Creation(core, slug))
-				require.Error(t, err, step)
-				process.RequireKilled()
+		steps := []tenants.Step{tenants.StepLocked, tenants.StepNamed, tenants.StepSeeded, tenants.StepReady}
+		for i, step := range repeated(t, steps) {
+			slug := fmt.Sprintf("acme-%d", i)
+			process := testkit.StartProcess(t, settings, step)
+			awaitSpares(t, &settings)
+			core := process.TokenOf("", "ada@example.com")
+			_, err := process.Try(testkit.Creation(core, slug))
+			require.Error(t, err, step)
+			process.RequireKilled()
 
-				app := testkit.Start(t, settings)
-				awaitSpares(t, &settings)
-				settings.RequireTidy(t)
-				found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK
-				require.Equal(t, step == tenants.StepReady, found, step)
-				if !found {
-					app.Organization(core, slug)
-				}
-				requireWhole(t, app, slug)
-				requireWhole(t, app, "bystander")
-				app.Close()
+			app := testkit.Start(t, settings)
+			awaitSpares(t, &settings)
+			settings.RequireTidy(t)
+			found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK
+			require.Equal(t, step == tenants.StepReady, found, step)
+			if !found {
+				app.Organization(core, slug)
 			}
+			requireWhole(t, app, slug)
+			requireWhole(t, app, "bystander")
+			app.Close()
 		}
 	})
 }

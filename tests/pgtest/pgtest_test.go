@@ -41,7 +41,7 @@ func TestDatabaseBelongsToAnOrdinaryRole(t *testing.T) {
 	var tables int
 	require.NoError(t, conn.QueryRow(t.Context(), attributes).Scan(&superuser, &createRole, &createDB, &owner, &tables))
 	require.False(t, superuser)
-	require.False(t, createRole)
+	require.True(t, createRole)
 	require.True(t, createDB)
 	require.True(t, owner)
 	require.Zero(t, tables)

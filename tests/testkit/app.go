@@ -3,6 +3,7 @@
 package testkit
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -29,6 +30,9 @@ import (
 // Secret is the key that tests sign tokens with.
 const Secret = "a test secret of at least thirty-two bytes"
 
+// logBufferBytes is how much main, too, collects of the log before it writes.
+const logBufferBytes = 32 << 10
+
 // Engine is one of the two engines; its text names the sub-test.
 type Engine string
 
@@ -50,7 +54,7 @@ type Settings struct {
 	AllowedOrigins []string
 	TrustedProxies []string
 	Admin          string `json:"-"` // the URL of a superuser, for what others do to the server
-	Quiet          bool   // logs as in production, to nowhere: for benchmarks
+	Quiet          bool   // logs and limits clients as main does, but logs to nowhere: for benchmarks
 }
 
 // App is a running application.
@@ -122,7 +126,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	app := &App{Settings: settings, Log: &Log{}, tb: tb}
 	logger := slog.New(slog.NewTextHandler(app.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if settings.Quiet {
-		logger = slog.New(slog.DiscardHandler)
+		logger = slog.New(slog.NewTextHandler(bufio.NewWriterSize(io.Discard, logBufferBytes), nil))
 	}
 	settings.Database.Logger = logger
 
@@ -166,9 +170,21 @@ func (app *App) serve(logger *slog.Logger) {
 		TrustedProxies: app.Settings.TrustedProxies,
 	})
 	require.NoError(app.tb, err)
-	app.server = httptest.NewServer(router)
+	app.server = httptest.NewUnstartedServer(router)
+	if app.Settings.Quiet {
+		limitClients(app.server.Config)
+	}
+	app.server.Start()
 	app.client = app.server.Client()
 	app.URL = app.server.URL
+}
+
+// limitClients sets what main sets: each limit costs a little at every request.
+func limitClients(server *http.Server) {
+	server.ReadHeaderTimeout = 5 * time.Second
+	server.ReadTimeout = 10 * time.Second
+	server.WriteTimeout = 30 * time.Second
+	server.IdleTimeout = time.Minute
 }
 
 // Close ends the application as main does. Closing twice does no harm.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -49,6 +50,35 @@ func (app *App) Try(r Request) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
+	response, err := app.exchange(request)
+	if err != nil {
+		return Response{}, err
+	}
+	err = checkContract(request, response)
+	if sent, ok := r.Body.(JSON); ok && err == nil {
+		err = checkNoEcho(sent, response)
+	}
+	if err != nil {
+		app.tb.Errorf("%s %s breaks the contract: %v\n%d %s", r.Method, r.Path, err, response.Code, response.Raw)
+	}
+	return response, nil
+}
+
+// Time requires the status and returns how long the answer took. It checks
+// nothing else of it, which would take longer.
+func (app *App) Time(r Request, status int) time.Duration {
+	app.tb.Helper()
+	request, err := app.newRequest(r)
+	require.NoError(app.tb, err)
+	begun := time.Now()
+	response, err := app.exchange(request)
+	took := time.Since(begun)
+	require.NoError(app.tb, err)
+	require.Equal(app.tb, status, response.Code, response.Raw)
+	return took
+}
+
+func (app *App) exchange(request *http.Request) (Response, error) {
 	client := *app.client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := client.Do(request)
@@ -60,15 +90,7 @@ func (app *App) Try(r Request) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	response := Response{Code: answer.StatusCode, Header: answer.Header, Raw: string(raw)}
-	err = checkContract(request, response)
-	if sent, ok := r.Body.(JSON); ok && err == nil {
-		err = checkNoEcho(sent, response)
-	}
-	if err != nil {
-		app.tb.Errorf("%s %s breaks the contract: %v\n%d %s", r.Method, r.Path, err, response.Code, response.Raw)
-	}
-	return response, nil
+	return Response{Code: answer.StatusCode, Header: answer.Header, Raw: string(raw)}, nil
 }
 
 // checkNoEcho makes sure that a password does not come back.

@@ -1,0 +1,40 @@
+package database
+
+import "sync/atomic"
+
+// permit allows one connection. Several sockets can stand behind one: those of
+// earlier attempts, of the connection, and of a request to cancel its statement.
+type permit struct {
+	users    atomic.Int32
+	done     chan struct{} // closed when the last user is gone
+	released func()
+}
+
+// newPermit makes a permit with one user, and calls released once when the last
+// is gone.
+func newPermit(released func()) *permit {
+	p := &permit{done: make(chan struct{}), released: released}
+	p.users.Store(1)
+	return p
+}
+
+// use adds a user, unless the permit has been given back: pgx still sends a
+// request to cancel for a connection that was given up while it was made.
+func (p *permit) use() bool {
+	for {
+		users := p.users.Load()
+		if users == 0 {
+			return false
+		}
+		if p.users.CompareAndSwap(users, users+1) {
+			return true
+		}
+	}
+}
+
+func (p *permit) leave() {
+	if p.users.Add(-1) == 0 {
+		p.released()
+		close(p.done)
+	}
+}

@@ -1,0 +1,46 @@
+package database
+
+import "time"
+
+// sweepsPerLimit is how often in the time a connection may be idle the pool
+// looks for those that were for longer.
+const sweepsPerLimit = 4
+
+// sweepLater needs p.mu.
+func (p *pool) sweepLater() {
+	if p.sweeping || p.idle == 0 {
+		return
+	}
+	p.sweeping = true
+	time.AfterFunc(p.idleLimit/sweepsPerLimit, p.sweep)
+}
+
+// sweep closes what nobody has used for long.
+func (p *pool) sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweeping = false
+	now := time.Now()
+	for c := range p.conns {
+		if c.isIdle && now.Sub(c.since) >= p.idleLimit {
+			p.drop(c)
+			end(c)
+		}
+	}
+	p.sweepLater()
+}
+
+// stats adds what the pool has done, and has now.
+func (p *pool) stats(sum *Stats) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sum.MaxConnections += p.limit
+	sum.Connections += p.open
+	sum.Idle += p.idle
+	sum.InUse += len(p.conns) - p.idle
+	sum.Waiting += p.waiters
+	sum.Dials += p.counts.Dials
+	sum.DialFailures += p.counts.DialFailures
+	sum.Evictions += p.counts.Evictions
+	sum.BusyRefusals += p.counts.BusyRefusals
+}
