@@ -41,7 +41,7 @@ type Invocation struct {
 type commandLine struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
 	Migrate migrateCommand `cmd:"" help:"Migrate core and all tenants, show how far they are, or take a migration back."`
-	Tenants tenantsCommand `cmd:"" help:"List, show, create, suspend, resume or delete tenants."`
+	Tenants tenantsCommand `cmd:"" help:"List, show, create, suspend, resume, delete or examine tenants."`
 }
 
 // Run does what the command line says and returns the exit code. The process

@@ -17,6 +17,9 @@ type tenantsCommand struct {
 	Suspend tenantsSuspendCommand `cmd:"" help:"Refuse everybody at a tenant until it is resumed."`
 	Resume  tenantsResumeCommand  `cmd:"" help:"Let everybody in again."`
 	Delete  tenantsDeleteCommand  `cmd:"" help:"Delete a tenant with all its data, for good."`
+
+	Doctor    tenantsDoctorCommand    `cmd:"" help:"Find what is wrong with tenants, and mend it."`
+	Isolation tenantsIsolationCommand `cmd:"" help:"Try to cross from tenant to tenant."`
 }
 
 type tenantsListCommand struct {

@@ -69,6 +69,8 @@ type Check func(ctx context.Context, q Querier) error
 
 // Backend is an engine with a core database open on it.
 type Backend interface {
+	Inspector
+
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
 	// OpenDatabase opens an existing database and never makes one. It is for
@@ -102,8 +104,6 @@ type Backend interface {
 	// GrantTables, in a transaction of a tenant's database, lets role read and
 	// change the rows of all tables there are, but only read those named.
 	GrantTables(tx *gorm.DB, role string, readOnly ...string) error
-	// Roles lists the roles whose name begins so.
-	Roles(ctx context.Context, prefix string) ([]string, error)
 	// Secure keeps all other roles of the server out of the core database, and
 	// warns where the server cannot keep tenants apart.
 	Secure(ctx context.Context) error
@@ -133,7 +133,8 @@ type Session interface {
 	// fails as Rename does, and as also does. After any other error on SQLite,
 	// what also wrote may be committed while the database has its old name.
 	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
-	// Admit lets role connect to a database, and nobody else but its owner.
+	// Admit lets role, if one is given, connect to a database, and nobody else but
+	// its owner.
 	Admit(ctx context.Context, name, role string) error
 	// Drop removes a database, whoever has it open: role's sessions are ended. A
 	// missing one is no error.

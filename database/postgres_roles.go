@@ -83,19 +83,11 @@ func (*postgresBackend) GrantTables(tx *gorm.DB, role string, readOnly ...string
 	return nil
 }
 
-// Roles lists the server's roles whose name begins so.
-func (b *postgresBackend) Roles(ctx context.Context, prefix string) ([]string, error) {
-	var roles []string
-	err := b.core.WithContext(ctx).
-		Raw("SELECT rolname FROM pg_roles WHERE starts_with(rolname, ?) ORDER BY rolname", prefix).Scan(&roles).Error
-	return roles, err
-}
-
 // Secure keeps everybody but its owner and superusers out of the core
 // database, where we own it.
 func (b *postgresBackend) Secure(ctx context.Context) error {
 	if !b.makesRoles {
-		b.log.Warn("the server does not keep tenants apart: all are reached by one role, since it may not make others; " +
+		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
 			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
 	}
 	var open, ours bool
@@ -114,7 +106,7 @@ func (b *postgresBackend) Secure(ctx context.Context) error {
 		return nil
 	}
 	if !ours {
-		b.log.Warn("the core database is open to every role of the server: make it this application's own (ALTER DATABASE … OWNER TO)")
+		b.log.WarnContext(ctx, "the core database is open to every role of the server: make it this application's own (ALTER DATABASE … OWNER TO)")
 		return nil
 	}
 	if _, err := pool.ExecContext(ctx, "REVOKE ALL ON DATABASE "+quoteIdentifier(b.config.Database)+" FROM PUBLIC"); err != nil {
@@ -125,7 +117,7 @@ func (b *postgresBackend) Secure(ctx context.Context) error {
 
 // Admit closes a database to everyone but its owner and this role.
 func (s *postgresSession) Admit(ctx context.Context, name, role string) error {
-	if err := errors.Join(s.backend.checkTenant(name), checkName(role)); err != nil {
+	if err := s.backend.checkTenant(name); err != nil {
 		return err
 	}
 	if s.unlocked.Load() {

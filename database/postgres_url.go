@@ -15,7 +15,7 @@ const (
 	dialTimeout = 5 * time.Second
 	// applicationName is how the server lists our connections, if the URL has no other.
 	applicationName = "multitenant"
-	postgresName    = "postgres" // of the URL's scheme and of GORM's dialect
+	postgresName    = "postgres" // of the URL's scheme, of GORM's dialect and of the server's own database
 	postgresAlias   = "postgresql"
 	// execMode is pgx's parameter for how it executes statements.
 	execMode = "default_query_exec_mode"

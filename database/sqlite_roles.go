@@ -22,9 +22,6 @@ func (*sqliteBackend) DropRole(*gorm.DB, string) error { return nil }
 // GrantTables does nothing.
 func (*sqliteBackend) GrantTables(*gorm.DB, string, ...string) error { return nil }
 
-// Roles returns none.
-func (*sqliteBackend) Roles(context.Context, string) ([]string, error) { return nil, nil }
-
 // Secure does nothing: the folder is the owner's alone.
 func (*sqliteBackend) Secure(context.Context) error { return nil }
 

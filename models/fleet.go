@@ -156,3 +156,8 @@ func CountStatuses(ctx context.Context, db *gorm.DB) ([]StatusCount, error) {
 	}
 	return counts, nil
 }
+
+// ListByStatus lists at most limit tenants of that status.
+func ListByStatus(ctx context.Context, db *gorm.DB, status TenantStatus, limit int) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("status = ?", status).Order("id").Limit(limit).Find(ctx)
+}

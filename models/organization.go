@@ -41,6 +41,23 @@ func FindOrganizationOf(ctx context.Context, db *gorm.DB, tenantID string) (Orga
 	return org, lookup(err, errOrganizationNotFound())
 }
 
+// Contradiction is an organization that the registry does not agree with.
+type Contradiction struct {
+	Slug       Slug // the organization's
+	TenantSlug Slug // its tenant's; empty where it has none, or one that is nobody's
+}
+
+// ListContradictions lists the organizations whose tenant is missing, or has
+// another slug than they.
+func ListContradictions(ctx context.Context, db *gorm.DB) ([]Contradiction, error) {
+	var found []Contradiction
+	err := db.WithContext(ctx).Model(&Organization{}).Select("organizations.slug, tenants.slug AS tenant_slug").
+		Joins("LEFT JOIN tenants ON tenants.id = organizations.tenant_id").
+		Where("tenants.slug IS NULL OR tenants.slug <> organizations.slug").
+		Order("organizations.slug").Scan(&found).Error
+	return found, err
+}
+
 // FindOrganizationToDelete is FindOrganization for one whose deletion may have
 // been interrupted.
 func FindOrganizationToDelete(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {

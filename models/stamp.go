@@ -25,6 +25,15 @@ func CreateStamp(ctx context.Context, db *gorm.DB, tenantID string) error {
 	return gorm.G[Stamp](db).Create(ctx, &Stamp{TenantID: tenantID})
 }
 
+// ReadStamp returns whose the database says it is; empty where it is nobody's yet.
+func ReadStamp(ctx context.Context, db *gorm.DB) (tenantID string, err error) {
+	stamps, err := gorm.G[Stamp](db).Find(ctx)
+	if err != nil || len(stamps) == 0 {
+		return "", err
+	}
+	return stamps[0].TenantID, nil
+}
+
 // LinkOwner makes the tenant's user who is a copy of the owner, e-mail and hash
 // alike, point at the core user; the hash goes. Somebody else who registered
 // with that address has another hash, and is left alone.

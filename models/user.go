@@ -148,3 +148,8 @@ func UpdateUser[U User, P interface {
 func errUserNotFound() *Error {
 	return Errorf(KindUserNotFound, "User not found")
 }
+
+// CountOwners counts the users of a tenant who are core users' own.
+func CountOwners(ctx context.Context, db *gorm.DB) (int64, error) {
+	return gorm.G[TenantUser](db).Where("core_user_id IS NOT NULL").Count(ctx, "id")
+}

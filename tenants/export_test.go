@@ -69,3 +69,6 @@ func (hs *Handles) Shut(ctx context.Context) error {
 	}
 	return hs.handles.shut(ctx)
 }
+
+// Report warns of what is unexplained, as the tidying does.
+func (m *Manager) Report(ctx context.Context) { m.report(ctx) }

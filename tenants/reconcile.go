@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	tidyEvery = 30 * time.Second
+	tidyEvery   = 30 * time.Second
+	reportEvery = time.Minute
 	// tryAgainAfter is how soon a tenant is looked at again whose lock was not
 	// free: the server may still be busy with a statement of a dead process.
 	tryAgainAfter = time.Second
@@ -40,11 +41,13 @@ func (m *Manager) step(step Step) {
 	}
 }
 
-// tidy closes databases that nobody uses and removes what was left unsettled,
-// until ctx ends.
+// tidy closes databases that nobody uses, removes what was left unsettled and
+// warns of what nobody can explain, until ctx ends.
 func (m *Manager) tidy(ctx context.Context) {
-	ticker := time.NewTicker(tidyEvery)
+	ticker, reporter := time.NewTicker(tidyEvery), time.NewTicker(reportEvery)
 	defer ticker.Stop()
+	defer reporter.Stop()
+	m.report(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,6 +57,8 @@ func (m *Manager) tidy(ctx context.Context) {
 		case <-ticker.C:
 			m.handles.sweep()
 			m.reconcile(ctx)
+		case <-reporter.C:
+			m.report(ctx)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // roleName is the name of a tenant's role, whether it has one or not.
 func (m *Manager) roleName(id string) string {
-	return m.privatePrefix("role") + shortID(id)
+	return m.privatePrefix(roleKind) + shortID(id)
 }
 
 // login is how the tenant's database is entered. The password is derived, so
@@ -33,9 +33,12 @@ func (m *Manager) login(record *models.Tenant) database.Login {
 // there then, in the same transaction.
 func (m *Manager) migrate(ctx context.Context, db *gorm.DB, role string) error {
 	return database.Migrate(ctx, db, m.migrations, func(tx *gorm.DB) error {
-		return m.backend.GrantTables(tx, role, "tenant_stamp", "schema_migrations")
+		return m.backend.GrantTables(tx, role, readOnlyTables()...)
 	})
 }
+
+// readOnlyTables are those that only the application's own role writes.
+func readOnlyTables() []string { return []string{"tenant_stamp", "schema_migrations"} }
 
 // lacksRole reports whether the tenant could have a role and has none yet.
 func (m *Manager) lacksRole(record *models.Tenant) bool {

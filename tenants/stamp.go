@@ -12,6 +12,9 @@ import (
 // errNoStamp says that a database bears no stamp at all.
 var errNoStamp = fmt.Errorf("%w: it bears no stamp", database.ErrForeign)
 
+// errStampHidden says that it may bear one, and that this cannot be seen.
+var errStampHidden = fmt.Errorf("%w: the tenant's role may not read its stamp", database.ErrForeign)
+
 // stampedWith refuses a database that does not bear the tenant's stamp. It
 // looks at every connection, so a database that was swapped or made anew under
 // an open handle is noticed too.
@@ -29,7 +32,7 @@ func stampedWith(id string) database.Check {
 			// rows" for the answer to a query of their own.
 			return errNoStamp
 		case database.IsDenied(err):
-			return fmt.Errorf("%w: the tenant's role may not read its stamp", database.ErrForeign)
+			return errStampHidden
 		}
 		return err
 	}

@@ -24,6 +24,12 @@ const (
 	stockKey = "spares"
 )
 
+// What bears a private name: a database that is nobody's, and a tenant's role.
+const (
+	spareKind = "spare"
+	roleKind  = "role"
+)
+
 // lockSpare locks a spare that nobody else is about to claim; the session is
 // nil where there is none.
 func (m *Manager) lockSpare(ctx context.Context) (database.Session, *models.Tenant, error) {
@@ -183,7 +189,7 @@ func (m *Manager) refillSoon() {
 // privateName is the name of a database while it is nobody's. It can be no
 // tenant's public name, since no slug begins with an underscore.
 func (m *Manager) privateName(id string) string {
-	return m.privatePrefix("spare") + shortID(id)
+	return m.privatePrefix(spareKind) + shortID(id)
 }
 
 // privatePrefix begins the names of what is the service's own: with the core's

@@ -97,8 +97,9 @@ type Manager struct {
 	refreshed atomic.Int64       // when the handles' rows were last read, in Unix nanoseconds
 	refreshes singleflight.Group // of requests that find them too old
 
-	unsettled  chan struct{} // asks for a reconciling before its time
-	claimed    chan struct{} // asks for a refill of the stock
+	reported   map[stray]bool // what was warned of; only the tidying looks at it
+	unsettled  chan struct{}  // asks for a reconciling before its time
+	claimed    chan struct{}  // asks for a refill of the stock
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	isClosed   atomic.Bool
@@ -140,6 +141,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		migrations: o.Migrations,
 		making:     semaphore.NewWeighted(maxMaking),
 		migrating:  semaphore.NewWeighted(maxMigrating),
+		reported:   make(map[stray]bool),
 		unsettled:  make(chan struct{}, 1),
 		claimed:    make(chan struct{}, 1),
 		stop:       func() {},

@@ -156,6 +156,8 @@ func TestCommandsRefuseAnotherSchema(t *testing.T) {
 			{"tenants", "suspend", "acme"},
 			{"tenants", "resume", "acme"},
 			{"tenants", "delete", "acme", "--yes"},
+			{"tenants", "doctor", "--repair", "--json"},
+			{"tenants", "isolation", "--json"},
 			{"migrate", "rollback", "--to", last, "--yes"},
 		}
 		refuse := func(sentence string, commands [][]string) {
@@ -202,6 +204,7 @@ func TestUsageErrors(t *testing.T) {
 	for _, command := range []string{
 		"srve", "tenants", "tenants lst", "tenants show", "tenants delete", "tenants list acme", "migrate rollback", "migrate statsu",
 		"migrate --parallel 0", "migrate --parallel 65", "migrate --parallel many", "migrate --nope", "tenants create acme --name Acme",
+		"tenants doctor acme", "tenants doctor --parallel 0", "tenants isolation acme",
 	} {
 		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 2)
 		require.Empty(t, outcome.Stdout, command)
@@ -220,7 +223,7 @@ func TestCommandsHideThePassword(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.SQLite)
 	settings.Database.URL = "postgres://ada:lovelace@127.0.0.1:1/core"
-	for _, command := range []string{"tenants list", "migrate", "migrate status"} {
+	for _, command := range []string{"tenants list", "tenants doctor", "tenants isolation", "migrate", "migrate status"} {
 		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 1)
 		require.Contains(t, outcome.Stderr, "core database")
 		require.NotContains(t, outcome.Stderr, "lovelace")

@@ -1,0 +1,153 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"multitenant/tenants"
+)
+
+type tenantsDoctorCommand struct {
+	fleetFlags `embed:""`
+
+	Repair bool `help:"Mend what can be mended without losing anything."`
+	JSON   bool `name:"json" help:"Write an array of JSON."`
+}
+
+// Help describes the command.
+func (tenantsDoctorCommand) Help() string {
+	return "Compares the registry in core with the databases, roles and files there are, opens each tenant's database once, " +
+		"and says what is wrong, a finding a line. With --repair it finishes what was left unfinished, migrates, gives " +
+		"tenants their roles again, closes what is open to others, and removes what is provably its own and nobody's; all " +
+		"else is somebody's to decide. It works beside servers that run. The exit code is 1 while anything is wrong."
+}
+
+type findingView struct {
+	Kind       string  `json:"kind"`
+	Tenant     *string `json:"tenant"` // null where it is about none
+	Name       string  `json:"name"`
+	Problem    string  `json:"problem"`
+	Repairable bool    `json:"repairable"`
+	Repaired   bool    `json:"repaired"`
+}
+
+// Run examines, and mends where it is told to.
+func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
+	plan, err := c.plan()
+	if err != nil {
+		return err
+	}
+	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+		findings, err := m.Examine(ctx, plan)
+		if err != nil {
+			return c.blame(err)
+		}
+		var repaired []tenants.Finding
+		if c.Repair {
+			if repaired, findings, err = c.mend(ctx, inv, m, plan, findings); err != nil {
+				return c.blame(err)
+			}
+		}
+		return c.conclude(inv, repaired, findings)
+	})
+}
+
+// mend mends what can be, and looks again: only what is gone then is repaired.
+func (c *tenantsDoctorCommand) mend(
+	ctx context.Context, inv *Invocation, m *tenants.Manager, plan tenants.FleetPlan, findings []tenants.Finding,
+) (repaired, left []tenants.Finding, err error) {
+	tried := false
+	for i := range findings {
+		finding := &findings[i]
+		if !finding.CanMend() || ctx.Err() != nil {
+			continue
+		}
+		tried = true
+		if err := finding.Mend(ctx); err != nil {
+			say(inv.Stderr, fmt.Sprintf("%s: repairing failed: %s", finding.Name, oneLine(err.Error())))
+		}
+	}
+	if !tried {
+		return nil, findings, nil
+	}
+	if left, err = m.Examine(ctx, plan); err != nil {
+		return nil, nil, err
+	}
+	for i := range findings {
+		if !slices.ContainsFunc(left, func(other tenants.Finding) bool { return findings[i].IsSame(&other) }) {
+			repaired = append(repaired, findings[i])
+		}
+	}
+	return repaired, left, nil
+}
+
+func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []tenants.Finding) error {
+	views := make([]findingView, 0, len(repaired)+len(left))
+	repairable := 0
+	for i := range repaired {
+		views = append(views, newFindingView(&repaired[i], true))
+	}
+	for i := range left {
+		views = append(views, newFindingView(&left[i], false))
+		if left[i].CanMend() {
+			repairable++
+		}
+	}
+	if err := c.show(inv, views); err != nil {
+		return err
+	}
+	switch {
+	case len(left) == 0:
+		return nil
+	case c.Repair:
+		return fmt.Errorf("%d repaired, %d left", len(repaired), len(left))
+	}
+	return fmt.Errorf("%d found, of which --repair mends %d", len(left), repairable)
+}
+
+func newFindingView(finding *tenants.Finding, repaired bool) findingView {
+	view := findingView{
+		Kind:       finding.Kind,
+		Name:       finding.Name,
+		Problem:    oneLine(finding.Problem),
+		Repairable: finding.CanMend(),
+		Repaired:   repaired,
+	}
+	if finding.Tenant != "" {
+		view.Tenant = &finding.Tenant
+	}
+	return view
+}
+
+func (c *tenantsDoctorCommand) show(inv *Invocation, views []findingView) error {
+	if c.JSON {
+		return writeJSON(inv.Stdout, views)
+	}
+	if len(views) == 0 {
+		say(inv.Stdout, "nothing is wrong")
+		return nil
+	}
+	table := newTable(inv.Stdout)
+	for _, view := range views {
+		subject := view.Name
+		if view.Tenant != nil {
+			subject = *view.Tenant
+		}
+		say(table, fmt.Sprintf("%s\t%s\t%s\t%s", view.Kind, subject, view.state(), view.Problem))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}
+
+func (v *findingView) state() string {
+	switch {
+	case v.Repaired:
+		return "repaired"
+	case v.Repairable:
+		return "repairable"
+	}
+	return "to be decided"
+}

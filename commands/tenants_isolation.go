@@ -1,0 +1,83 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"multitenant/database"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+type tenantsIsolationCommand struct {
+	Tenant string `placeholder:"SLUG" help:"Try as this tenant; any that is ready if it is not given."`
+	JSON   bool   `name:"json" help:"Write an array of JSON."`
+}
+
+// Help describes the command.
+func (tenantsIsolationCommand) Help() string {
+	return "Tries, as a tenant and with its own role, to reach other tenants, core and the server in every way there is, on " +
+		"the live system; and looks whether every tenant is closed to all others. Each trial is undone, and leaves nothing " +
+		"behind where it succeeds. What only the server's administrator can close is a note. The exit code is 1 when a " +
+		"trial failed: when something was not refused."
+}
+
+type trialView struct {
+	Trial  string          `json:"trial"`
+	Result database.Result `json:"result"`
+	Detail string          `json:"detail"`
+}
+
+// Run tries.
+func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+		trials, err := c.try(ctx, m)
+		if err != nil {
+			return err
+		}
+		views := make([]trialView, len(trials))
+		count := 0
+		for i, trial := range trials {
+			views[i] = trialView{Trial: trial.Name, Result: trial.Result, Detail: oneLine(trial.Detail)}
+			if tenants.Failed(trial) {
+				count++
+			}
+		}
+		if err := c.show(inv, views); err != nil {
+			return err
+		}
+		if count > 0 {
+			return fmt.Errorf("%d of %d trials failed: tenants are not kept apart", count, len(views))
+		}
+		return nil
+	})
+}
+
+func (c *tenantsIsolationCommand) try(ctx context.Context, m *tenants.Manager) ([]database.Trial, error) {
+	if c.Tenant == "" {
+		return m.TryIsolation(ctx, "")
+	}
+	slug, err := models.ParseSlug(c.Tenant)
+	if err != nil {
+		return nil, tenantError(c.Tenant, err)
+	}
+	trials, err := m.TryIsolation(ctx, slug)
+	if err != nil {
+		return nil, tenantError(c.Tenant, err)
+	}
+	return trials, nil
+}
+
+func (c *tenantsIsolationCommand) show(inv *Invocation, views []trialView) error {
+	if c.JSON {
+		return writeJSON(inv.Stdout, views)
+	}
+	table := newTable(inv.Stdout)
+	for _, view := range views {
+		say(table, fmt.Sprintf("%s\t%s\t%s", view.Result, view.Trial, view.Detail))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}

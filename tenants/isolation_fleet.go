@@ -1,0 +1,121 @@
+package tenants
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"multitenant/database"
+	"multitenant/models"
+)
+
+// maxNamed is how many of those that fail a trial it names.
+const maxNamed = 5
+
+// tryFleet looks at all tenants by the server's catalogs. A tenant that is made,
+// claimed or deleted meanwhile may look wrong, once.
+func (m *Manager) tryFleet(ctx context.Context) ([]database.Trial, error) {
+	trials, err := m.surveyFleet(ctx)
+	if err != nil || !slices.ContainsFunc(trials, Failed) {
+		return trials, err
+	}
+	return m.surveyFleet(ctx)
+}
+
+// Failed reports whether a trial found a way across.
+func Failed(trial database.Trial) bool { return trial.Result == database.ResultFail }
+
+// fleetSurvey is what is wrong in the fleet, by trial.
+type fleetSurvey struct {
+	database.Survey
+
+	connects                                 map[string][]string // the databases each role may do something with
+	open, roleless, powerful, members, stray []string
+}
+
+func (m *Manager) surveyFleet(ctx context.Context) ([]database.Trial, error) {
+	var fleet []models.Tenant
+	err := models.EachTenant(ctx, m.core, models.Selection{Fleet: true}, func(record *models.Tenant) error {
+		fleet = append(fleet, *record)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	survey, err := m.backend.Survey(ctx, m.prefix)
+	if err != nil {
+		return nil, err
+	}
+	s := fleetSurvey{Survey: survey, connects: make(map[string][]string)}
+	for name, rights := range survey.Databases {
+		for role := range rights.Roles {
+			s.connects[role] = append(s.connects[role], name)
+		}
+	}
+	s.checkOpen("core", survey.Core)
+	for i := range fleet {
+		s.check(&fleet[i])
+	}
+	return s.trials(len(fleet)), nil
+}
+
+func (s *fleetSurvey) checkOpen(label, name string) {
+	if open := s.Databases[name].Public; len(open) > 0 {
+		s.open = append(s.open, fmt.Sprintf("%s (%s)", label, strings.Join(open, ", ")))
+	}
+}
+
+func (s *fleetSurvey) check(record *models.Tenant) {
+	name := record.Name()
+	s.checkOpen(name, record.DatabaseName)
+	state, found := s.Roles[record.Role]
+	if !found {
+		s.roleless = append(s.roleless, name)
+		return
+	}
+	if len(state.Powers) > 0 {
+		s.powerful = append(s.powerful, fmt.Sprintf("%s (%s)", name, strings.Join(state.Powers, ", ")))
+	}
+	if len(state.MemberOf) > 0 {
+		s.members = append(s.members, fmt.Sprintf("%s (%s)", name, strings.Join(state.MemberOf, ", ")))
+	}
+	want := []string{record.DatabaseName}
+	if record.Status == models.TenantSpare { // its role is let in when it is claimed
+		want = nil
+	}
+	may := s.Databases[record.DatabaseName].Roles[record.Role]
+	if !slices.Equal(want, s.connects[record.Role]) || want != nil && !slices.Equal(may, []string{"CONNECT"}) {
+		s.stray = append(s.stray, fmt.Sprintf("%s (%s)", name, strings.Join(s.connects[record.Role], ", ")))
+	}
+}
+
+func (s *fleetSurvey) trials(total int) []database.Trial {
+	judge := func(name, good, bad string, wrong []string) database.Trial {
+		if len(wrong) == 0 {
+			return database.Trial{Name: name, Result: database.ResultPass, Detail: good}
+		}
+		return failed(name, bad+": "+someOf(wrong))
+	}
+	all := fmt.Sprintf("of %d databases and their roles: ", total)
+	return []database.Trial{
+		judge("fleet_closed", all+"none, nor core, is open to every role of the server",
+			"open to every role of the server", s.open),
+		judge("fleet_roles", all+"each has a role", "without a role on the server", s.roleless),
+		judge("fleet_powers", all+"no role may do more than log in", "with a role that may do more than log in", s.powerful),
+		judge("fleet_members", all+"no role is a member of another", "with a role that is a member of others", s.members),
+		judge("fleet_connect", all+"each role may connect to its own database, and do nothing else with any",
+			"with a role that may use others than its own database, or do more than connect, or not even that", s.stray),
+	}
+}
+
+// someOf names the first ones.
+func someOf(names []string) string {
+	slices.Sort(names)
+	more := ""
+	if len(names) > maxNamed {
+		more = fmt.Sprintf(" and %d more", len(names)-maxNamed)
+		names = names[:maxNamed]
+	}
+	return strings.Join(names, ", ") + more
+}

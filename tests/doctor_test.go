@@ -1,0 +1,375 @@
+package tests_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+type findingJSON struct {
+	Kind       string  `json:"kind"`
+	Tenant     *string `json:"tenant"`
+	Name       string  `json:"name"`
+	Problem    string  `json:"problem"`
+	Repairable bool    `json:"repairable"`
+	Repaired   bool    `json:"repaired"`
+}
+
+// String says all but what is wrong.
+func (f findingJSON) String() string {
+	tenant := "-"
+	if f.Tenant != nil {
+		tenant = *f.Tenant
+	}
+	state := "to be decided"
+	switch {
+	case f.Repaired:
+		state = "repaired"
+	case f.Repairable:
+		state = "repairable"
+	}
+	return fmt.Sprintf("%s of %s: %s, %s", f.Kind, tenant, f.Name, state)
+}
+
+// requireDiagnosis requires exactly these findings of doctor, and returns what
+// they say.
+func requireDiagnosis(t *testing.T, settings *testkit.Settings, code int, arguments string, want ...string) string {
+	t.Helper()
+	outcome := settings.Command(t, append([]string{"tenants", "doctor", "--json"}, strings.Fields(arguments)...)...)
+	findings := testkit.Decode[[]findingJSON](t, outcome)
+	found := make([]string, 0, len(findings))
+	for _, finding := range findings {
+		found = append(found, finding.String())
+	}
+	require.ElementsMatch(t, want, found, "%s\n%s", outcome.Stdout, outcome.Stderr)
+	outcome.RequireCode(t, code)
+	return outcome.Stdout
+}
+
+// requireMended requires that doctor finds these repairable, repairs them and
+// nothing else, and then finds nothing.
+func requireMended(t *testing.T, settings *testkit.Settings, found ...string) string {
+	t.Helper()
+	repaired := make([]string, len(found))
+	for i, finding := range found {
+		repaired[i] = finding + ", repaired"
+		found[i] = finding + ", repairable"
+	}
+	said := requireDiagnosis(t, settings, 1, "", found...)
+	requireDiagnosis(t, settings, 0, "--repair", repaired...)
+	requireDiagnosis(t, settings, 0, "")
+	return said
+}
+
+// healthy is a pair of tenants and a spare with nothing wrong, beside a server.
+func healthy(t *testing.T, settings *testkit.Settings) *pair {
+	t.Helper()
+	settings.Spares = 1
+	p := newPair(t, *settings)
+	awaitSpares(t, settings)
+	requireDiagnosis(t, settings, 0, "")
+	return p
+}
+
+func TestDoctorFindsNothing(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := healthy(t, &settings)
+		p.Token("initech", "grace@example.com") // made by a registration: belongs to no organization
+		require.Equal(t, http.StatusOK, p.Put("/api/organizations/globex", p.owner, testkit.JSON{"is_active": false}).Code)
+		awaitSpares(t, &settings)
+
+		require.Equal(t, "[]\n", requireDiagnosis(t, &settings, 0, "--repair"))
+		require.Equal(t, "nothing is wrong\n", settings.Command(t, "tenants", "doctor").RequireCode(t, 0).Stdout)
+		requireDiagnosis(t, &settings, 0, "--tenant initech")
+		outcome := settings.Command(t, "tenants", "doctor", "--tenant", "nobody").RequireCode(t, 1)
+		require.Contains(t, outcome.Stderr, `tenant "nobody": Tenant not found`)
+		require.Empty(t, outcome.Stdout)
+	})
+}
+
+// What was left unfinished is finished, unless somebody is at work on it.
+func TestDoctorSettles(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := healthy(t, &settings)
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting' WHERE slug = 'acme'")
+		session, err := p.Backend.Lock(t.Context(), "tenant "+idOf(t, &settings, "slug = 'acme'"))
+		require.NoError(t, err)
+		requireDiagnosis(t, &settings, 0, "")
+		session.Unlock()
+
+		said := requireMended(t, &settings, "unsettled of acme: "+p.acmeDB)
+
+		require.Contains(t, said, "it is deleting, and nobody is at work on it")
+		settings.RequireTidy(t)
+		p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
+	})
+}
+
+// A database that is gone, or another's, is nobody's to mend, and nothing else
+// is touched.
+func TestDoctorFindsLostAndSwappedDatabases(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := healthy(t, &settings)
+		lost := settings.DatabaseName("lost")
+		settings.RenameDatabase(t, p.acmeDB, lost)
+		want := []string{
+			"database_missing of acme: " + p.acmeDB + ", to be decided", "unexplained_database of -: " + lost + ", to be decided",
+		}
+		requireDiagnosis(t, &settings, 1, "", want...)
+		requireDiagnosis(t, &settings, 1, "--repair", want...)
+		requireDiagnosis(t, &settings, 1, "--tenant acme", want[0])
+		requireDiagnosis(t, &settings, 0, "--tenant globex")
+
+		settings.RenameDatabase(t, p.globexDB, p.acmeDB)
+		settings.RenameDatabase(t, lost, p.globexDB)
+		said := requireDiagnosis(t, &settings, 1, "--repair",
+			"stamp of acme: "+p.acmeDB+", to be decided", "stamp of globex: "+p.globexDB+", to be decided")
+		require.Contains(t, said, "it bears the stamp of tenant "+idOf(t, &settings, "slug = 'globex'"))
+		settings.Exec(t, p.acmeDB, "DELETE FROM tenant_stamp")
+		require.Contains(t, requireDiagnosis(t, &settings, 1, "--tenant acme", "stamp of acme: "+p.acmeDB+", to be decided"), "it bears no stamp")
+	})
+}
+
+func TestDoctorFindsADamagedDatabase(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	p := healthy(t, &settings)
+	p.Close()
+	require.NoError(t, os.WriteFile(settings.File(p.acmeDB), []byte(strings.Repeat("no database ", 1000)), 0o600))
+	requireDiagnosis(t, &settings, 1, "--repair", "database_unreachable of acme: "+p.acmeDB+", to be decided")
+}
+
+// Schemas that are behind, or that the registry is wrong about.
+func TestDoctorMigrates(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := healthy(t, &settings)
+		settings.Exec(t, p.globexDB, "CREATE TABLE notes (id integer)")
+		next := nextRelease(settings, createTable(notesID, "notes"))
+		spare := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name FROM tenants WHERE status = 'spare'")
+
+		requireDiagnosis(t, &next, 1, "", "schema of acme: "+p.acmeDB+", repairable", "schema of globex: "+p.globexDB+", repairable",
+			"schema of -: "+spare+", repairable")
+		said := requireDiagnosis(t, &next, 1, "--repair", "schema of acme: "+p.acmeDB+", repaired",
+			"schema of globex: "+p.globexDB+", repairable", "schema of -: "+spare+", repaired")
+		require.Regexp(t, `the last attempt to migrate it failed: .*notes.*already exists`, said)
+		settings.Exec(t, p.globexDB, "DROP TABLE notes")
+		requireMended(t, &next, "schema of globex: "+p.globexDB)
+
+		// The registry's word is not the database's.
+		settings.Exec(t, p.acmeDB, "DROP TABLE notes", "DELETE FROM schema_migrations WHERE id = '"+notesID+"'")
+		require.Contains(t, requireMended(t, &next, "schema of acme: "+p.acmeDB), "but it lacks migrations")
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET schema_version = '202611240230_create_tenant_stamp' WHERE slug = 'acme'")
+		said = requireDiagnosis(t, &settings, 1, "", "schema_newer of acme: "+p.acmeDB+", to be decided")
+		require.Contains(t, said, "but it has "+notesID)
+	})
+}
+
+// A role that was changed behind the application's back is made what it was, and
+// the tenant is served again.
+func TestDoctorMendsRoles(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	p := healthy(t, &settings)
+	role := roleOf(t, &settings, "acme")
+	spare := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name FROM tenants WHERE status = 'spare'")
+	spareRole := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT role FROM tenants WHERE status = 'spare'")
+	for _, sabotage := range []struct{ where, does, finding, problem string }{
+		{"postgres", `ALTER ROLE "$role" PASSWORD 'another'`, "role of acme: " + p.acmeDB, "its password is not the one"},
+		{"postgres", `ALTER ROLE "$role" NOLOGIN`, "role of acme: " + p.acmeDB, "it may not log in"},
+		{"postgres", `REVOKE CONNECT ON DATABASE "$acme" FROM "$role"`, "role of acme: " + p.acmeDB, "it may not connect to the database"},
+		{"$acme", `REVOKE SELECT ON tenant_stamp FROM "$role"`, "grants of acme: " + p.acmeDB, "may not read the stamp"},
+		{"$acme", `REVOKE UPDATE ON tenant_users FROM "$role"`, "grants of acme: " + p.acmeDB, "may not use tenant_users"},
+		{"$acme", `REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM "$role"`, "grants of acme: " + p.acmeDB, "may not use tenant_users_id_seq"},
+		{"$acme", `DROP OWNED BY "$role"`, "role of acme: " + p.acmeDB, "there is no such role"},
+		{"postgres", `ALTER ROLE "$sparerole" NOLOGIN`, "role of -: " + spare, "it may not log in"},
+		{"postgres", `GRANT CONNECT, TEMPORARY ON DATABASE "$acme" TO PUBLIC`, "open of acme: " + p.acmeDB, "CONNECT, TEMPORARY"},
+		{"postgres", `GRANT CONNECT ON DATABASE "$spare" TO PUBLIC`, "open of -: " + spare, "CONNECT"},
+		{"postgres", `GRANT CONNECT ON DATABASE "$core" TO PUBLIC`, "open of -: " + settings.CoreName(), "CONNECT"},
+	} {
+		fill := strings.NewReplacer("$acme", p.acmeDB, "$role", role, "$sparerole", spareRole, "$spare", spare, "$core", settings.CoreName()).Replace
+		if sabotage.where == "postgres" {
+			settings.Administer(t, fill(sabotage.does))
+		} else {
+			owner := settings
+			owner.Database.URL = settings.Admin
+			owner.Exec(t, fill(sabotage.where), fill(sabotage.does))
+		}
+		if strings.HasPrefix(sabotage.does, "DROP OWNED") {
+			settings.Administer(t, fill(`SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '$role'`),
+				fill(`DROP ROLE "$role"`))
+		}
+		t.Log(sabotage.does)
+		require.Contains(t, requireMended(t, &settings, sabotage.finding), sabotage.problem)
+		if strings.HasPrefix(sabotage.does, "DROP OWNED") { // the server has to notice that its connections are ended
+			testkit.Await(t, 5*time.Second, func() error {
+				if me := p.Get("/api/users/me", p.acme); me.Code != http.StatusOK {
+					return fmt.Errorf("%d %s", me.Code, me.Raw)
+				}
+				return nil
+			})
+		}
+		if strings.Contains(sabotage.finding, "acme") {
+			p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
+		}
+	}
+	settings.Command(t, "tenants", "isolation").RequireCode(t, 0)
+	require.NotContains(t, p.Log.String(), "SCRAM-SHA-256")
+}
+
+// A tenant of a server that could make no roles gets one.
+func TestDoctorGivesRoles(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := appRole(t, &settings)
+	settings.Administer(t, `ALTER ROLE "`+app+`" NOCREATEROLE`)
+	server := testkit.Start(t, settings)
+	fleetOf(server, "acme")
+	requireDiagnosis(t, &settings, 0, "")
+	settings.Administer(t, `ALTER ROLE "`+app+`" CREATEROLE`)
+
+	require.Contains(t, requireMended(t, &settings, "role of acme: "+settings.DatabaseName("acme")), "it has no role of its own yet")
+
+	settings.Command(t, "tenants", "isolation").RequireCode(t, 0)
+}
+
+func TestDoctorFindsContradictions(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := healthy(t, &settings)
+		settings.Exec(t, settings.CoreName(), "UPDATE organizations SET tenant_id = NULL WHERE slug = 'acme'")
+		requireDiagnosis(t, &settings, 1, "--repair", "organization of -: acme, to be decided", "organization of acme: "+p.acmeDB+", to be decided")
+		settings.Exec(t, settings.CoreName(), "DELETE FROM organizations WHERE slug = 'acme'",
+			"UPDATE organizations SET slug = 'initech' WHERE slug = 'globex'")
+		said := requireDiagnosis(t, &settings, 1, "", "organization of -: initech, to be decided", "organization of acme: "+p.acmeDB+", to be decided")
+		require.Contains(t, said, `leads to tenant \"globex\"`)
+	})
+}
+
+// What bears a name of ours and is in no row: removed where it is nobody's, and
+// else never touched. A server says it once.
+func TestDoctorFindsTheUnexplained(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := healthy(t, &settings)
+		core := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT CAST(id AS varchar) FROM core_installation")
+		private := func(kind, core, id string) string {
+			plain := func(id string) string { return strings.ReplaceAll(id, "-", "") }
+			return settings.Database.TenantPrefix + "_" + kind + "_" + plain(core)[:12] + "_" + plain(id)[:16]
+		}
+		empty, stamped, peopled, mislaid, another := uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()
+		others := private("spare", another, another)
+		for _, id := range []string{empty, stamped, peopled, mislaid} {
+			settings.CreateDatabase(t, private("spare", core, id))
+		}
+		settings.CreateDatabase(t, others)
+		settings.CreateDatabase(t, settings.DatabaseName("squatter"))
+		for id, stamp := range map[string]string{stamped: stamped, peopled: peopled, mislaid: another} {
+			settings.Exec(t, private("spare", core, id), "CREATE TABLE tenant_users (id integer)",
+				"CREATE TABLE tenant_stamp (tenant_id varchar)", "INSERT INTO tenant_stamp VALUES ('"+stamp+"')")
+		}
+		settings.Exec(t, private("spare", core, peopled), "INSERT INTO tenant_users VALUES (1)")
+		gone := []string{"unexplained_database of -: " + private("spare", core, empty), "unexplained_database of -: " + private("spare", core, stamped)}
+		kept := []string{
+			"unexplained_database of -: " + private("spare", core, peopled) + ", to be decided",
+			"unexplained_database of -: " + private("spare", core, mislaid) + ", to be decided",
+			"unexplained_database of -: " + settings.DatabaseName("squatter") + ", to be decided",
+		}
+		if settings.Engine == testkit.Postgres {
+			settings.Exec(t, settings.CoreName(), `CREATE ROLE "`+private("role", core, stamped)+`"`,
+				`CREATE ROLE "`+private("role", core, peopled)+`"`,
+				`GRANT CONNECT ON DATABASE "`+settings.DatabaseName("squatter")+`" TO "`+private("role", core, peopled)+`"`)
+			gone = append(gone, "unexplained_role of -: "+private("role", core, stamped))
+			kept = append(kept, "unexplained_role of -: "+private("role", core, peopled)+", to be decided")
+		} else {
+			require.NoError(t, os.WriteFile(settings.File(private("spare", core, another))+"-wal", nil, 0o600))
+			require.NoError(t, os.WriteFile(settings.File(settings.DatabaseName("nobody"))+"-shm", nil, 0o600))
+			gone = append(gone, "unexplained_file of -: "+private("spare", core, another)+".db-wal")
+			kept = append(kept, "unexplained_file of -: "+settings.DatabaseName("nobody")+".db-shm, to be decided")
+		}
+		server := testkit.Start(t, settings)
+		requireReported(t, server, private("spare", core, empty), settings.DatabaseName("squatter"))
+		before := settings.Dump(t, settings.DatabaseName("squatter")) + settings.Dump(t, private("spare", core, peopled))
+
+		all, mended := append([]string{}, kept...), append([]string{}, kept...)
+		for _, finding := range gone {
+			all, mended = append(all, finding+", repairable"), append(mended, finding+", repaired")
+		}
+		requireDiagnosis(t, &settings, 1, "", all...)
+		requireDiagnosis(t, &settings, 1, "--repair", mended...)
+		said := requireDiagnosis(t, &settings, 1, "--repair", kept...)
+
+		require.Contains(t, said, "but there are people in it")
+		require.Contains(t, said, "but it bears the stamp of tenant "+another)
+		require.Contains(t, settings.Databases(t), others)
+		require.Equal(t, before, settings.Dump(t, settings.DatabaseName("squatter"))+settings.Dump(t, private("spare", core, peopled)))
+		p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
+		if settings.Engine == testkit.Postgres {
+			settings.Exec(t, settings.CoreName(), `REVOKE CONNECT ON DATABASE "`+settings.DatabaseName("squatter")+`" FROM "`+private("role", core, peopled)+`"`)
+			requireDiagnosis(t, &settings, 1, "--repair", append(kept[:3], strings.Replace(kept[3], "to be decided", "repaired", 1))...)
+		}
+	})
+}
+
+// requireReported requires that the server has warned of these once each.
+func requireReported(t *testing.T, server *testkit.App, names ...string) {
+	t.Helper()
+	testkit.Await(t, 20*time.Second, func() error {
+		for _, name := range names {
+			warned := strings.Count(server.Log.String(), `msg="found what no tenant explains: see tenants doctor"`)
+			if warned == 0 || !strings.Contains(server.Log.String(), "name="+name+"\n") {
+				return fmt.Errorf("no warning of %s", name)
+			}
+		}
+		return nil
+	})
+}
+
+// A server that makes and deletes tenants all the while is in nobody's way, and
+// there is nothing to be found that does not stay.
+func TestDoctorBesideABusyServer(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		p := healthy(t, &settings)
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				slug := fmt.Sprintf("busy-%d", i)
+				created, err := p.Try(testkit.Creation(p.owner, slug))
+				if err != nil || created.Code != http.StatusOK {
+					t.Errorf("create: %v %d %s", err, created.Code, created.Raw)
+					return
+				}
+				deleted, err := p.Try(testkit.Request{Method: http.MethodDelete, Path: "/api/organizations/" + slug, Token: p.owner})
+				if err != nil || deleted.Code != http.StatusNoContent {
+					t.Errorf("delete: %v %d %s", err, deleted.Code, deleted.Raw)
+					return
+				}
+			}
+		}()
+		for range 5 {
+			outcome := settings.Command(t, "tenants", "doctor", "--json")
+			for _, finding := range testkit.Decode[[]findingJSON](t, outcome) {
+				require.Equal(t, "unsettled", finding.Kind, "%v: %s", finding, finding.Problem) // marked, and not begun with
+			}
+			if settings.Engine == testkit.Postgres {
+				settings.Command(t, "tenants", "isolation", "--tenant", "acme").RequireCode(t, 0)
+			}
+		}
+		close(stop)
+		<-stopped
+		settings.RequireTidy(t)
+		awaitSpares(t, &settings)
+		requireDiagnosis(t, &settings, 0, "")
+	})
+}
