@@ -297,9 +297,3 @@ func tenantsOf(t *testing.T, app *testkit.App, slug string) int {
 	t.Helper()
 	return testkit.Scalar[int](t, &app.Settings, app.Settings.CoreName(), "SELECT count(*) FROM tenants WHERE slug = '"+slug+"'")
 }
-
-func statusOf(t *testing.T, app *testkit.App, slug string) models.TenantStatus {
-	t.Helper()
-	return testkit.Scalar[models.TenantStatus](t, &app.Settings, app.Settings.CoreName(),
-		"SELECT status FROM tenants WHERE slug = '"+slug+"'")
-}
