@@ -121,7 +121,7 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	err = ctl.Tenants.Provision(c.Request.Context(), tenants.Plan{
 		Slug: slug,
 		Reserve: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
-			org.TenantID = tenantID
+			org.ID, org.TenantID = 0, tenantID
 			return models.CreateOrganization(ctx, tx, &org)
 		},
 		Seed: func(ctx context.Context, tenant *tenants.Tenant) error {

@@ -6,16 +6,19 @@ import (
 	"gorm.io/gorm"
 )
 
-// CountSpares counts the databases that are nobody's yet.
-func CountSpares(ctx context.Context, db *gorm.DB) (int64, error) {
-	return gorm.G[Tenant](db).Where("status = ?", TenantSpare).Count(ctx, "id")
+// CountSpares counts the databases that are nobody's yet and have that schema or
+// a newer one.
+func CountSpares(ctx context.Context, db *gorm.DB, version string) (int64, error) {
+	return sparesFrom(db, version).Count(ctx, "id")
 }
 
-// ListSpares lists those that have that schema or a newer one, at most limit of
-// them, the oldest first.
+// ListSpares lists them, at most limit, the oldest first.
 func ListSpares(ctx context.Context, db *gorm.DB, version string, limit int) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("status = ? AND schema_version >= ?", TenantSpare, version).
-		Order("created_at").Limit(limit).Find(ctx)
+	return sparesFrom(db, version).Order("created_at").Limit(limit).Find(ctx)
+}
+
+func sparesFrom(db *gorm.DB, version string) gorm.ChainInterface[Tenant] {
+	return gorm.G[Tenant](db).Where("status = ? AND schema_version >= ?", TenantSpare, version)
 }
 
 // ListOldSpares lists those that have an older schema.

@@ -25,7 +25,8 @@ const (
 type Plan struct {
 	Slug models.Slug
 	// Reserve, where it is set, writes the rows of core that come with the
-	// tenant, in the very transaction that takes its slug.
+	// tenant, in the very transaction that takes its slug. It may be repeated for
+	// another database; what it wrote is gone then.
 	Reserve func(ctx context.Context, tx *gorm.DB, tenantID string) error
 	// Seed writes the tenant's first rows. It may be repeated for another plan
 	// when it fails; what it wrote here is gone then.
@@ -76,7 +77,8 @@ func Occupied(err error) bool {
 	return errors.Is(err, database.ErrExist) || errors.Is(err, database.ErrForeign)
 }
 
-// claimSpare makes a tenant of a spare, and reports whether there was one.
+// claimSpare makes a tenant of a spare, and reports whether there was one. One
+// that turns out to be no good is removed, and counts as none.
 func (m *Manager) claimSpare(ctx context.Context, plan Plan) (claimed bool, err error) {
 	session, record, err := m.lockSpare(ctx)
 	if err != nil || session == nil {
@@ -84,7 +86,21 @@ func (m *Manager) claimSpare(ctx context.Context, plan Plan) (claimed bool, err 
 	}
 	defer session.Unlock()
 	m.step(StepLocked)
-	return true, m.settleIn(ctx, session, record, plan)
+	err = m.complete(ctx, session, record, plan)
+	if err == nil {
+		return true, nil
+	}
+	isUnfit := errors.Is(err, errUnfit)
+	if isUnfit {
+		m.logger.ErrorContext(ctx, "spare database is no good", "database", m.privateName(record.ID), "error", err)
+		if _, err := models.MoveTenant(ctx, m.core, record.ID, models.TenantUndoing, models.TenantSpare); err != nil {
+			return true, err
+		}
+	}
+	if err := m.undo(ctx, session, record, err); !isUnfit {
+		return true, err
+	}
+	return false, nil
 }
 
 // claimNew makes a tenant of a database that is made for it.
@@ -100,52 +116,69 @@ func (m *Manager) claimNew(ctx context.Context, plan Plan) error {
 	}
 	defer session.Unlock()
 	m.step(StepLocked)
-	if err := m.build(ctx, session, record); err != nil {
-		return m.undo(ctx, session, record, err)
-	}
-	return m.settleIn(ctx, session, record, plan)
-}
-
-// settleIn takes a complete database that is nobody's through all the steps to
-// a tenant that is ready.
-func (m *Manager) settleIn(ctx context.Context, session database.Session, record *models.Tenant, plan Plan) error {
-	private := record.DatabaseName
-	record.Slug, record.DatabaseName, record.Status = plan.Slug, m.prefix+string(plan.Slug), models.TenantProvisioning
-	err := m.claim(ctx, session, record, private, plan.Reserve)
+	err = m.build(ctx, session, record)
 	if err == nil {
-		err = m.furnish(ctx, record, plan.Seed)
+		err = m.complete(ctx, session, record, plan)
 	}
 	if err != nil {
 		return m.undo(ctx, session, record, err)
 	}
 	return nil
 }
+
+// complete takes a database that is nobody's through all the steps to a tenant
+// that is ready.
+func (m *Manager) complete(ctx context.Context, session database.Session, record *models.Tenant, plan Plan) error {
+	private := record.DatabaseName
+	record.Slug, record.DatabaseName, record.Status = plan.Slug, m.prefix+string(plan.Slug), models.TenantProvisioning
+	if err := m.claim(ctx, session, record, private, plan.Reserve); err != nil {
+		return err
+	}
+	return m.furnish(ctx, record, plan.Seed)
+}
+
+// errUnfit says that a database cannot be claimed, by whomever: it has gone, or
+// its role has.
+var errUnfit = errors.New("database cannot be claimed")
 
 // claim takes the slug for the database, which gets its public name.
 func (m *Manager) claim(
 	ctx context.Context, session database.Session, record *models.Tenant, private string,
 	more func(context.Context, *gorm.DB, string) error,
 ) error {
+	var reserved error
 	err := session.Claim(ctx, private, record.DatabaseName, record.Role, func(tx *gorm.DB) error {
-		claimed, err := models.ClaimTenant(ctx, tx, record)
-		if err == nil && !claimed {
-			err = errUnavailable().Because(errors.New("a spare was removed while it was claimed"))
-		}
-		if err != nil || more == nil {
-			return err
-		}
-		return more(ctx, tx, record.ID)
+		reserved = m.takeSlug(ctx, tx, record, more)
+		return reserved
 	})
 	if Occupied(err) {
 		m.logger.ErrorContext(ctx, "a database that is not ours bears the name of a new tenant",
 			"tenant", record.Slug, "database", record.DatabaseName)
 		return models.ErrSlugTaken().Because(err)
 	}
+	isReachable := errors.Is(err, database.ErrNotExist) || !database.IsUnavailable(err)
+	if err != nil && reserved == nil && isReachable && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", errUnfit, err)
+	}
 	if err != nil {
 		return fmt.Errorf("claim database: %w", err)
 	}
 	m.step(StepNamed)
 	return nil
+}
+
+// takeSlug writes the rows of core that make the database a tenant's.
+func (m *Manager) takeSlug(
+	ctx context.Context, tx *gorm.DB, record *models.Tenant, more func(context.Context, *gorm.DB, string) error,
+) error {
+	claimed, err := models.ClaimTenant(ctx, tx, record)
+	if err == nil && !claimed {
+		err = errUnavailable().Because(errors.New("a spare was removed while it was claimed"))
+	}
+	if err != nil || more == nil {
+		return err
+	}
+	return more(ctx, tx, record.ID)
 }
 
 // furnish writes the tenant's first rows and opens it to everybody.

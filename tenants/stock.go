@@ -140,11 +140,11 @@ func (m *Manager) refill(ctx context.Context) error {
 	}
 	for i := range old {
 		if err := m.bringUp(ctx, &old[i]); err != nil {
-			return err
+			m.logger.ErrorContext(ctx, "migrate spare database", "database", old[i].DatabaseName, "error", err)
 		}
 	}
 	for {
-		count, err := models.CountSpares(ctx, m.core)
+		count, err := models.CountSpares(ctx, m.core, m.version)
 		if err != nil || count >= int64(m.spares) {
 			return err
 		}

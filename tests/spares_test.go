@@ -105,6 +105,36 @@ func TestASpareOutlivesARefusal(t *testing.T) {
 	})
 }
 
+// TestASpareIsLost: somebody has dropped it, or its role. It is nobody's, so
+// nobody need notice.
+func TestASpareIsLost(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 2
+		app := testkit.Start(t, settings)
+		core := app.Token("", "ada@example.com")
+		awaitSpares(t, &settings)
+		const oldest = " FROM tenants WHERE status = 'spare' ORDER BY created_at LIMIT 1"
+		settings.DropDatabase(t, testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name"+oldest))
+
+		app.Organization(core, "acme")
+		requireWhole(t, app, "acme")
+
+		if settings.Engine == testkit.Postgres {
+			awaitSpares(t, &settings)
+			role := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT role"+oldest)
+			name := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name"+oldest)
+			inside := settings
+			inside.Admin = replaceDatabase(t, settings.Admin, name)
+			inside.Administer(t, `DROP OWNED BY "`+role+`"`, `DROP ROLE "`+role+`"`)
+		}
+		app.Organization(core, "globex")
+		requireWhole(t, app, "globex")
+		require.Contains(t, app.Log.String(), "spare database is no good")
+		awaitSpares(t, &settings)
+		settings.RequireTidy(t)
+	})
+}
+
 // TestSparesFollowMigrations: one that the last version has made is brought up
 // to date before anybody gets it.
 func TestSparesFollowMigrations(t *testing.T) {
