@@ -98,6 +98,9 @@ func (b *postgresBackend) Secure(ctx context.Context) error {
 		b.log.Warn("the server does not keep tenants apart: all are reached by one role, since it may not make others; " +
 			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
 	}
+	if !b.makesRoles && b.tenants != b.config {
+		b.log.Warn("tenants without a role of their own are reached as core is, and not by the tenants' URL")
+	}
 	var open, ours bool
 	pool, err := b.core.DB()
 	if err != nil {
