@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,6 +32,7 @@ type postgresBackend struct {
 	sessions chan struct{} // has room for the locks that may pin a core connection
 
 	makesRoles bool
+	openSchema sync.Once // is said
 }
 
 func openPostgres(ctx context.Context, o Options) (Backend, error) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -60,7 +61,14 @@ func StartPooler(tb testing.TB, admin, prefix string) *Pooler {
 		require(tb, p.createLookup(tb.Context()))
 		tb.Cleanup(func() { p.dropLookup(tb) })
 	}
-	require(tb, p.start(tb))
+	stop, err := p.start(tb.Context())
+	tb.Cleanup(func() {
+		if err := stop(); err != nil {
+			tb.Errorf("pgtest: remove the pooler: %v", err)
+		}
+	})
+	require(tb, err)
+	require(tb, p.await(tb.Context()))
 	return p
 }
 
@@ -132,16 +140,36 @@ func (p *Pooler) find(ctx context.Context) error {
 	return nil
 }
 
-func (p *Pooler) start(tb testing.TB) error {
-	tb.Helper()
+// start returns what ends PgBouncer and removes its folder, also with an error.
+func (p *Pooler) start(ctx context.Context) (stop func() error, err error) {
+	stop = func() error { return os.RemoveAll(p.dir) } // "" is no error
 	owner, err := serverProcess()
 	if err != nil {
-		return err
+		return stop, err
 	}
 	if p.dir, err = os.MkdirTemp("", "pgtest-pooler-"); err != nil {
-		return fmt.Errorf("make the pooler's folder: %w", err)
+		return stop, fmt.Errorf("make the pooler's folder: %w", err)
 	}
-	if p.port, err = freePort(tb.Context()); err != nil {
+	if err := p.prepare(ctx, owner); err != nil {
+		return stop, err
+	}
+	input, leash, err := os.Pipe()
+	if err != nil {
+		return stop, fmt.Errorf("make the pooler's pipe: %w", err)
+	}
+	defer func() { _ = input.Close() }()
+	janitor := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", "-c", poolerJanitor, "janitor", p.program, p.dir)
+	janitor.Dir, janitor.Env, janitor.SysProcAttr = p.dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}, owner
+	janitor.Stdin = input
+	if err := janitor.Start(); err != nil {
+		return stop, errors.Join(fmt.Errorf("start the pooler: %w", err), leash.Close())
+	}
+	return func() error { return errors.Join(leash.Close(), janitor.Wait()) }, nil
+}
+
+// prepare writes PgBouncer's files.
+func (p *Pooler) prepare(ctx context.Context, owner *syscall.SysProcAttr) (err error) {
+	if p.port, err = freePort(ctx); err != nil {
 		return err
 	}
 	settings, err := p.Settings()
@@ -149,28 +177,7 @@ func (p *Pooler) start(tb testing.TB) error {
 		return err
 	}
 	users := fmt.Sprintf("%q %q\n%q %q\n", consoleUser, p.password, p.name, p.password)
-	err = errors.Join(give(owner, p.dir), p.write(p.path("pgbouncer.ini"), settings), p.write(p.path("users"), users))
-	if err != nil {
-		return err
-	}
-	input, leash, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("make the pooler's pipe: %w", err)
-	}
-	defer func() { _ = input.Close() }()
-	janitor := exec.CommandContext(context.WithoutCancel(tb.Context()), "/bin/sh", "-c", poolerJanitor, "janitor", p.program, p.dir)
-	janitor.Dir, janitor.Env, janitor.SysProcAttr = p.dir, []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}, owner
-	janitor.Stdin = input
-	if err := janitor.Start(); err != nil {
-		return fmt.Errorf("start the pooler: %w", err)
-	}
-	tb.Cleanup(func() {
-		_ = leash.Close()
-		if err := janitor.Wait(); err != nil {
-			tb.Errorf("pgtest: remove the pooler: %v", err)
-		}
-	})
-	return p.await(tb.Context())
+	return errors.Join(give(owner, p.dir), p.write(p.path("pgbouncer.ini"), settings), p.write(p.path("users"), users))
 }
 
 // await waits until PgBouncer answers.
@@ -219,10 +226,12 @@ func (p *Pooler) Settings() (string, error) {
 
 // console says something to PgBouncer's own database.
 func (p *Pooler) console(ctx context.Context, command string) error {
-	address := url.URL{
-		Scheme: "postgres", User: url.UserPassword(consoleUser, p.password), Host: "127.0.0.1:" + strconv.Itoa(p.port),
-		Path: "/pgbouncer", RawQuery: "sslmode=disable&default_query_exec_mode=simple_protocol",
+	address, err := url.Parse(p.URL())
+	if err != nil {
+		return fmt.Errorf("reach the pooler's console: %w", err)
 	}
+	address.User, address.Path = url.UserPassword(consoleUser, p.password), "/pgbouncer"
+	address.RawQuery = "sslmode=disable&default_query_exec_mode=simple_protocol"
 	return withConnection(ctx, address.String(), func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, command)
 		return err
