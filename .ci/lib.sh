@@ -122,7 +122,7 @@ start_postgres() {
 	as_postgres "$postgres/pg_ctl" start --pgdata="$dir/data" --log="$dir/log" --wait --silent \
 		--options="-F -p $port -k $dir -c listen_addresses=127.0.0.1"
 	as_postgres "$postgres/psql" --host="$dir" --port="$port" --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
-		--command="CREATE ROLE app LOGIN CREATEDB NOSUPERUSER PASSWORD '$password'" \
+		--command="CREATE ROLE app LOGIN CREATEDB CREATEROLE NOSUPERUSER PASSWORD '$password'" \
 		--command="CREATE DATABASE core OWNER app"
 	# shellcheck disable=SC2034 # .ci/run reads it
 	postgres_url="postgres://app:$password@127.0.0.1:$port/core?sslmode=disable"

@@ -31,6 +31,7 @@ type Config struct {
 // reported.
 type settings struct {
 	DatabaseURL            string `env:"DATABASE_URL" envDefault:"sqlite://data/core.db"`
+	TenantDatabaseURL      string `env:"TENANT_DATABASE_URL"`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"40"`
 	HTTPAddr               string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8000"`
 	MetricsAddr            string `env:"METRICS_ADDR"`
@@ -62,46 +63,51 @@ func Names() []string {
 // mistakes, one a line, and tells no value. On SQLite a key for the tokens is
 // made where none is set and none has been made before.
 func Load(environ map[string]string, dir string) (Config, error) {
-	s, url, err := load(environ, dir)
+	s, err := load(environ, dir)
 	if err != nil {
 		return Config{}, err
 	}
 	// Only now, so that settings with a mistake leave no file behind.
-	secret, err := s.secret(url)
+	secret, err := s.secret(s.DatabaseURL)
 	if err != nil {
 		return Config{}, fmt.Errorf("JWT_SECRET_KEY: %w", err)
 	}
-	return s.config(url, secret), nil
+	return s.config(secret), nil
 }
 
 // LoadKeyless is Load for those who issue no tokens: it makes no key and
 // returns none.
 func LoadKeyless(environ map[string]string, dir string) (Config, error) {
-	s, url, err := load(environ, dir)
+	s, err := load(environ, dir)
 	if err != nil {
 		return Config{}, err
 	}
-	return s.config(url, nil), nil
+	return s.config(nil), nil
 }
 
-func load(environ map[string]string, dir string) (s *settings, url string, err error) {
+// load returns the settings, with the URLs as package database takes them.
+func load(environ map[string]string, dir string) (*settings, error) {
 	wrong := mistakes{}
-	s = parse(merge(environ, dir, wrong), wrong)
+	s := parse(merge(environ, dir, wrong), wrong)
 	s.check(wrong)
 
-	url, err = normalizeURL(s.DatabaseURL)
+	var err error
+	s.DatabaseURL, err = normalizeURL(s.DatabaseURL)
 	wrong.add("DATABASE_URL", err)
-	wrong.add("JWT_SECRET_KEY", s.checkSecret(url))
-	return s, url, wrong.join()
+	s.TenantDatabaseURL, err = normalizeTenantURL(s.TenantDatabaseURL, s.DatabaseURL)
+	wrong.add("TENANT_DATABASE_URL", err)
+	wrong.add("JWT_SECRET_KEY", s.checkSecret(s.DatabaseURL))
+	return s, wrong.join()
 }
 
 // config may be called only on settings without mistakes.
-func (s *settings) config(url string, secret []byte) Config {
+func (s *settings) config(secret []byte) Config {
 	return Config{
 		HTTPAddr:    s.HTTPAddr,
 		MetricsAddr: s.MetricsAddr,
 		Database: database.Options{
-			URL:            url,
+			URL:            s.DatabaseURL,
+			TenantURL:      s.TenantDatabaseURL,
 			TenantPrefix:   s.TenantDatabasePrefix,
 			MaxConnections: s.DatabaseMaxConnections,
 		},

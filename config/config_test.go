@@ -65,6 +65,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 
 	got, err := config.Load(environ{
 		"DATABASE_URL":                    "postgres://app:pw@db.example/core",
+		"TENANT_DATABASE_URL":             "postgres://pooler.example:6432",
 		"DATABASE_MAX_CONNECTIONS":        "90",
 		"HTTP_ADDR":                       ":9000",
 		"METRICS_ADDR":                    "127.0.0.1:9100",
@@ -88,6 +89,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		MetricsAddr: "127.0.0.1:9100",
 		Database: database.Options{
 			URL:            "postgres://app:pw@db.example/core",
+			TenantURL:      "postgres://pooler.example:6432",
 			TenantPrefix:   "shop_eu_",
 			MaxConnections: 90,
 		},
@@ -112,6 +114,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 	write(t, dir, ".env.local", "hunter2\nHTTP_ADDR=1\n")
 	wrong := environ{
 		"DATABASE_URL":                    "mysql://root:hunter2@host/db",
+		"TENANT_DATABASE_URL":             "mysql://root:hunter2@host/db",
 		"DATABASE_MAX_CONNECTIONS":        "hunter2",
 		"HTTP_ADDR":                       "hunter2",
 		"METRICS_ADDR":                    "hunter2",

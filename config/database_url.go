@@ -35,6 +35,21 @@ func normalizeURL(raw string) (string, error) {
 	}
 }
 
+// normalizeTenantURL does the same for the URL by which tenants are reached, where
+// there is one; core is the URL of the core database, and "" where that is wrong.
+func normalizeTenantURL(raw, core string) (string, error) {
+	if raw == "" {
+		return "", nil
+	}
+	if strings.HasPrefix(core, sqliteScheme) {
+		return "", errors.New("is for PostgreSQL, and DATABASE_URL names a file of SQLite")
+	}
+	if !strings.HasPrefix(raw, "postgres") || !strings.Contains(raw, "://") {
+		return "", errors.New("must be a URL such as postgres://host:6432")
+	}
+	return normalizeURL(raw)
+}
+
 func normalizeSQLite(path string) (string, error) {
 	if path == "" || strings.HasSuffix(path, "/") {
 		return "", errors.New("must name a file after sqlite://")

@@ -68,3 +68,42 @@ func TestDatabaseURLIsRefusedWithoutShowingIt(t *testing.T) {
 		})
 	}
 }
+
+func TestTenantDatabaseURLIsNormalized(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ raw, want string }{
+		{"", ""},
+		{"postgres://pooler:6432", "postgres://pooler:6432"},
+		{"postgresql://pooler:6432/?sslmode=require", "postgres://pooler:6432/?sslmode=require"},
+		{"postgresql+asyncpg://u:100%@h?ssl=require", "postgres://u:100%25@h?sslmode=require"},
+		{"postgres:///?host=/run/pgbouncer", "postgres:///?host=/run/pgbouncer"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.raw, func(t *testing.T) {
+			t.Parallel()
+			got, err := load(t, environ{"DATABASE_URL": "postgres://u:p@h/db", "TENANT_DATABASE_URL": tc.raw})
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got.Database.TenantURL)
+		})
+	}
+}
+
+func TestTenantDatabaseURLIsRefusedWithoutShowingIt(t *testing.T) {
+	t.Parallel()
+	const core = "postgres://u:p@h/db"
+	cases := []struct{ core, raw, want string }{
+		{"sqlite://data/core.db", "postgres://hunter2:6432", "is for PostgreSQL, and DATABASE_URL names a file of SQLite"},
+		{core, "sqlite://hunter2.db", "must be a URL such as postgres://host:6432"},
+		{core, "hunter2:6432", "must be a URL such as postgres://host:6432"},
+		{core, "mysql://hunter2/", "must be a URL such as postgres://host:6432"},
+		{core, "postgres:///hunter2", "must name a host"},
+		{core, "postgres://u:hunter2#@h/", "is not a valid URL: special characters in a password must be percent-encoded"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.raw, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, environ{"DATABASE_URL": tc.core, "TENANT_DATABASE_URL": tc.raw})
+			require.EqualError(t, err, "TENANT_DATABASE_URL: "+tc.want)
+		})
+	}
+}

@@ -30,7 +30,7 @@ const (
 	maxPrefixBytes = 20
 )
 
-// check applies the rule of every setting but DATABASE_URL and JWT_SECRET_KEY.
+// check applies the rule of every setting but the URLs and JWT_SECRET_KEY.
 func (s *settings) check(wrong mistakes) {
 	wrong.add("DATABASE_MAX_CONNECTIONS", checkRange(s.DatabaseMaxConnections, database.MinConnections, maxConnections))
 	wrong.add("HTTP_ADDR", checkAddress(s.HTTPAddr))

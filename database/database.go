@@ -42,9 +42,10 @@ type Options struct {
 	// mode, since locks belong to a session.
 	URL string
 	// TenantURL, where it is set, says how tenants' databases on PostgreSQL are
-	// reached while they are served: its host, port and parameters are taken. It
-	// may lead to a pooler in transaction mode. Core, locks and databases being
-	// made or migrated are always reached by URL.
+	// reached while they are served: its host, port and parameters are taken, and
+	// nothing else. It may lead to a pooler in transaction mode. Core, locks,
+	// databases being made or migrated, and those of tenants without a role of
+	// their own are always reached by URL.
 	TenantURL string
 	// TenantPrefix begins the name of every tenant's database.
 	TenantPrefix string
@@ -80,7 +81,7 @@ type Backend interface {
 	// connection. What it returns must be closed with Close.
 	OpenDatabase(ctx context.Context, name string, check Check) (*gorm.DB, error)
 	// OpenTenant is OpenDatabase for those who serve: on PostgreSQL as the role
-	// login names, through the pool. It connects and checks once; later uses may
+	// login names, through the pool, and by way of Options.TenantURL. It connects and checks once; later uses may
 	// fail with check's errors, too, and with ErrBusy.
 	OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error)
 	// Exists reports whether there is a database of this name.

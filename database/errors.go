@@ -36,7 +36,7 @@ func IsUnavailable(err error) bool {
 		return true
 	}
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return isUnavailableState(server.Code) || isConnectError(err)
+		return isUnavailableState(server.Code) || isFatal(server) || isConnectError(err)
 	}
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
 		return isUnavailableCode(lite.Code())
@@ -95,6 +95,12 @@ func isUnavailableState(code string) bool {
 	}
 	class := code[:min(2, len(code))]
 	return class == "08" || class == "53" || class == "58" // connection, resources, system
+}
+
+// isFatal is true where the server has ended the session. Behind a pooler that
+// may be the pooler's, telling in its own words why the server lets it in no more.
+func isFatal(err *pgconn.PgError) bool {
+	return err.Severity == "FATAL" || err.SeverityUnlocalized == "FATAL"
 }
 
 // isUnavailableCode knows the result codes that blame the file, not the statement.

@@ -66,6 +66,7 @@ func TestErrorsAreTranslated(t *testing.T) {
 func TestIsUnavailable(t *testing.T) {
 	t.Parallel()
 	state := func(code string) error { return fmt.Errorf("query: %w", &pgconn.PgError{Code: code}) }
+	ended := &pgconn.PgError{Code: "28P01", Severity: "FATAL"}
 	cases := []struct {
 		name string
 		err  error
@@ -93,6 +94,7 @@ func TestIsUnavailable(t *testing.T) {
 		{"disk of the server", state("53100"), true},
 		{"connection failure", state("08006"), true},
 		{"statement cut off by the server", state("57014"), true},
+		{"session ended", ended, true},
 		{"duplicate", state("23505"), false},
 		{"syntax", state("42601"), false},
 		{"bad text", state("22021"), false},

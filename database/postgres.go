@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,6 +32,7 @@ type postgresBackend struct {
 	sessions chan struct{} // has room for the locks that may pin a core connection
 
 	makesRoles bool
+	openSchema sync.Once // is said
 }
 
 func openPostgres(ctx context.Context, o Options) (Backend, error) {
@@ -78,12 +80,18 @@ func (b *postgresBackend) OpenDatabase(ctx context.Context, name string, check C
 	return b.openTenant(ctx, b.pools.making, &target{config: b.config, name: name, check: check})
 }
 
-// OpenTenant opens it to serve it.
+// OpenTenant opens it to serve it. Only a role of the tenant's own may go through
+// a pooler: behind one of our connections there can be many of its own, one after
+// the other, and only ours is checked. When the tenant is deleted and another gets
+// its name, its role is gone, and no other may connect to the new database: what
+// is left of a connection leads nowhere. The application's own role would be let
+// in, unchecked.
 func (b *postgresBackend) OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error) {
+	config := b.tenants
 	if login == (Login{}) {
-		login = Login{Role: b.config.User, Password: b.config.Password}
+		config = b.config
 	}
-	return b.openTenant(ctx, b.pools.tenants, &target{config: b.tenants, name: name, login: login, check: check})
+	return b.openTenant(ctx, b.pools.tenants, &target{config: config, name: name, login: login, check: check})
 }
 
 func (b *postgresBackend) openTenant(ctx context.Context, p *pool, t *target) (*gorm.DB, error) {

@@ -15,8 +15,8 @@ import (
 	"multitenant/tests/pgtest"
 )
 
-// TestPostgresTenantURL: what is served is reached by it, as the role of the
-// login; the rest is not.
+// TestPostgresTenantURL: what is served as the role of a login is reached by it;
+// the rest is not.
 func TestPostgresTenantURL(t *testing.T) {
 	t.Parallel()
 	raw := pgtest.Database(t)
@@ -45,9 +45,9 @@ func TestPostgresTenantURL(t *testing.T) {
 
 	for wanted, db := range map[string]*gorm.DB{
 		"served " + role:                      must(b.OpenTenant(t.Context(), name, login, nil))(t),
-		"served " + roleOf(t, raw):            must(b.OpenTenant(t.Context(), name, database.Login{}, nil))(t),
-		"multitenant " + roleOf(t, raw):       must(b.OpenDatabase(t.Context(), name, nil))(t),
-		"multitenant " + roleOf(t, raw) + " ": b.Core(),
+		"multitenant " + roleOf(t, raw):       must(b.OpenTenant(t.Context(), name, database.Login{}, nil))(t),
+		"multitenant " + roleOf(t, raw) + " ": must(b.OpenDatabase(t.Context(), name, nil))(t),
+		" multitenant " + roleOf(t, raw):      b.Core(),
 	} {
 		var who string
 		require.NoError(t, db.Raw("SELECT current_setting('application_name') || ' ' || current_user").Scan(&who).Error)

@@ -61,7 +61,7 @@ func (b *postgresBackend) DropRole(tx *gorm.DB, role string) error {
 }
 
 // GrantTables lets a role change rows, and nothing about the tables.
-func (*postgresBackend) GrantTables(tx *gorm.DB, role string, readOnly ...string) error {
+func (b *postgresBackend) GrantTables(tx *gorm.DB, role string, readOnly ...string) error {
 	if role == "" {
 		return nil
 	}
@@ -80,6 +80,24 @@ func (*postgresBackend) GrantTables(tx *gorm.DB, role string, readOnly ...string
 			return fmt.Errorf("grant tables to %s: %w", role, err)
 		}
 	}
+	return b.warnOfOpenSchema(tx, role)
+}
+
+// warnOfOpenSchema says once where a role may make tables. Before PostgreSQL 15
+// the schema public is the administrator's, and to take something away in it that
+// is not ours only makes the server warn.
+func (b *postgresBackend) warnOfOpenSchema(tx *gorm.DB, role string) error {
+	var open bool
+	err := tx.Raw("SELECT has_schema_privilege(?, 'public', 'CREATE')", role).Scan(&open).Error
+	if err != nil {
+		return fmt.Errorf("look what %s may do: %w", role, err)
+	}
+	if open {
+		b.openSchema.Do(func() {
+			b.log.Warn("tenants' roles may make tables in their own databases: before PostgreSQL 15 only " +
+				"the server's administrator can keep them from it, as the README says")
+		})
+	}
 	return nil
 }
 
@@ -89,6 +107,9 @@ func (b *postgresBackend) Secure(ctx context.Context) error {
 	if !b.makesRoles {
 		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
 			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
+	}
+	if !b.makesRoles && b.tenants != b.config {
+		b.log.WarnContext(ctx, "tenants without a role of their own are reached as core is, and not by the tenants' URL")
 	}
 	var open, ours bool
 	pool, err := b.core.DB()

@@ -27,6 +27,7 @@ const (
 // URL stays the same. Its methods are for one goroutine at a time.
 type Cluster struct {
 	programs programs
+	settings []string // name=value, as the server takes them
 	owner    *syscall.SysProcAttr
 	dir      string
 	port     int
@@ -38,12 +39,13 @@ type Cluster struct {
 	exited  chan struct{} // closed once process has ended
 }
 
-// Start starts a cluster that is removed after the test. It skips or fails
-// like Server where PostgreSQL is not installed.
-func Start(tb testing.TB) *Cluster {
+// Start starts a cluster that is removed after the test, with settings such as
+// max_connections=100. It skips or fails like Server where PostgreSQL is not
+// installed.
+func Start(tb testing.TB, settings ...string) *Cluster {
 	tb.Helper()
 
-	cluster, err := newCluster(tb.Context())
+	cluster, err := newCluster(tb.Context(), settings...)
 	require(tb, err)
 	tb.Cleanup(func() {
 		if err := cluster.close(); err != nil {
@@ -53,7 +55,7 @@ func Start(tb testing.TB) *Cluster {
 	return cluster
 }
 
-func newCluster(ctx context.Context) (*Cluster, error) {
+func newCluster(ctx context.Context, settings ...string) (*Cluster, error) {
 	found, err := findPrograms()
 	if err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func newCluster(ctx context.Context) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 
-	c := &Cluster{programs: found, password: randomHex(16)}
+	c := &Cluster{programs: found, settings: settings, password: randomHex(16)}
 	if err := c.prepare(ctx); err != nil {
 		return nil, errors.Join(err, c.close())
 	}

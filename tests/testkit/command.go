@@ -44,6 +44,7 @@ func (s *Settings) CommandUntil(ctx context.Context, arguments ...string) Outcom
 func (s *Settings) Environ() map[string]string {
 	return map[string]string{
 		"DATABASE_URL":             s.Database.URL,
+		"TENANT_DATABASE_URL":      s.Database.TenantURL,
 		"DATABASE_MAX_CONNECTIONS": strconv.Itoa(s.Database.MaxConnections),
 		"TENANT_DATABASE_PREFIX":   s.Database.TenantPrefix,
 		"JWT_SECRET_KEY":           Secret,
