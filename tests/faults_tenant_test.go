@@ -148,7 +148,7 @@ func (h *hog) release(ctx context.Context) {
 // process lives, and it works again soon after they have let go.
 func TestOthersHaveAllConnections(t *testing.T) {
 	t.Parallel()
-	cluster := pgtest.Start(t, "max_connections=100")
+	cluster := pgtest.Start(t, "--max_connections=100")
 	settings := onCluster(t, cluster)
 	p := newPair(t, settings)
 	other := replaceDatabase(t, cluster.Database(t), "postgres")

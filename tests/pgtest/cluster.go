@@ -27,7 +27,7 @@ const (
 // URL stays the same. Its methods are for one goroutine at a time.
 type Cluster struct {
 	programs programs
-	settings []string // name=value, as the server takes them
+	settings []string // arguments of the server's program
 	owner    *syscall.SysProcAttr
 	dir      string
 	port     int
@@ -40,7 +40,7 @@ type Cluster struct {
 }
 
 // Start starts a cluster that is removed after the test, with settings such as
-// max_connections=100. It skips or fails like Server where PostgreSQL is not
+// --max_connections=100. It skips or fails like Server where PostgreSQL is not
 // installed.
 func Start(tb testing.TB, settings ...string) *Cluster {
 	tb.Helper()

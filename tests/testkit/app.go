@@ -55,6 +55,7 @@ type Settings struct {
 	AllowedOrigins []string
 	TrustedProxies []string
 	Admin          string `json:"-"` // the URL of a superuser, for what others do to the server
+	OpenFiles      int    // how many a process of its own may have open; zero: as many as this one
 	Quiet          bool   // logs and limits clients as main does, but logs to nowhere: for benchmarks
 	Metrics        bool   // exports metrics, see Scrape
 }

@@ -3,6 +3,7 @@ package testkit
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -42,7 +43,12 @@ func StartProcess(tb testing.TB, settings Settings, dieAt tenants.Step) *Process
 	tb.Helper()
 	told, err := json.Marshal(errand{Settings: settings, DieAt: dieAt})
 	require.NoError(tb, err)
-	command := exec.CommandContext(tb.Context(), os.Args[0], "-test.run=^TestServe$") //nolint:gosec // it starts itself
+	arguments := []string{os.Args[0], "-test.run=^TestServe$"}
+	if settings.OpenFiles > 0 {
+		limit := fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, settings.OpenFiles)
+		arguments = append([]string{"/bin/sh", "-c", limit}, arguments...)
+	}
+	command := exec.CommandContext(tb.Context(), arguments[0], arguments[1:]...) //nolint:gosec // it starts itself
 	command.Env = append(os.Environ(), servedSettings+"="+string(told))
 	// A pipe of our own: the end of the test must not be the end of the process
 	// before its time, nor the other way round.

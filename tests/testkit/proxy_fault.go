@@ -57,23 +57,22 @@ func (p *Proxy) linger(delay time.Duration) bool {
 // readStartup reads a connection's first message and which database it names. A
 // request to cancel names none.
 func readStartup(client net.Conn) (message []byte, database string, err error) {
-	header := make([]byte, startupHeader)
-	if _, err := io.ReadFull(client, header); err != nil {
+	message = make([]byte, startupHeader, longestStartup)
+	if _, err := io.ReadFull(client, message); err != nil {
 		return nil, "", err
 	}
-	length := binary.BigEndian.Uint32(header)
+	length := binary.BigEndian.Uint32(message)
 	if length < startupHeader || length > longestStartup {
 		return nil, "", errors.New("not a first message of PostgreSQL's protocol")
 	}
-	rest := make([]byte, length-startupHeader)
-	if _, err := io.ReadFull(client, rest); err != nil {
+	message = message[:length]
+	if _, err := io.ReadFull(client, message[startupHeader:]); err != nil {
 		return nil, "", err
 	}
-	message = append(header, rest...)
-	if binary.BigEndian.Uint32(header[4:]) != protocolVersion {
+	if binary.BigEndian.Uint32(message[4:]) != protocolVersion {
 		return message, "", nil
 	}
-	parts := bytes.Split(rest, []byte{0})
+	parts := bytes.Split(message[startupHeader:], []byte{0})
 	for i := 0; i+1 < len(parts); i += 2 {
 		if string(parts[i]) == "database" {
 			database = string(parts[i+1])

@@ -1,0 +1,146 @@
+package tests_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/auth"
+	"multitenant/tests/testkit"
+)
+
+// multitude is many tenants with one user each.
+type multitude struct {
+	settings testkit.Settings
+	copies   []testkit.Copy
+	tokens   []string
+}
+
+// newMultitude makes the tenant seed, with its user, and n copies of it.
+func newMultitude(t *testing.T, settings testkit.Settings, n int) *multitude {
+	t.Helper()
+	if settings.Engine == testkit.Postgres { // copies have no role, and must not get one while they are looked at
+		settings.Administer(t, "ALTER ROLE "+appRole(t, &settings)+" NOCREATEROLE")
+	}
+	app := testkit.Start(t, settings)
+	app.Token("seed", "somebody@example.com")
+	app.Close()
+	c := &multitude{settings: settings, copies: settings.CopyTenant(t, "seed", "somebody@example.com", n)}
+	for _, one := range c.copies {
+		token, err := app.TokenKit.Sign(auth.Claims{UserID: 1, Realm: auth.RealmTenant, Tenant: one.Slug, TenantID: one.ID})
+		require.NoError(t, err)
+		c.tokens = append(c.tokens, token)
+	}
+	return c
+}
+
+// ask asks for a member's profile, and says what is wrong with the answer.
+func (c *multitude) ask(app *testkit.App, i int) error {
+	answer, err := app.Try(testkit.Request{Method: http.MethodGet, Path: profilePath, Token: c.tokens[i]})
+	if err != nil {
+		return err
+	}
+	if answer.Code != http.StatusOK || answer.Text(app, "email") != c.copies[i].Email {
+		return fmt.Errorf("%s is answered %s", c.copies[i].Email, answer.Raw)
+	}
+	return nil
+}
+
+// askAtRandom asks so many times, by so many workers, and returns what went wrong.
+func (c *multitude) askAtRandom(app *testkit.App, workers, times int) []error {
+	return testkit.AtOnce(workers, func(int) error {
+		for range times / workers {
+			if err := c.ask(app, rand.IntN(len(c.copies))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// TestTwoThousandFiles, and a process that may have 1,024 open, sockets included:
+// everybody is served.
+func TestTwoThousandFiles(t *testing.T) {
+	t.Parallel()
+	c := newMultitude(t, testkit.Fresh(t, testkit.SQLite), 2000)
+	c.settings.OpenFiles = 1024
+	process := testkit.StartProcess(t, c.settings, "")
+
+	for _, err := range c.askAtRandom(process.App, 16, 3000) {
+		require.NoError(t, err)
+	}
+	require.NotContains(t, process.Log.String(), "too many open files")
+}
+
+// TestACrowdOnFewConnections: one tenant is asked by twenty at once all the time,
+// and nobody in the crowd, nor there, is refused. With KILL_ROUNDS the crowd is a
+// thousand.
+func TestACrowdOnFewConnections(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Database.MaxConnections = 40
+	size := 40
+	if testkit.Rounds(t) > 1 {
+		size = 1000
+	}
+	c := newMultitude(t, settings, size)
+	most := watch(t, settings)
+	app := testkit.Start(t, settings)
+	done := make(chan struct{})
+	var hot sync.WaitGroup
+	for range 20 {
+		hot.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := c.ask(app, 0); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+
+	errs := c.askAtRandom(app, 12, 3*size)
+	close(done)
+	hot.Wait()
+
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	requireWithin(t, app, most())
+	require.Zero(t, app.Backend.Stats().BusyRefusals)
+}
+
+// TestAMigrationFailsOnOneOfMany: all others are done, it is named, and the next
+// run takes it up.
+func TestAMigrationFailsOnOneOfMany(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		size := map[testkit.Engine]int{testkit.SQLite: 200, testkit.Postgres: 10}[settings.Engine]
+		c := newMultitude(t, settings, size-1)
+		bad := c.copies[size/2]
+		settings.Exec(t, settings.DatabaseName(bad.Slug), "CREATE TABLE notes (id integer)")
+		before := settings.Dump(t, settings.DatabaseName(bad.Slug))
+		next := nextRelease(settings, createTable(notesID, "notes"))
+
+		outcome := next.Command(t, "migrate").RequireCode(t, 1)
+		require.Equal(t, fmt.Sprintf("tenants: %d migrated, 1 failed, 0 left\n", size-1), outcome.Stdout)
+		require.Regexp(t, "(?m)^"+bad.Slug+": .*already exists", outcome.Stderr)
+		require.Equal(t, size-1, testkit.Scalar[int](t, &settings, settings.CoreName(),
+			"SELECT count(*) FROM tenants WHERE schema_version = '"+notesID+"'"))
+		require.Equal(t, before, settings.Dump(t, settings.DatabaseName(bad.Slug)))
+		app := testkit.Start(t, next)
+		app.Get(profilePath, c.tokens[size/2]).RequireProblem(app, 503, "tenant_unavailable", "Tenant is unavailable")
+		require.NoError(t, c.ask(app, size/2-1))
+
+		settings.Exec(t, settings.DatabaseName(bad.Slug), "DROP TABLE notes")
+		outcome = next.Command(t, "migrate").RequireCode(t, 0)
+		require.Equal(t, "tenants: 1 migrated, 0 failed, 0 left\n", outcome.Stdout)
+	})
+}
