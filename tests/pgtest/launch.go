@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -79,8 +80,8 @@ func (c *Cluster) launch(ctx context.Context) error {
 		"-D", c.data(), "-k", c.dir, "-F", "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "max_connections=400", "-c", "full_page_writes=off", "-c", "dynamic_shared_memory_type=mmap",
 	}
-	arguments = append(arguments, c.settings...) // of two of a name the last counts
-	c.process = c.command(context.WithoutCancel(ctx), c.programs.path("postgres"), arguments...)
+	// Of two of a name the last counts.
+	c.process = c.command(context.WithoutCancel(ctx), c.programs.path("postgres"), slices.Concat(arguments, c.settings)...)
 	log, err := os.OpenFile(c.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the server's log: %w", err)
