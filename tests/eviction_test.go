@@ -16,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"multitenant/tests/pgtest"
 	"multitenant/tests/testkit"
 )
 
@@ -62,7 +61,7 @@ func connectionsOf(t *testing.T, settings testkit.Settings) func(context.Context
 	t.Helper()
 	address, err := url.Parse(settings.Database.URL)
 	require.NoError(t, err)
-	conn, err := pgx.Connect(t.Context(), pgtest.Server(t))
+	conn, err := pgx.Connect(t.Context(), settings.Admin)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) })
 	return func(ctx context.Context) (inUse, error) {

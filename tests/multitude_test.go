@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/tests/pgtest"
 	"multitenant/tests/testkit"
 )
 
@@ -78,10 +79,10 @@ func TestTwoThousandFiles(t *testing.T) {
 
 // TestACrowdOnFewConnections: one tenant is asked by twenty at once all the time,
 // and nobody in the crowd, nor there, is refused. With KILL_ROUNDS the crowd is a
-// thousand.
+// thousand, which takes minutes to make.
 func TestACrowdOnFewConnections(t *testing.T) {
 	t.Parallel()
-	settings := testkit.Fresh(t, testkit.Postgres)
+	settings := onCluster(t, pgtest.Start(t)) // which goes at once, where a thousand databases would be dropped one by one
 	settings.Database.MaxConnections = 40
 	size := 40
 	if testkit.Rounds(t) > 1 {
