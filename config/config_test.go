@@ -70,6 +70,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"HTTP_ADDR":                       ":9000",
 		"METRICS_ADDR":                    "127.0.0.1:9100",
 		"JWT_SECRET_KEY":                  " " + secret + " ",
+		"JWT_PREVIOUS_SECRET_KEYS":        "old " + secret + ", older " + secret,
 		"JWT_ALGORITHM":                   "HS512",
 		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "5",
 		"BCRYPT_COST":                     "4",
@@ -94,9 +95,10 @@ func TestLoadReadsEverySetting(t *testing.T) {
 			MaxConnections: 90,
 		},
 		Tokens: auth.TokenOptions{
-			Secret:    []byte(" " + secret + " "),
-			Algorithm: "HS512",
-			Lifetime:  5 * time.Minute,
+			Secret:          []byte(" " + secret + " "),
+			PreviousSecrets: [][]byte{[]byte("old " + secret), []byte("older " + secret)},
+			Algorithm:       "HS512",
+			Lifetime:        5 * time.Minute,
 		},
 		Passwords:          auth.PasswordOptions{Cost: 4},
 		TenantSpares:       5,
@@ -119,6 +121,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"HTTP_ADDR":                       "hunter2",
 		"METRICS_ADDR":                    "hunter2",
 		"JWT_SECRET_KEY":                  "hunter2",
+		"JWT_PREVIOUS_SECRET_KEYS":        "hunter2",
 		"JWT_ALGORITHM":                   "hunter2",
 		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "0",
 		"BCRYPT_COST":                     "16",
@@ -153,6 +156,7 @@ func TestLoadRefusesValues(t *testing.T) {
 		"HTTP_ADDR":                       {"8000", "localhost", "localhost:", "localhost:http", ":70000", ":-1", "a b:80", "[::1", "http://localhost:80", "-x:80"},
 		"METRICS_ADDR":                    {"9100", "localhost", ":70000", "off", "http://localhost:9100", "127.0.0.1:8000"},
 		"JWT_SECRET_KEY":                  {"x", secret[1:]},
+		"JWT_PREVIOUS_SECRET_KEYS":        {"x", secret + "," + secret[1:], strings.Repeat(secret+",", 9)},
 		"JWT_ALGORITHM":                   {"none", "hs256", "RS256", "HS256 "},
 		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": {"0", "-5", "525601", "9223372036854775807", "30m", "1.5"},
 		"BCRYPT_COST":                     {"3", "16", "31", "-12", "twelve"},
@@ -186,14 +190,15 @@ func TestLoadRefusesValues(t *testing.T) {
 func TestLoadAcceptsValues(t *testing.T) {
 	t.Parallel()
 	cases := map[string][]string{
-		"HTTP_ADDR":              {":8000", "0.0.0.0:80", "[::1]:8000", "localhost:0", "app.example.com:65535", "my-host.local:1"},
-		"METRICS_ADDR":           {":9100", "[::1]:9100", "metrics.local:0", "127.0.0.1:9100", "127.0.0.1:0", "localhost:8000"},
-		"BCRYPT_COST":            {"4", "15"},
-		"TENANT_AUTO_CREATE":     {"true", "false", "1", "0", "True", "FALSE"},
-		"TENANT_SPARES":          {"0", "1000"},
-		"TENANT_DATABASE_PREFIX": {"x_", "a1_b2_", "abcdefghijklmnopqrs_"},
-		"CORS_ALLOWED_ORIGINS":   {"https://example.com", "http://[::1]:3000", "http://127.0.0.1:8080", "http://example.com:443", " , "},
-		"TRUSTED_PROXIES":        {"127.0.0.1", "fd00::/8", "0.0.0.0/0"},
+		"HTTP_ADDR":                {":8000", "0.0.0.0:80", "[::1]:8000", "localhost:0", "app.example.com:65535", "my-host.local:1"},
+		"METRICS_ADDR":             {":9100", "[::1]:9100", "metrics.local:0", "127.0.0.1:9100", "127.0.0.1:0", "localhost:8000"},
+		"JWT_PREVIOUS_SECRET_KEYS": {secret, strings.Repeat(secret+",", 8), " , "},
+		"BCRYPT_COST":              {"4", "15"},
+		"TENANT_AUTO_CREATE":       {"true", "false", "1", "0", "True", "FALSE"},
+		"TENANT_SPARES":            {"0", "1000"},
+		"TENANT_DATABASE_PREFIX":   {"x_", "a1_b2_", "abcdefghijklmnopqrs_"},
+		"CORS_ALLOWED_ORIGINS":     {"https://example.com", "http://[::1]:3000", "http://127.0.0.1:8080", "http://example.com:443", " , "},
+		"TRUSTED_PROXIES":          {"127.0.0.1", "fd00::/8", "0.0.0.0/0"},
 	}
 	for name, values := range cases {
 		for _, value := range append(values, "") {

@@ -35,6 +35,7 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("DATABASE_MAX_CONNECTIONS", checkRange(s.DatabaseMaxConnections, database.MinConnections, maxConnections))
 	wrong.add("HTTP_ADDR", checkAddress(s.HTTPAddr))
 	wrong.add("METRICS_ADDR", s.checkMetricsAddress())
+	wrong.add("JWT_PREVIOUS_SECRET_KEYS", s.checkPreviousSecrets())
 	wrong.add("JWT_ALGORITHM", checkChoice(s.JWTAlgorithm, auth.Algorithms()))
 	wrong.add("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", checkRange(s.JWTMinutes, 1, maxTokenMinutes))
 	wrong.add("BCRYPT_COST", checkRange(s.BcryptCost, auth.MinCost, auth.MaxCost))
