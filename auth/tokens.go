@@ -43,6 +43,8 @@ type TokenOptions struct {
 	Algorithm string
 	// Lifetime is how long a token is good for.
 	Lifetime time.Duration
+	// RefreshLifetime is how long a refresh token is, at least as long as Lifetime.
+	RefreshLifetime time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -53,6 +55,7 @@ type Tokens struct {
 	keys     keys
 	parser   *jwt.Parser
 	lifetime time.Duration
+	refresh  time.Duration
 	now      func() time.Time
 	verified verified
 }
@@ -92,6 +95,7 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 			jwt.WithTimeFunc(o.Now),
 		),
 		lifetime: o.Lifetime,
+		refresh:  max(o.RefreshLifetime, o.Lifetime), // a session outlives its tokens
 		now:      o.Now,
 	}, nil
 }
@@ -99,6 +103,17 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 // Lifetime returns how long a new token is good for.
 func (t *Tokens) Lifetime() time.Duration {
 	return t.lifetime
+}
+
+// RefreshLifetime returns how long a new refresh token is good for.
+func (t *Tokens) RefreshLifetime() time.Duration {
+	return t.refresh
+}
+
+// Now returns the time by the clock that tokens are issued and checked by, as
+// precisely as both engines keep it.
+func (t *Tokens) Now() time.Time {
+	return t.now().UTC().Truncate(time.Microsecond)
 }
 
 // Sign returns a token for the claims. It sets what a caller has no say in: the

@@ -61,7 +61,10 @@ func (s *settings) findSecret(databaseURL string) ([]byte, error) {
 
 // previousSecrets are the keys that sign no longer.
 func (s *settings) previousSecrets() [][]byte {
-	var secrets [][]byte
+	if len(s.JWTPreviousKeys) == 0 {
+		return nil
+	}
+	secrets := make([][]byte, 0, len(s.JWTPreviousKeys))
 	for _, key := range s.JWTPreviousKeys {
 		secrets = append(secrets, []byte(key))
 	}
