@@ -39,6 +39,7 @@ var (
 	errCoreTenant     = errors.New("core token names a tenant")
 	errTenant         = errors.New("tenant token names no tenant")
 	errTenantID       = errors.New("tid is not a UUID")
+	errSessionID      = errors.New("sid is not a positive integer")
 	errID             = errors.New("jti is missing")
 	errIssuedAt       = errors.New("iat is missing")
 	errTime           = errors.New("time is out of range")
@@ -51,7 +52,9 @@ type Claims struct {
 	// Tenant is the tenant's slug, empty in the core realm.
 	Tenant string
 	// TenantID is the tenant's immutable id, a lower-case UUID, empty in the core realm.
-	TenantID  string
+	TenantID string
+	// SessionID is the session that the token comes from, and ends with.
+	SessionID int64
 	ID        string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
@@ -64,6 +67,7 @@ type wireClaims struct {
 	Context   Realm    `json:"context"`
 	Tenant    string   `json:"tenant,omitempty"`
 	TenantID  string   `json:"tid,omitempty"`
+	SessionID int64    `json:"sid"`
 	Issuer    string   `json:"iss"`
 	Audience  string   `json:"aud"`
 	ID        string   `json:"jti"`
@@ -79,6 +83,7 @@ func newWireClaims(c Claims) *wireClaims {
 		Context:   c.Realm,
 		Tenant:    c.Tenant,
 		TenantID:  c.TenantID,
+		SessionID: c.SessionID,
 		Issuer:    issuer,
 		Audience:  audience,
 		ID:        c.ID,
@@ -94,6 +99,7 @@ func (w *wireClaims) claims() Claims {
 		Realm:     w.Context,
 		Tenant:    w.Tenant,
 		TenantID:  w.TenantID,
+		SessionID: w.SessionID,
 		ID:        w.ID,
 		IssuedAt:  time.Unix(int64(*w.IssuedAt), 0).UTC(),
 		ExpiresAt: time.Unix(int64(*w.ExpiresAt), 0).UTC(),
@@ -104,6 +110,9 @@ func (w *wireClaims) claims() Claims {
 func (w *wireClaims) Validate() error {
 	if w.UserID < 1 || w.UserID > maxUserID {
 		return errUserID
+	}
+	if w.SessionID < 1 {
+		return errSessionID
 	}
 	if w.ID == "" {
 		return errID

@@ -19,11 +19,13 @@ const (
 	plainHeader = `{"alg":"HS256","typ":"JWT"}`
 
 	// Issued at now, good for half an hour.
-	times      = `"iat":1795521600,"exp":1795523400`
-	parties    = `"iss":"multitenant","aud":"multitenant","jti":"j"`
-	inTenant   = `"context":"tenant","tenant":"acme","tid":"` + tenantID + `"`
-	inCore     = `"context":"core"`
-	goodClaims = `{"user_id":7,` + inTenant + `,` + times + `,` + parties + `}`
+	times    = `"iat":1795521600,"exp":1795523400`
+	parties  = unsessioned + `,"sid":3`
+	inTenant = `"context":"tenant","tenant":"acme","tid":"` + tenantID + `"`
+	inCore   = `"context":"core"`
+	// Of a token as it was before there were sessions.
+	unsessioned = `"iss":"multitenant","aud":"multitenant","jti":"j"`
+	goodClaims  = `{"user_id":7,` + inTenant + `,` + times + `,` + parties + `}`
 )
 
 // forge signs a token by hand, so that no library corrects what is wrong with it.
@@ -167,12 +169,19 @@ func TestParseRefusesForgedClaims(t *testing.T) {
 		"iat to come":          `{"user_id":7,` + inTenant + `,"iat":1795521660,"exp":1795523400,` + parties + `}`,
 		"nbf to come":          `{"user_id":7,"nbf":1795521660,` + rest + `}`,
 		"nbf a string":         `{"user_id":7,"nbf":"1795521600",` + rest + `}`,
-		"iss missing":          `{"user_id":7,` + inTenant + `,` + times + `,"aud":"multitenant","jti":"j"}`,
-		"iss another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"other","aud":"multitenant","jti":"j"}`,
-		"aud missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","jti":"j"}`,
-		"aud another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"other","jti":"j"}`,
-		"aud a number":         `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":1,"jti":"j"}`,
-		"jti missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"multitenant"}`,
+		"iss missing":          `{"user_id":7,` + inTenant + `,` + times + `,"aud":"multitenant","jti":"j","sid":3}`,
+		"iss another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"other","aud":"multitenant","jti":"j","sid":3}`,
+		"aud missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","jti":"j","sid":3}`,
+		"aud another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"other","jti":"j","sid":3}`,
+		"aud a number":         `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":1,"jti":"j","sid":3}`,
+		"jti missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"multitenant","sid":3}`,
+		"sid missing":          `{"user_id":7,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid null":             `{"user_id":7,"sid":null,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid zero":             `{"user_id":7,"sid":0,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid negative":         `{"user_id":7,"sid":-3,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid a string":         `{"user_id":7,"sid":"3",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid a fraction":       `{"user_id":7,"sid":3.5,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid beyond int64":     `{"user_id":7,"sid":9223372036854775808,` + inTenant + `,` + times + `,` + unsessioned + `}`,
 		"context missing":      `{"user_id":7,"tenant":"acme","tid":"` + tenantID + `",` + times + `,` + parties + `}`,
 		"context unknown":      `{"user_id":7,"context":"admin",` + times + `,` + parties + `}`,
 		"context empty":        `{"user_id":7,"context":"",` + times + `,` + parties + `}`,

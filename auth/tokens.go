@@ -2,7 +2,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -26,6 +25,9 @@ const (
 	// A token of ours has about 400 bytes; whatever is far longer is not worth decoding.
 	maxTokenBytes = 4096
 
+	// MaxPreviousSecrets bounds how many keys that sign no longer are still good.
+	MaxPreviousSecrets = 8
+
 	// Clocks of two servers differ by a little.
 	leeway = 10 * time.Second
 )
@@ -34,20 +36,26 @@ const (
 type TokenOptions struct {
 	// Secret signs every token, as the raw bytes that were set.
 	Secret []byte
+	// PreviousSecrets sign nothing, but what they have signed is good: with them a
+	// key is changed without a token being refused for it.
+	PreviousSecrets [][]byte
 	// Algorithm is one of Algorithms.
 	Algorithm string
 	// Lifetime is how long a token is good for.
 	Lifetime time.Duration
+	// RefreshLifetime is how long a refresh token is, at least as long as Lifetime.
+	RefreshLifetime time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
-// Tokens signs and checks the tokens of one secret and one algorithm.
+// Tokens signs and checks tokens of one algorithm.
 type Tokens struct {
 	method   jwt.SigningMethod
-	key      any // the secret's []byte, boxed once and not at every request
+	keys     keys
 	parser   *jwt.Parser
 	lifetime time.Duration
+	refresh  time.Duration
 	now      func() time.Time
 	verified verified
 }
@@ -62,8 +70,9 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 	if !slices.Contains(Algorithms(), o.Algorithm) {
 		return nil, fmt.Errorf("token algorithm must be one of %v", Algorithms())
 	}
-	if len(o.Secret) < MinSecretBytes {
-		return nil, fmt.Errorf("token secret must have at least %d bytes", MinSecretBytes)
+	keys, err := newKeys(o.Secret, o.PreviousSecrets)
+	if err != nil {
+		return nil, err
 	}
 	if o.Lifetime < time.Second {
 		return nil, errors.New("token lifetime must be at least a second")
@@ -74,7 +83,7 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 
 	return &Tokens{
 		method: jwt.GetSigningMethod(o.Algorithm),
-		key:    bytes.Clone(o.Secret),
+		keys:   keys,
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{o.Algorithm}),
 			jwt.WithStrictDecoding(),
@@ -86,6 +95,7 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 			jwt.WithTimeFunc(o.Now),
 		),
 		lifetime: o.Lifetime,
+		refresh:  max(o.RefreshLifetime, o.Lifetime), // a session outlives its tokens
 		now:      o.Now,
 	}, nil
 }
@@ -93,6 +103,17 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 // Lifetime returns how long a new token is good for.
 func (t *Tokens) Lifetime() time.Duration {
 	return t.lifetime
+}
+
+// RefreshLifetime returns how long a new refresh token is good for.
+func (t *Tokens) RefreshLifetime() time.Duration {
+	return t.refresh
+}
+
+// Now returns the time by the clock that tokens are issued and checked by, as
+// precisely as both engines keep it.
+func (t *Tokens) Now() time.Time {
+	return t.now().UTC().Truncate(time.Microsecond)
 }
 
 // Sign returns a token for the claims. It sets what a caller has no say in: the
@@ -107,7 +128,9 @@ func (t *Tokens) Sign(c Claims) (token string, err error) {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
 
-	token, err = jwt.NewWithClaims(t.method, wire).SignedString(t.key)
+	unsigned := jwt.NewWithClaims(t.method, wire)
+	unsigned.Header["kid"] = t.keys.kid
+	token, err = unsigned.SignedString(t.keys.current)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -144,7 +167,7 @@ func (t *Tokens) keyFor(token *jwt.Token) (any, error) {
 	if _, found := token.Header["crit"]; found {
 		return nil, errCriticalHeader
 	}
-	return t.key, nil
+	return t.keys.find(token.Header)
 }
 
 func invalidToken(cause error) error {

@@ -36,8 +36,10 @@ type settings struct {
 	HTTPAddr               string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8000"`
 	MetricsAddr            string `env:"METRICS_ADDR"`
 	JWTSecretKey           string `env:"JWT_SECRET_KEY"`
+	JWTPreviousKeys        list   `env:"JWT_PREVIOUS_SECRET_KEYS"`
 	JWTAlgorithm           string `env:"JWT_ALGORITHM" envDefault:"HS256"`
 	JWTMinutes             int    `env:"JWT_ACCESS_TOKEN_EXPIRE_MINUTES" envDefault:"30"`
+	JWTRefreshDays         int    `env:"JWT_REFRESH_TOKEN_EXPIRE_DAYS" envDefault:"30"`
 	BcryptCost             int    `env:"BCRYPT_COST" envDefault:"12"`
 	TenantAutoCreate       bool   `env:"TENANT_AUTO_CREATE" envDefault:"true"`
 	TenantSpares           int    `env:"TENANT_SPARES" envDefault:"2"`
@@ -112,9 +114,11 @@ func (s *settings) config(secret []byte) Config {
 			MaxConnections: s.DatabaseMaxConnections,
 		},
 		Tokens: auth.TokenOptions{
-			Secret:    secret,
-			Algorithm: s.JWTAlgorithm,
-			Lifetime:  time.Duration(s.JWTMinutes) * time.Minute,
+			Secret:          secret,
+			PreviousSecrets: s.previousSecrets(),
+			Algorithm:       s.JWTAlgorithm,
+			Lifetime:        time.Duration(s.JWTMinutes) * time.Minute,
+			RefreshLifetime: time.Duration(s.JWTRefreshDays) * 24 * time.Hour,
 		},
 		Passwords:          auth.PasswordOptions{Cost: s.BcryptCost},
 		TenantAutoCreate:   s.TenantAutoCreate,

@@ -23,6 +23,8 @@ const (
 	// A token that is good for longer than a year is a password.
 	maxTokenMinutes = 365 * 24 * 60
 
+	maxRefreshDays = 365
+
 	// More would be made for nobody: one takes a fraction of a second.
 	maxSpares = 1000
 
@@ -35,8 +37,10 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("DATABASE_MAX_CONNECTIONS", checkRange(s.DatabaseMaxConnections, database.MinConnections, maxConnections))
 	wrong.add("HTTP_ADDR", checkAddress(s.HTTPAddr))
 	wrong.add("METRICS_ADDR", s.checkMetricsAddress())
+	wrong.add("JWT_PREVIOUS_SECRET_KEYS", s.checkPreviousSecrets())
 	wrong.add("JWT_ALGORITHM", checkChoice(s.JWTAlgorithm, auth.Algorithms()))
 	wrong.add("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", checkRange(s.JWTMinutes, 1, maxTokenMinutes))
+	wrong.add("JWT_REFRESH_TOKEN_EXPIRE_DAYS", checkRange(s.JWTRefreshDays, 1, maxRefreshDays))
 	wrong.add("BCRYPT_COST", checkRange(s.BcryptCost, auth.MinCost, auth.MaxCost))
 	wrong.add("TENANT_SPARES", checkRange(s.TenantSpares, 0, maxSpares))
 	wrong.add("TENANT_DATABASE_PREFIX", checkPrefix(s.TenantDatabasePrefix))

@@ -59,6 +59,30 @@ func (s *settings) findSecret(databaseURL string) ([]byte, error) {
 	}
 }
 
+// previousSecrets are the keys that sign no longer.
+func (s *settings) previousSecrets() [][]byte {
+	if len(s.JWTPreviousKeys) == 0 {
+		return nil
+	}
+	secrets := make([][]byte, 0, len(s.JWTPreviousKeys))
+	for _, key := range s.JWTPreviousKeys {
+		secrets = append(secrets, []byte(key))
+	}
+	return secrets
+}
+
+// checkPreviousSecrets tells none of them, and names the one that is too short by
+// its place.
+func (s *settings) checkPreviousSecrets() error {
+	if len(s.JWTPreviousKeys) > auth.MaxPreviousSecrets {
+		return fmt.Errorf("must be at most %d keys", auth.MaxPreviousSecrets)
+	}
+	return checkEach(s.JWTPreviousKeys, func(key string) error {
+		_, err := longEnough([]byte(key))
+		return err
+	})
+}
+
 func longEnough(secret []byte) ([]byte, error) {
 	if len(secret) < auth.MinSecretBytes {
 		return nil, fmt.Errorf("must have at least %d bytes", auth.MinSecretBytes)

@@ -50,12 +50,6 @@ func (r *loginRequest) check() error {
 	return checks.Err()
 }
 
-type tokenResponse struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int    `json:"expires_in"` // seconds
-}
-
 // RegisterCore makes a user of the core.
 func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	body, err := bindChecked[registerRequest](c)
@@ -101,7 +95,7 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	return nil
 }
 
-// LoginCore gives a user of the core a token.
+// LoginCore begins a session of a user of the core.
 func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	ctx := c.Request.Context()
 	body, err := bindChecked[loginRequest](c)
@@ -115,10 +109,11 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	if err := ctl.verify(ctx, user.HashedPassword, *body.Password, user.IsActive); err != nil {
 		return err
 	}
-	return ctl.answer(c, auth.Claims{UserID: user.ID, Realm: auth.RealmCore})
+	return signIn[models.CoreUser](c, ctl.Tokens, ctl.Tenants.Core(),
+		auth.Claims{UserID: user.ID, Realm: auth.RealmCore}, proof{hash: user.HashedPassword, epoch: user.SessionEpoch})
 }
 
-// LoginTenant gives a user of the tenant a token. A tenant that does not exist
+// LoginTenant begins a session of a user of the tenant. A tenant that does not exist
 // is answered like a wrong password, and as late.
 func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	ctx := c.Request.Context()
@@ -133,17 +128,26 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	if err := ctl.verify(ctx, found.hash, *body.Password, found.active); err != nil {
 		return err
 	}
-	return ctl.answer(c, auth.Claims{
+	tenant, release, err := ctl.Tenants.AcquireID(ctx, found.tenantID)
+	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
+		return errWrongCredentials().Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	return tenant.Blame(signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, auth.Claims{
 		UserID: found.userID, Realm: auth.RealmTenant, Tenant: string(slug), TenantID: found.tenantID,
-	})
+	}, found.proof))
 }
 
 // member is what a login inside a tenant goes by; without a hash it is nobody.
 type member struct {
 	userID   int64
 	tenantID string
-	hash     string
+	hash     string // of the password
 	active   bool
+	proof    proof
 }
 
 // findMember looks somebody up in a tenant, and lets go of its database before
@@ -158,13 +162,17 @@ func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email str
 	if err != nil {
 		return member{}, unless(tenant.Blame(err), models.KindUserNotFound)
 	}
-	found := member{userID: user.ID, tenantID: tenant.ID, hash: user.HashedPassword, active: user.IsActive}
+	found := member{
+		userID: user.ID, tenantID: tenant.ID, hash: user.HashedPassword, active: user.IsActive,
+		proof: proof{hash: user.HashedPassword},
+	}
 	if user.CoreUserID != nil {
 		owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
 		if err != nil {
 			return member{}, unless(err, models.KindUserNotFound)
 		}
 		found.hash, found.active = owner.HashedPassword, user.IsActive && owner.IsActive
+		found.proof.epoch = owner.SessionEpoch
 	}
 	return found, nil
 }
@@ -176,9 +184,13 @@ func (ctl *Accounts) verify(ctx context.Context, hash, password string, active b
 		return err
 	}
 	if !active {
-		return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password")
+		return errWrongCredentials()
 	}
 	return nil
+}
+
+func errWrongCredentials() *models.Error {
+	return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password")
 }
 
 func (ctl *Accounts) newAccount(ctx context.Context, body registerRequest) (models.Account, error) {
@@ -186,17 +198,6 @@ func (ctl *Accounts) newAccount(ctx context.Context, body registerRequest) (mode
 	hash, err := ctl.Passwords.Hash(ctx, *body.Password)
 	account.HashedPassword = hash
 	return account, err
-}
-
-func (ctl *Accounts) answer(c *gin.Context, claims auth.Claims) error {
-	token, err := ctl.Tokens.Sign(claims)
-	if err != nil {
-		return err
-	}
-	c.JSON(http.StatusOK, tokenResponse{
-		AccessToken: token, TokenType: "bearer", ExpiresIn: int(ctl.Tokens.Lifetime().Seconds()),
-	})
-	return nil
 }
 
 // unless returns the error, but nil for one of that kind.

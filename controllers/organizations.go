@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -142,6 +143,7 @@ func (ctl *Organizations) List(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
+	after = min(max(after, 0), math.MaxInt32) // the ids of organizations are int4
 	// One more than asked for tells whether there is a next page.
 	orgs, err := models.ListOrganizations(c.Request.Context(), ctl.Tenants.Core(), user.ID, after, limit+1)
 	if err != nil {
@@ -243,5 +245,5 @@ func parseCursor(text string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(string(id), 10, 32) // ids are int4
+	return strconv.ParseInt(string(id), 10, 64)
 }

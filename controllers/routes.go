@@ -37,6 +37,9 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens}
 	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
 	profile := &Profile{Tenants: o.Tenants}
+	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords}
+	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
+	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	orgs := &Organizations{Tenants: o.Tenants}
 
 	router.GET("/", middleware.Handle(o.Status.Root))
@@ -49,8 +52,13 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api := router.Group("/api")
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
 	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
+	api.POST("/auth/refresh", gate.Public(refresh.Anywhere, refresh.Within))
+	api.POST("/auth/logout", gate.SignedIn(sessions.LogoutCore, sessions.LogoutTenant))
+	api.GET("/auth/sessions", gate.SignedIn(sessions.ListCore, sessions.ListTenant))
+	api.DELETE("/auth/sessions/:id", gate.SignedIn(sessions.EndCore, sessions.EndTenant))
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
+	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
 	for _, path := range []string{"/organizations", "/organizations/"} {
 		api.POST(path, gate.SignedInAtCore(orgs.Create))
 		api.GET(path, gate.SignedInAtCore(orgs.List))

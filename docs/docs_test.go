@@ -57,10 +57,11 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 
 	require.ElementsMatch(t, []string{
 		"GET /", "GET /health", "GET /ready", "GET /docs", "GET /openapi.json",
-		"POST /api/auth/register", "POST /api/auth/login",
+		"POST /api/auth/register", "POST /api/auth/login", "POST /api/auth/refresh", "POST /api/auth/logout",
+		"GET /api/auth/sessions", "DELETE /api/auth/sessions/{id}",
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
-		"GET /api/users/me", "PUT /api/users/me",
+		"GET /api/users/me", "PUT /api/users/me", "PUT /api/users/me/password",
 	}, slices.Collect(maps.Keys(operations(load(t)))))
 }
 
@@ -150,7 +151,9 @@ func TestTenantHeader(t *testing.T) {
 
 	require.Equal(t, map[string]bool{
 		"POST /api/auth/register": true, "POST /api/auth/login": true,
-		"GET /api/users/me": true, "PUT /api/users/me": true,
+		"POST /api/auth/refresh": true, "POST /api/auth/logout": true,
+		"GET /api/auth/sessions": true, "DELETE /api/auth/sessions/{id}": true,
+		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
 	}, asked)
 }
 

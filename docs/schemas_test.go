@@ -15,7 +15,7 @@ func TestAnswersAreClosed(t *testing.T) {
 
 	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
 	for _, request := range []string{
-		"Registration", "Credentials", "ProfileChange", "NewOrganization", "OrganizationChange",
+		"Registration", "Credentials", "Refreshing", "PasswordChange", "ProfileChange", "NewOrganization", "OrganizationChange",
 	} {
 		open[request] = true // unknown fields of a request are ignored
 	}
@@ -89,6 +89,10 @@ func TestRequestLimits(t *testing.T) {
 		{"Registration", `{"email": "ada", "password": "12345678"}`, false},
 		{"Registration", `{"email": "ada@example.com"}`, false},
 		{"Credentials", `{"email": "ada", "password": "1"}`, true},
+		{"Refreshing", `{"refresh_token": "anything"}`, true},
+		{"Refreshing", `{}`, false},
+		{"PasswordChange", `{"current_password": "1", "new_password": "12345678"}`, true},
+		{"PasswordChange", `{"current_password": "1", "new_password": "1234567"}`, false},
 		{"NewOrganization", `{"name": "Acme", "slug": "acme", "description": null}`, true},
 		{"NewOrganization", `{"name": "Acme", "slug": "a"}`, false},
 		{"NewOrganization", `{"name": "Acme", "slug": "Acme"}`, false},

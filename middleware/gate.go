@@ -57,7 +57,7 @@ func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc 
 			return err
 		}
 		if named && string(slug) != claims.Tenant {
-			return errTenantRequired()
+			return models.ErrTenantTokenRequired()
 		}
 		if claims.Realm == auth.RealmTenant {
 			return g.enterTenant(c, claims, tenant)
@@ -83,36 +83,36 @@ func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
 // SignedInAtTenant lets the bearer of a tenant token through. X-TENANT, where it
 // is sent along, may only agree with it.
 func (g *Gate) SignedInAtTenant(tenant TenantHandler) gin.HandlerFunc {
-	return g.SignedIn(func(*gin.Context, *models.CoreUser) error { return errTenantRequired() }, tenant)
+	return g.SignedIn(func(*gin.Context, *models.CoreUser) error { return models.ErrTenantTokenRequired() }, tenant)
 }
 
 func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {
-	user, err := models.FindUser[models.CoreUser](c.Request.Context(), g.Core, claims.UserID)
+	user, err := models.FindSignedIn[models.CoreUser](c.Request.Context(), g.Core, claims.UserID, claims.SessionID)
 	if err != nil {
 		return err
 	}
-	if !user.IsActive {
-		return errInvalidToken()
+	if !user.IsSignedIn() {
+		return models.ErrInvalidToken()
 	}
 	return handler(c, &user)
 }
 
 func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHandler) error {
-	c.Set(tenantKey, claims.Tenant)
+	SetTenant(c, models.Slug(claims.Tenant))
 	tenant, release, err := g.Tenants.AcquireID(c.Request.Context(), claims.TenantID)
 	if models.IsKind(err, models.KindTenantNotFound) {
-		return errInvalidToken().Because(err)
+		return models.ErrInvalidToken().Because(err)
 	}
 	if err != nil {
 		return err
 	}
 	defer release()
-	user, err := models.FindUser[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID)
+	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.SessionID)
 	if err != nil {
 		return tenant.Blame(err)
 	}
-	if !user.IsActive || string(tenant.Slug) != claims.Tenant {
-		return errInvalidToken()
+	if !user.IsSignedIn(tenant.Owner()) || string(tenant.Slug) != claims.Tenant {
+		return models.ErrInvalidToken()
 	}
 	return tenant.Blame(handler(c, tenant, &user))
 }
@@ -122,7 +122,7 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
 	values := c.Request.Header["Authorization"]
 	if len(values) > 1 {
-		return auth.Claims{}, errInvalidToken()
+		return auth.Claims{}, models.ErrInvalidToken()
 	}
 	var scheme, token string
 	if len(values) == 1 {
@@ -144,14 +144,6 @@ func namedTenant(c *gin.Context) (slug models.Slug, named bool, err error) {
 	if err != nil || len(values) > 1 {
 		return "", true, models.Errorf(models.KindInvalidTenant, "Invalid X-TENANT header").Because(err)
 	}
-	c.Set(tenantKey, string(slug))
+	SetTenant(c, slug)
 	return slug, true, nil
-}
-
-func errTenantRequired() *models.Error {
-	return models.Errorf(models.KindTenantTokenRequired, "Tenant authentication required for this tenant")
-}
-
-func errInvalidToken() *models.Error {
-	return models.Errorf(models.KindInvalidToken, "Could not validate credentials")
 }

@@ -54,14 +54,16 @@ func writeProblem(c *gin.Context, err *models.Error) {
 // statusOf is the one place where a kind becomes a status.
 func statusOf(kind models.Kind) int {
 	switch kind {
-	case models.KindEmailTaken, models.KindInvalidSlug, models.KindSlugTaken, models.KindInvalidTenant:
+	case models.KindEmailTaken, models.KindInvalidSlug, models.KindSlugTaken, models.KindInvalidTenant,
+		models.KindWrongPassword:
 		return http.StatusBadRequest
 	case models.KindInvalidCredentials, models.KindInvalidToken:
 		return http.StatusUnauthorized
 	case models.KindNotAuthenticated, models.KindTenantSuspended,
 		models.KindTenantTokenRequired, models.KindCoreTokenRequired:
 		return http.StatusForbidden
-	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindNotFound:
+	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
+		models.KindNotFound:
 		return http.StatusNotFound
 	case models.KindMethodNotAllowed:
 		return http.StatusMethodNotAllowed

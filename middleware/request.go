@@ -11,6 +11,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+
+	"multitenant/models"
 )
 
 const (
@@ -61,6 +63,11 @@ func Log(logger *slog.Logger) gin.HandlerFunc {
 		}
 		_ = handler.Handle(ctx, record) // where the log cannot be written, nothing can be said about it
 	}
+}
+
+// SetTenant names, for the log, the tenant that a request is about.
+func SetTenant(c *gin.Context, slug models.Slug) {
+	c.Set(tenantKey, string(slug))
 }
 
 // Limit bounds the time and the body of a request.

@@ -26,6 +26,8 @@ const (
 	KindCoreTokenRequired    Kind = "core_token_required"   //nolint:gosec // a word for clients, no credential
 	KindOrganizationNotFound Kind = "organization_not_found"
 	KindUserNotFound         Kind = "user_not_found"
+	KindSessionNotFound      Kind = "session_not_found"
+	KindWrongPassword        Kind = "wrong_password"
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"
 	KindBodyTooLarge         Kind = "body_too_large"

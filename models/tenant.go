@@ -59,6 +59,16 @@ type Tenant struct {
 	Error         string // what last went wrong with it, for the operator
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+
+	Owner Owner `gorm:"-"` // of ListTenants only
+}
+
+// Owner is what a tenant has to know of the core user who owns its organization.
+// The zero value is that of a tenant without one.
+type Owner struct {
+	ID           int64
+	IsActive     bool
+	SessionEpoch int64
 }
 
 // Installation is the one row that tells this core database from all others.
@@ -95,9 +105,31 @@ func FindTenantBySlug(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, erro
 	return tenant, lookup(err, ErrTenantNotFound())
 }
 
-// ListTenants returns those of the tenants that are registered.
+// ListTenants returns those of the tenants that are registered, with their owners.
 func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("id IN ?", ids).Find(ctx)
+	var rows []struct {
+		Tenant            Tenant `gorm:"embedded"`
+		OwnerID           *int64
+		OwnerIsActive     *bool
+		OwnerSessionEpoch *int64
+	}
+	err := db.WithContext(ctx).Table("tenants").
+		Select("tenants.*, u.id AS owner_id, u.is_active AS owner_is_active, u.session_epoch AS owner_session_epoch").
+		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id LEFT JOIN core_users u ON u.id = o.owner_id").
+		Where("tenants.id IN ?", ids).Find(&rows).Error
+	if err != nil {
+		return nil, err
+	}
+	tenants := make([]Tenant, len(rows))
+	for i, row := range rows {
+		tenants[i] = row.Tenant
+		if row.OwnerID != nil {
+			tenants[i].Owner = Owner{
+				ID: *row.OwnerID, IsActive: row.OwnerIsActive != nil && *row.OwnerIsActive, SessionEpoch: *row.OwnerSessionEpoch,
+			}
+		}
+	}
+	return tenants, nil
 }
 
 // ListUnsettledTenants returns those that are being made or removed.
@@ -145,6 +177,12 @@ func FindOwner(ctx context.Context, db *gorm.DB, tenantID string) (CoreUser, err
 func OtherSlugBegins(ctx context.Context, db *gorm.DB, id, start string) (bool, error) {
 	others, err := gorm.G[Tenant](db).Where("id <> ? AND substr(slug, 1, ?) = ?", id, len(start), start).Count(ctx, "id")
 	return others > 0, err
+}
+
+// ErrTenantTokenRequired is what a caller is told whose token is not of the
+// tenant that X-TENANT names.
+func ErrTenantTokenRequired() *Error {
+	return Errorf(KindTenantTokenRequired, "Tenant authentication required for this tenant")
 }
 
 // ErrTenantNotFound is what a caller is told of a tenant that does not exist.

@@ -20,11 +20,17 @@ type Account struct {
 	IsActive       bool
 	CreatedAt      time.Time
 	UpdatedAt      *time.Time `gorm:"autoUpdateTime:false"` // nil until the first change
+
+	signedIn signedIn
 }
 
 // CoreUser is a person known at the core: one who may own organizations.
 type CoreUser struct {
 	Account
+
+	// SessionEpoch counts what has ended all their sessions. A session of an
+	// earlier epoch is dead, wherever it is kept.
+	SessionEpoch int64
 }
 
 // TenantUser is a person known inside one tenant.
@@ -38,11 +44,42 @@ type TenantUser struct {
 	CoreUserID *int64
 }
 
+// signedIn is the session that somebody is signed in by, see FindSignedIn.
+type signedIn struct {
+	sessionID int64
+	epoch     *int64 // the session's; nil when there is no such session of theirs
+}
+
+// SessionID is the session that the user is signed in by.
+func (a *Account) SessionID() int64 { return a.signedIn.sessionID }
+
+func (a *Account) isSignedIn(epoch int64) bool {
+	return a.IsActive && a.signedIn.epoch != nil && *a.signedIn.epoch >= epoch
+}
+
+// IsSignedIn reports whether the session that the user was found by lives.
+func (u *CoreUser) IsSignedIn() bool { return u.isSignedIn(u.SessionEpoch) }
+
+// AsOwner returns what the tenants of the user's organizations have to know.
+func (u *CoreUser) AsOwner() Owner {
+	return Owner{ID: u.ID, IsActive: u.IsActive, SessionEpoch: u.SessionEpoch}
+}
+
+// IsSignedIn reports whether the session that the user was found by lives. That
+// of the tenant's owner does so only as long as the core user lets it.
+func (u *TenantUser) IsSignedIn(owner Owner) bool {
+	if u.CoreUserID == nil {
+		return u.isSignedIn(0)
+	}
+	return owner.ID == *u.CoreUserID && owner.IsActive && u.isSignedIn(owner.SessionEpoch)
+}
+
 func (a *Account) touch(now time.Time) { a.UpdatedAt = &now }
 
 // User is any record of a person.
 type User interface {
 	CoreUser | TenantUser
+	sessionTable() string
 }
 
 // TableName names the table; GORM asks for it.
@@ -50,6 +87,10 @@ func (CoreUser) TableName() string { return "core_users" }
 
 // TableName names the table; GORM asks for it.
 func (TenantUser) TableName() string { return "tenant_users" }
+
+func (CoreUser) sessionTable() string { return "core_sessions" }
+
+func (TenantUser) sessionTable() string { return "tenant_sessions" }
 
 // NewAccount returns an active account for an address that has passed
 // ValidEmail.
@@ -72,18 +113,25 @@ func CreateUser[U User](ctx context.Context, db *gorm.DB, user *U) error {
 	return insert(gorm.G[U](db).Create(ctx, user), Errorf(KindEmailTaken, "Email already registered"))
 }
 
-// FindUser returns the user with that id, or KindUserNotFound. Every request of
-// somebody signed in comes through here, so the statement is written out: to
-// put it together and to scan by reflection takes GORM as long as PostgreSQL
-// takes to answer.
-func FindUser[U User, P interface {
+// FindUser returns the user with that id, or KindUserNotFound.
+func FindUser[U User](ctx context.Context, db *gorm.DB, id int64) (U, error) {
+	user, err := gorm.G[U](db).Where("id = ?", id).Take(ctx)
+	return user, lookup(err, errUserNotFound())
+}
+
+// FindSignedIn returns the user with that id, or KindUserNotFound, and finds out
+// whether the session is theirs, for IsSignedIn to say. Every request of
+// somebody signed in comes through here, so the statement is one, and written
+// out: to put it together and to scan by reflection takes GORM as long as
+// PostgreSQL takes to answer.
+func FindSignedIn[U User, P interface {
 	*U
-	byID() (query string, fields []any)
-}](ctx context.Context, db *gorm.DB, id int64,
+	BySession
+}](ctx context.Context, db *gorm.DB, id, sessionID int64,
 ) (U, error) {
 	var user U
-	query, fields := P(&user).byID()
-	if err := scanRow(ctx, db, fields, query, id); err != nil {
+	query, fields := P(&user).bySession(sessionID)
+	if err := scanRow(ctx, db, fields, query, id, sessionID); err != nil {
 		var nobody U
 		if errors.Is(err, sql.ErrNoRows) {
 			err = errUserNotFound().Because(err)
@@ -93,21 +141,31 @@ func FindUser[U User, P interface {
 	return user, nil
 }
 
-func (u *CoreUser) byID() (query string, fields []any) {
-	return "SELECT " + accountColumns + " FROM core_users WHERE id = $1", u.fields()
+// BySession is what FindSignedIn needs of a record of a person.
+type BySession interface {
+	bySession(sessionID int64) (query string, fields []any)
 }
 
-func (u *TenantUser) byID() (query string, fields []any) {
-	return "SELECT " + accountColumns + ", bio, phone, core_user_id FROM tenant_users WHERE id = $1",
-		append(u.fields(), &u.Bio, &u.Phone, &u.CoreUserID)
+func (u *CoreUser) bySession(sessionID int64) (query string, fields []any) {
+	return "SELECT " + accountColumns + ", (SELECT epoch FROM core_sessions WHERE id = $2 AND user_id = $1)" +
+		", session_epoch FROM core_users WHERE id = $1", append(u.fields(sessionID), &u.SessionEpoch)
+}
+
+func (u *TenantUser) bySession(sessionID int64) (query string, fields []any) {
+	return "SELECT " + accountColumns + ", (SELECT epoch FROM tenant_sessions WHERE id = $2 AND user_id = $1)" +
+			", bio, phone, core_user_id FROM tenant_users WHERE id = $1",
+		append(u.fields(sessionID), &u.Bio, &u.Phone, &u.CoreUserID)
 }
 
 const accountColumns = "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at"
 
-// fields are where accountColumns go; there is room for those of a tenant.
-func (a *Account) fields() []any {
-	return append(make([]any, 0, 11),
-		&a.ID, &a.Email, &a.EmailCanonical, &a.HashedPassword, &a.FullName, &a.IsActive, &a.CreatedAt, &a.UpdatedAt)
+// fields are where accountColumns go, and the session's epoch; there is room for
+// those of a tenant.
+func (a *Account) fields(sessionID int64) []any {
+	a.signedIn.sessionID = sessionID
+	return append(make([]any, 0, 12),
+		&a.ID, &a.Email, &a.EmailCanonical, &a.HashedPassword, &a.FullName, &a.IsActive, &a.CreatedAt, &a.UpdatedAt,
+		&a.signedIn.epoch)
 }
 
 // FindUserByEmail returns the user with that address, or KindUserNotFound.

@@ -111,6 +111,7 @@ func (hs *handles) enter(id string, slug models.Slug) *handle {
 			closed: make(chan struct{}),
 			leases: 1, // the opening's own
 		}
+		h.tenant.record = &h.record
 		h.release = func() { hs.release(h) }
 		h.position = hs.lru.PushBack(h)
 		hs.byID[id] = h

@@ -77,3 +77,18 @@ func (hs *handles) changed(id string, status models.TenantStatus) {
 	record.Status = status
 	h.record.Store(&record)
 }
+
+// ownerChanged notes that this process has changed a core user, for the tenants
+// that they own.
+func (hs *handles) ownerChanged(owner models.Owner) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.changes++
+	for _, h := range hs.byID {
+		if old := h.record.Load(); old != nil && old.Owner.ID == owner.ID {
+			record := *old
+			record.Owner = owner
+			h.record.Store(&record)
+		}
+	}
+}

@@ -32,7 +32,13 @@ type Tenant struct {
 	ID   string
 	Slug models.Slug
 	DB   *gorm.DB
+
+	record *atomic.Pointer[models.Tenant] // the handle's
 }
+
+// Owner returns what is known of the core user who owns the tenant, which is as
+// old as what is known of the tenant's status.
+func (t *Tenant) Owner() models.Owner { return t.record.Load().Owner }
 
 // Blame returns the error of something that was done in the tenant's database,
 // as KindBusy where it had to wait for a connection for too long, and as

@@ -86,14 +86,15 @@ func TestLoginAnswersWithAToken(t *testing.T) {
 		for _, tenant := range []string{"", "acme"} {
 			app.Token(tenant, "ada@example.com")
 			answer := app.Login(tenant, "ada@example.com").Object(app)
-			require.Len(t, answer, 3)
+			require.Len(t, answer, 4)
+			require.Regexp(t, `^mtr_[\w-]{96}$`, answer["refresh_token"])
 			require.Equal(t, "bearer", answer["token_type"])
 			require.EqualValues(t, 1800, answer["expires_in"])
 
 			token, ok := answer["access_token"].(string)
 			require.True(t, ok)
 			claims := claimsOf(t, token)
-			names := []string{"user_id", "context", "iss", "aud", "iat", "exp", "jti"}
+			names := []string{"user_id", "context", "sid", "iss", "aud", "iat", "exp", "jti"}
 			if tenant == "" {
 				require.Equal(t, "core", claims["context"])
 			} else {

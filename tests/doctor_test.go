@@ -165,7 +165,7 @@ func TestDoctorMigrates(t *testing.T) {
 		// The registry's word is not the database's.
 		settings.Exec(t, p.acmeDB, "DROP TABLE notes", "DELETE FROM schema_migrations WHERE id = '"+notesID+"'")
 		require.Contains(t, requireMended(t, &next, "schema of acme: "+p.acmeDB), "but it lacks migrations")
-		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET schema_version = '202611240230_create_tenant_stamp' WHERE slug = 'acme'")
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET schema_version = '202611251000_create_tenant_sessions' WHERE slug = 'acme'")
 		said = requireDiagnosis(t, &settings, 1, "", "schema_newer of acme: "+p.acmeDB+", to be decided")
 		require.Contains(t, said, "but it has "+notesID)
 	})
@@ -186,7 +186,7 @@ func TestDoctorMendsRoles(t *testing.T) {
 		{"postgres", `REVOKE CONNECT ON DATABASE "$acme" FROM "$role"`, "role of acme: " + p.acmeDB, "it may not connect to the database"},
 		{"$acme", `REVOKE SELECT ON tenant_stamp FROM "$role"`, "grants of acme: " + p.acmeDB, "may not read the stamp"},
 		{"$acme", `REVOKE UPDATE ON tenant_users FROM "$role"`, "grants of acme: " + p.acmeDB, "may not use tenant_users"},
-		{"$acme", `REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM "$role"`, "grants of acme: " + p.acmeDB, "may not use tenant_users_id_seq"},
+		{"$acme", `REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM "$role"`, "grants of acme: " + p.acmeDB, "tenant_users_id_seq"},
 		{"$acme", `DROP OWNED BY "$role"`, "role of acme: " + p.acmeDB, "there is no such role"},
 		{"postgres", `ALTER ROLE "$sparerole" NOLOGIN`, "role of -: " + spare, "it may not log in"},
 		{"postgres", `GRANT CONNECT, TEMPORARY ON DATABASE "$acme" TO PUBLIC`, "open of acme: " + p.acmeDB, "CONNECT, TEMPORARY"},

@@ -38,10 +38,20 @@ func TestModelsAndMigrationsAgree(t *testing.T) {
 		defer release()
 
 		requireAgreement(t, app.Tenants.Core(), "schema_migrations",
-			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{})
-		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{})
+			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &coreSession{})
+		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &tenantSession{})
 	})
 }
+
+// One model has two tables.
+type (
+	coreSession   struct{ models.Session }
+	tenantSession struct{ models.Session }
+)
+
+func (coreSession) TableName() string { return "core_sessions" }
+
+func (tenantSession) TableName() string { return "tenant_sessions" }
 
 func requireAgreement(t *testing.T, db *gorm.DB, others string, records ...any) {
 	t.Helper()
@@ -91,7 +101,7 @@ func kindOf(field *schema.Field) string {
 // classOf is the class of values a column takes.
 func classOf(column gorm.ColumnType) string {
 	switch name := strings.ToLower(column.DatabaseTypeName()); name {
-	case "int4", "integer":
+	case "int4", "int8", "integer":
 		return "integer"
 	case "bool", "boolean":
 		return "bool"

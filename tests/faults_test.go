@@ -123,7 +123,7 @@ func TestAMigrationFails(t *testing.T) {
 			return nil
 		})
 		p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
-		require.Equal(t, "/202611240230_create_tenant_stamp", testkit.Scalar[string](t, &settings, settings.CoreName(),
+		require.Equal(t, "/202611251000_create_tenant_sessions", testkit.Scalar[string](t, &settings, settings.CoreName(),
 			"SELECT error || '/' || schema_version FROM tenants WHERE slug = 'acme'"))
 	})
 }

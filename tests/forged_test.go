@@ -78,6 +78,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 			"iss": {absent, nil, "", "multitenant2", "Multitenant"},
 			"aud": {absent, nil, "", "other", []string{"other"}},
 			"jti": {absent, nil, "", 1},
+			"sid": {absent, nil, 0, -1, 1.5, "1", true, 1e300, 999_999},
 		}
 		tokens := make(map[string]string)
 		for name, values := range changes {
@@ -163,7 +164,8 @@ func TestForgedCoreTokensAreRefused(t *testing.T) {
 // TestTokensExpire: clocks may differ by half a minute, and no more.
 func TestTokensExpire(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
-		app.Token("", "ada@example.com")
+		session, ok := claimsOf(t, app.Token("", "ada@example.com"))["sid"].(float64)
+		require.True(t, ok)
 		for age, want := range map[time.Duration]int{
 			0: 200, 29 * time.Minute: 200, 30*time.Minute + 31*time.Second: 401, 24 * time.Hour: 401, -time.Hour: 401,
 		} {
@@ -172,7 +174,7 @@ func TestTokensExpire(t *testing.T) {
 				Now: func() time.Time { return time.Now().Add(-age) },
 			})
 			require.NoError(t, err)
-			token, err := then.Sign(auth.Claims{UserID: 1, Realm: auth.RealmCore})
+			token, err := then.Sign(auth.Claims{UserID: 1, Realm: auth.RealmCore, SessionID: int64(session)})
 			require.NoError(t, err)
 			for range 2 { // what was found good is remembered; what was not must not be
 				requireAdmission(t, app, app.Get(profilePath, token), want)

@@ -47,6 +47,11 @@ func TestMalformedTenantsAreRefused(t *testing.T) {
 			{Method: http.MethodGet, Path: profilePath, Token: core},
 			{Method: http.MethodGet, Path: profilePath, Token: member},
 			{Method: http.MethodPut, Path: profilePath, Token: member, Body: testkit.JSON{"full_name": "Changed"}},
+			testkit.Refreshing("the header is looked at first"),
+			{Method: http.MethodPost, Path: logoutPath, Token: member},
+			{Method: http.MethodGet, Path: sessionsPath, Token: core},
+			{Method: http.MethodDelete, Path: sessionsPath + "/1", Token: member},
+			change(member, testkit.Password, newPassword),
 		}
 		for name, values := range malformedTenants() {
 			t.Run(name, func(t *testing.T) {

@@ -46,6 +46,15 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 		app.Get(profilePath+"?access_token="+member, member+"x")
 		app.Get(profilePath, with(t, claimsOf(t, member), testkit.JSON{"exp": 1}))
 		app.Do(testkit.Request{Method: http.MethodGet, Path: profilePath, Header: http.Header{"Authorization": {member}}})
+		session := login(t, app, "acme", "grace@example.com")
+		next := renew(t, app, session.refresh)
+		renew(t, app, next.refresh)
+		app.Do(testkit.Refreshing(next.refresh + "x"))
+		app.Post("/api/auth/refresh", "", `{"refresh_token":"`+next.refresh)
+		app.Get(profilePath+"?refresh_token="+next.refresh, next.refresh)
+		app.Do(change(core, "a wrong password", newPassword))
+		app.Do(change(core, testkit.Password, newPassword))
+		app.Do(testkit.Refreshing(session.refresh)) // used again: it ends the session
 		app.Settings.Exec(t, app.Settings.DatabaseName("acme"), "ALTER TABLE tenant_users RENAME TO elsewhere")
 		broken := app.Put(profilePath, member, testkit.JSON{"bio": marker})
 		require.GreaterOrEqual(t, broken.Code, 500, broken.Raw)
@@ -55,7 +64,7 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 
 		secrets := []string{
 			testkit.Password, "a wrong password", marker, testkit.Secret, "$2a$", "$2b$", "eyJ", "@example.com", app.Settings.Database.URL,
-			"access_token", "Bearer",
+			"access_token", "Bearer", newPassword, "mtr_", session.refresh[4:], next.refresh[4:],
 		}
 		for _, token := range []string{core, owner, member} {
 			secrets = append(secrets, strings.Split(token, ".")...)

@@ -78,6 +78,7 @@ func withoutChance(text string) string {
 		`"created_at":"[-0-9]{10}T[0-9:.]{8,15}Z"`: `"created_at":"NOW"`,
 		`"request_id":"[-0-9a-f]{36}"`:             `"request_id":"UUID"`,
 		`"access_token":"eyJ[^"]+"`:                `"access_token":"TOKEN"`,
+		`"refresh_token":"mtr_[^"]+"`:              `"refresh_token":"TOKEN"`,
 	} {
 		text = regexp.MustCompile(pattern).ReplaceAllString(text, name)
 	}

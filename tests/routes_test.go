@@ -2,6 +2,7 @@ package tests_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -101,6 +102,11 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 	return map[string]func(t *testing.T, s *stage){
 		"POST /api/auth/register":          registersInOne,
 		"POST /api/auth/login":             logsInToOne,
+		"POST /api/auth/refresh":           refreshesInOne,
+		"POST /api/auth/logout":            sessionRoute,
+		"GET /api/auth/sessions":           sessionRoute,
+		"DELETE /api/auth/sessions/{id}":   sessionRoute,
+		"PUT /api/users/me/password":       sessionRoute,
 		"GET /api/users/me":                tenantRoute,
 		"PUT /api/users/me":                tenantRoute,
 		"GET /api/organizations":           coreRoute,
@@ -205,4 +211,47 @@ func logsInToOne(t *testing.T, s *stage) {
 		require.Equal(t, tenant, claims["tenant"])
 		require.Equal(t, tenantID(t, s.app, tenant), claims["tid"])
 	}
+}
+
+// sessionRoute: what somebody does to their sessions or password in acme is done
+// in acme, also where ids and addresses are the same in globex.
+func sessionRoute(t *testing.T, s *stage) {
+	t.Helper()
+	email := strings.ToLower(s.method) + strings.NewReplacer("/", "-", "{id}", "x").Replace(s.path) + "@example.com"
+	elsewhere, token := s.app.Token("globex", email), s.app.Token("acme", email)
+	path := strings.Replace(s.path, "{id}", fmt.Sprintf("%.0f", claimsOf(t, token)["sid"]), 1)
+	request := testkit.Request{
+		Method: s.method, Path: path + "?tenant=globex", Token: token, Tenant: "globex",
+		Body: testkit.JSON{"current_password": testkit.Password, "new_password": newPassword, "tenant": "globex"},
+	}
+	s.app.Do(request).RequireProblem(s.app, 403, "tenant_token_required", "Tenant authentication required for this tenant")
+	for _, change := range []testkit.JSON{{"tenant": "globex"}, {"tid": tenantID(t, s.app, "globex")}} {
+		request.Token = with(t, claimsOf(t, token), change)
+		for _, request.Tenant = range []string{"", "globex"} {
+			refused := s.app.Do(request) // 404 where globex has no user of that id
+			require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}, refused.Code, refused.Raw)
+		}
+	}
+	require.Equal(t, http.StatusOK, s.app.Get(profilePath, token).Code, "nothing has happened yet")
+
+	request.Token, request.Tenant = token, "acme"
+	own := s.app.Do(request)
+	require.Less(t, own.Code, 300, own.Raw)
+	require.Equal(t, http.StatusOK, s.app.Get(profilePath, elsewhere).Code)
+	require.Equal(t, http.StatusOK, s.app.Login("globex", email).Code)
+}
+
+func refreshesInOne(t *testing.T, s *stage) {
+	t.Helper()
+	acme, globex := login(t, s.app, "acme", "grace@example.com"), login(t, s.app, "globex", "grace@example.com")
+	request := testkit.Refreshing(acme.refresh)
+	request.Path, request.Token, request.Tenant = s.path+"?tenant=globex", s.globex, "globex"
+	s.app.Do(request).RequireProblem(s.app, 403, "tenant_token_required", "Tenant authentication required for this tenant")
+
+	// The first 32 of its letters say where it is kept, and for which session.
+	const head = len("mtr_") + 32
+	requireNoRefresh(t, s.app, globex.refresh[:head]+acme.refresh[head:])
+	request.Tenant = ""
+	require.Equal(t, "acme", claimsOf(t, tokensOf(t, s.app, s.app.Do(request)).access)["tenant"])
+	requireLives(t, s.app, renew(t, s.app, globex.refresh))
 }

@@ -64,7 +64,7 @@ func TestUnknownPaths(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		for _, path := range []string{
-			"/nothing", "/index.html", "/favicon.ico", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/register/", "/api/auth/logout",
+			"/nothing", "/index.html", "/favicon.ico", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/register/", "/api/auth/logout/",
 			"/api/users", "/api/users/", "/api/users/1", "/api/users/me/", "/API/users/me", "/api/Users/me", "//api/users/me", "/api//users/me",
 			"/health/", "/ready/", "/openapi.yaml", "/docs/nothing", "/docs/../main.go", "/docs/%2e%2e/main.go", "/../etc/passwd",
 			"/%2e%2e/etc/passwd", "/.env", "/.git/config", "/data/core.db", "/debug/pprof/", "/metrics", "/api/organizations/acme/x",

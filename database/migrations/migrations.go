@@ -17,6 +17,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611240130CreateTenants(prefix),
 		core202611250900AddDatabasePrefix(prefix),
 		core202611250910AddTenantRoles(),
+		core202611251000CreateSessions(),
 	}
 }
 
@@ -27,5 +28,6 @@ func Tenant() []*gormigrate.Migration {
 		tenant202611240210AddEmailCanonical(),
 		tenant202611240220AddCoreUserID(),
 		tenant202611240230CreateStamp(),
+		tenant202611251000CreateSessions(),
 	}
 }

@@ -58,6 +58,10 @@ type Settings struct {
 	OpenFiles      int    // how many a process of its own may have open; zero: as many as this one
 	Quiet          bool   // logs and limits clients as main does, but logs to nowhere: for benchmarks
 	Metrics        bool   // exports metrics, see Scrape
+	// Now is the clock of tokens and sessions, and Keys sign and verify tokens: the
+	// first signs, Secret alone where there are none.
+	Now  func() time.Time `json:"-"`
+	Keys []string         `json:"-"`
 }
 
 // App is a running application.
@@ -157,13 +161,25 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		return nil, err
 	}
 	app.Status = &controllers.Status{Tenants: app.Tenants}
-	app.TokenKit, err = auth.NewTokens(auth.TokenOptions{
-		Secret: []byte(Secret), Algorithm: "HS256", Lifetime: 30 * time.Minute,
-	})
+	app.TokenKit, err = auth.NewTokens(settings.tokens())
 	require.NoError(tb, err)
 	app.serve(logger)
 	tb.Cleanup(app.Close)
 	return app, nil
+}
+
+func (s *Settings) tokens() auth.TokenOptions {
+	options := auth.TokenOptions{
+		Secret: []byte(Secret), Algorithm: "HS256", Lifetime: 30 * time.Minute, RefreshLifetime: 30 * 24 * time.Hour, Now: s.Now,
+	}
+	for i, key := range s.Keys {
+		if i == 0 {
+			options.Secret = []byte(key)
+			continue
+		}
+		options.PreviousSecrets = append(options.PreviousSecrets, []byte(key))
+	}
+	return options
 }
 
 func (app *App) serve(logger *slog.Logger) {

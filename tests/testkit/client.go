@@ -93,10 +93,14 @@ func (app *App) exchange(request *http.Request) (Response, error) {
 	return Response{Code: answer.StatusCode, Header: answer.Header, Raw: string(raw)}, nil
 }
 
-// checkNoEcho makes sure that a password does not come back.
+// checkNoEcho makes sure that a password or a token does not come back.
 func checkNoEcho(sent JSON, response Response) error {
-	if password, ok := sent["password"].(string); ok && len(password) > 7 { // shorter ones are found by chance
-		return requireNone(response.Raw, password)
+	for field := range strings.FieldsSeq("password current_password new_password refresh_token") {
+		if secret, ok := sent[field].(string); ok && len(secret) > 7 { // shorter ones are found by chance
+			if err := requireNone(response.Raw, secret); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -193,6 +197,11 @@ func (app *App) LoginWith(tenant, email, password string) Response {
 		Method: http.MethodPost, Path: "/api/auth/login", Tenant: tenant,
 		Body: JSON{"email": email, "password": password},
 	})
+}
+
+// Refreshing is the request that exchanges a refresh token.
+func Refreshing(token string) Request {
+	return Request{Method: http.MethodPost, Path: "/api/auth/refresh", Body: JSON{"refresh_token": token}}
 }
 
 // Token registers somebody and returns their token.

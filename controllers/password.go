@@ -1,0 +1,116 @@
+package controllers
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"multitenant/auth"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// Password lets people change theirs.
+type Password struct {
+	Tenants   *tenants.Manager
+	Passwords *auth.Passwords
+}
+
+type passwordRequest struct {
+	CurrentPassword *string `json:"current_password"`
+	NewPassword     *string `json:"new_password"`
+}
+
+func bindPassword(c *gin.Context, email string) (passwordRequest, error) {
+	body, err := bind[passwordRequest](c)
+	if err != nil {
+		return body, err
+	}
+	var checks models.Checks
+	checks.Present("current_password", body.CurrentPassword)
+	checks.NewPassword("new_password", body.NewPassword, email)
+	return body, checks.Err()
+}
+
+// ChangeCore changes the password of a user of the core, and ends their other
+// sessions, also inside the tenants they own.
+func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
+	body, err := bindPassword(c, user.Email)
+	if err != nil {
+		return err
+	}
+	if err := ctl.changeCore(c.Request.Context(), user, &body, user.SessionID()); err != nil {
+		return err
+	}
+	ctl.Tenants.ChangeOwner(user.AsOwner())
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// ChangeTenant changes the password of a user of a tenant, and ends their other
+// sessions. The owner's is the core user's, who has just one, everywhere.
+func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
+	body, err := bindPassword(c, user.Email)
+	if err != nil {
+		return err
+	}
+	change := ctl.changeTenant
+	if user.CoreUserID != nil {
+		change = ctl.changeOwner
+	}
+	if err := change(c.Request.Context(), tenant, user, &body); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+func (ctl *Password) changeCore(ctx context.Context, user *models.CoreUser, body *passwordRequest, keep int64) error {
+	hash, err := ctl.replace(ctx, user.HashedPassword, body)
+	if err != nil {
+		return err
+	}
+	return models.ChangeCorePassword(ctx, ctl.Tenants.Core(), user, hash, keep)
+}
+
+func (ctl *Password) changeTenant(
+	ctx context.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
+) error {
+	hash, err := ctl.replace(ctx, user.HashedPassword, body)
+	if err != nil {
+		return err
+	}
+	return models.ChangeTenantPassword(ctx, tenant.DB, user, hash, user.SessionID())
+}
+
+// changeOwner ends all that the core user has, at the core and in other tenants,
+// and then lets the one session go on that this came by. Were it interrupted
+// between the two, that one would be dead like the others.
+func (ctl *Password) changeOwner(
+	ctx context.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
+) error {
+	owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
+	if err != nil {
+		return ctl.Tenants.BlameCore(err)
+	}
+	if err := ctl.changeCore(ctx, &owner, body, 0); err != nil {
+		return ctl.Tenants.BlameCore(err)
+	}
+	// Not before, so that nothing else that this session asks for is refused.
+	defer ctl.Tenants.ChangeOwner(owner.AsOwner())
+	return models.KeepSession[models.TenantUser](ctx, tenant.DB, user.ID, user.SessionID(), owner.SessionEpoch)
+}
+
+// replace returns the hash of the new password, once the current one is found to
+// be what they say; else it is KindWrongPassword.
+func (ctl *Password) replace(ctx context.Context, current string, body *passwordRequest) (string, error) {
+	err := ctl.Passwords.Compare(ctx, current, *body.CurrentPassword)
+	if models.IsKind(err, models.KindInvalidCredentials) {
+		return "", models.ErrWrongPassword().Because(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	return ctl.Passwords.Hash(ctx, *body.NewPassword)
+}

@@ -1,0 +1,174 @@
+package controllers
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
+
+	"multitenant/auth"
+	"multitenant/middleware"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// retryWindow is how long after its use a refresh token may be used again: by a
+// client that never got the answer, or by the other tabs of a browser.
+const retryWindow = 10 * time.Second
+
+var (
+	errNoSession      = errors.New("refresh token is of no session that lives")
+	errReused         = errors.New("refresh token was used again: its session is ended")
+	errRefreshExpired = errors.New("refresh token has expired")
+)
+
+// Refresh gives whoever has a refresh token another pair of tokens.
+type Refresh struct {
+	Tenants *tenants.Manager
+	Tokens  *auth.Tokens
+}
+
+type refreshRequest struct {
+	RefreshToken *string `json:"refresh_token"`
+}
+
+func (r *refreshRequest) check() error {
+	var checks models.Checks
+	checks.Present("refresh_token", r.RefreshToken)
+	return checks.Err()
+}
+
+// Anywhere takes a token of the core or of any tenant, as it says itself.
+func (ctl *Refresh) Anywhere(c *gin.Context) error {
+	return ctl.refresh(c, "")
+}
+
+// Within takes a token of that tenant alone.
+func (ctl *Refresh) Within(c *gin.Context, slug models.Slug) error {
+	return ctl.refresh(c, slug)
+}
+
+// refresh goes where the token says; slug, where it is not empty, must agree.
+func (ctl *Refresh) refresh(c *gin.Context, slug models.Slug) error {
+	body, err := bindChecked[refreshRequest](c)
+	if err != nil {
+		return err
+	}
+	token, err := auth.ParseRefreshToken(*body.RefreshToken)
+	switch {
+	case err != nil:
+		return err
+	case token.TenantID != "":
+		return ctl.refreshTenant(c, slug, &token)
+	case slug != "":
+		return models.ErrTenantTokenRequired()
+	}
+	return renew(c, ctl.Tokens, ctl.Tenants.Core(), &renewal[models.CoreUser]{
+		token:  token,
+		claims: auth.Claims{Realm: auth.RealmCore},
+		lives:  (*models.CoreUser).IsSignedIn,
+	})
+}
+
+func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.RefreshToken) error {
+	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), token.TenantID)
+	if models.IsKind(err, models.KindTenantNotFound) {
+		return models.ErrInvalidToken().Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	middleware.SetTenant(c, tenant.Slug)
+	if slug != "" && slug != tenant.Slug {
+		return models.ErrTenantTokenRequired()
+	}
+	return tenant.Blame(renew(c, ctl.Tokens, tenant.DB, &renewal[models.TenantUser]{
+		token:  *token,
+		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},
+		lives:  func(user *models.TenantUser) bool { return user.IsSignedIn(tenant.Owner()) },
+	}))
+}
+
+// renewal is what a refresh token is exchanged by, in either realm.
+type renewal[U models.User] struct {
+	token  auth.RefreshToken
+	claims auth.Claims // of the realm; the user is the session's
+	lives  func(user *U) bool
+}
+
+// renew exchanges the token. Nothing is done for one that does not prove to be
+// of the session's family: the ids of sessions are no secret.
+func renew[U models.User, P interface {
+	*U
+	models.BySession
+}](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, r *renewal[U],
+) error {
+	ctx := c.Request.Context()
+	session, err := models.FindSession[U](ctx, db, r.token.SessionID)
+	if err != nil {
+		return refused(err)
+	}
+	switch {
+	case session.FamilyHash != r.token.FamilyHash():
+		return models.ErrInvalidToken().Because(errNoSession)
+	case !tokens.Now().Before(session.ExpiresAt):
+		return models.ErrInvalidToken().Because(errRefreshExpired)
+	}
+	user, err := models.FindSignedIn[U, P](ctx, db, session.UserID, session.ID)
+	if err != nil {
+		return refused(err)
+	}
+	if !r.lives(&user) {
+		return models.ErrInvalidToken().Because(errNoSession)
+	}
+	next, err := rotate[U](c, tokens, db, &session, &r.token)
+	if err != nil {
+		return refused(err)
+	}
+	r.claims.UserID, r.claims.SessionID = session.UserID, session.ID
+	return answerTokens(c, tokens, r.claims, &next)
+}
+
+// rotate returns the token that follows this one, which is good no longer. Who
+// repeats the last one for a moment gets the very same answer; who comes with an
+// earlier one has it from a thief, or is one, so that the whole family ends.
+func rotate[U models.User](
+	c *gin.Context, tokens *auth.Tokens, db *gorm.DB, session *models.Session, token *auth.RefreshToken,
+) (auth.RefreshToken, error) {
+	ctx, hash := c.Request.Context(), token.SecretHash()
+	for {
+		switch {
+		case session.TokenHash == hash:
+			next := *session
+			next.PreviousHash, next.Salt = hash, auth.NewSalt()
+			following := token.Next(next.Salt)
+			use(c, tokens, &next, &following)
+			rotated, err := models.RotateSession[U](ctx, db, &next, hash)
+			if rotated || err != nil {
+				return following, err
+			}
+		case session.PreviousHash == hash && tokens.Now().Sub(session.LastUsedAt) <= retryWindow:
+			return token.Next(session.Salt), nil
+		default:
+			if err := models.EndSession[U](ctx, db, session.UserID, session.ID); err != nil {
+				return auth.RefreshToken{}, err
+			}
+			return auth.RefreshToken{}, models.ErrInvalidToken().Because(errReused)
+		}
+		// Somebody else was first, with the same token.
+		var err error
+		if *session, err = models.FindSession[U](ctx, db, session.ID); err != nil {
+			return auth.RefreshToken{}, err
+		}
+	}
+}
+
+// refused is what becomes of a token whose session or user is gone.
+func refused(err error) error {
+	if models.IsKind(err, models.KindSessionNotFound) || models.IsKind(err, models.KindUserNotFound) {
+		return models.ErrInvalidToken().Because(err)
+	}
+	return err
+}

@@ -1,0 +1,137 @@
+package controllers
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
+
+	"multitenant/auth"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// Sessions lets people see where they are signed in, and end it.
+type Sessions struct {
+	Tenants *tenants.Manager
+	Tokens  *auth.Tokens
+}
+
+type sessionResponse struct {
+	ID         int64     `json:"id"`
+	CreatedAt  time.Time `json:"created_at"`
+	LastUsedAt time.Time `json:"last_used_at"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	IP         string    `json:"ip"`
+	UserAgent  string    `json:"user_agent"`
+	Current    bool      `json:"current"`
+}
+
+func newSessionResponse(session *models.Session, current int64) sessionResponse {
+	return sessionResponse{
+		ID:         session.ID,
+		CreatedAt:  session.CreatedAt.UTC(),
+		LastUsedAt: session.LastUsedAt.UTC(),
+		ExpiresAt:  session.ExpiresAt.UTC(),
+		IP:         session.IP,
+		UserAgent:  session.UserAgent,
+		Current:    session.ID == current,
+	}
+}
+
+type sessionListResponse struct {
+	Items      []sessionResponse `json:"items"`
+	NextCursor *string           `json:"next_cursor"`
+}
+
+// ListCore shows a page of the sessions of a user of the core.
+func (ctl *Sessions) ListCore(c *gin.Context, user *models.CoreUser) error {
+	return listSessions[models.CoreUser](c, ctl.Tenants.Core(), ctl.Tokens.Now(), &user.Account)
+}
+
+// ListTenant shows a page of the sessions of a user of a tenant.
+func (ctl *Sessions) ListTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
+	return listSessions[models.TenantUser](c, tenant.DB, ctl.Tokens.Now(), &user.Account)
+}
+
+func listSessions[U models.User](c *gin.Context, db *gorm.DB, now time.Time, user *models.Account) error {
+	before, limit, err := page(c)
+	if err != nil {
+		return err
+	}
+	// One more than asked for tells whether there is a next page.
+	sessions, err := models.ListSessions[U](c.Request.Context(), db, user, models.SessionPage{
+		Before: before, Limit: limit + 1, Now: now,
+	})
+	if err != nil {
+		return err
+	}
+	list := sessionListResponse{Items: make([]sessionResponse, 0, len(sessions))}
+	if len(sessions) > limit {
+		sessions = sessions[:limit]
+		cursor := newCursor(sessions[limit-1].ID)
+		list.NextCursor = &cursor
+	}
+	for i := range sessions {
+		list.Items = append(list.Items, newSessionResponse(&sessions[i], user.SessionID()))
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// EndCore ends one of the sessions of a user of the core.
+func (ctl *Sessions) EndCore(c *gin.Context, user *models.CoreUser) error {
+	return endSession[models.CoreUser](c, ctl.Tenants.Core(), user.ID)
+}
+
+// EndTenant ends one of the sessions of a user of a tenant.
+func (ctl *Sessions) EndTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
+	return endSession[models.TenantUser](c, tenant.DB, user.ID)
+}
+
+func endSession[U models.User](c *gin.Context, db *gorm.DB, userID int64) error {
+	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
+	if err != nil {
+		return models.ErrSessionNotFound()
+	}
+	if err := models.EndSession[U](c.Request.Context(), db, userID, id); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// LogoutCore ends the session of a user of the core, or all of their sessions.
+func (ctl *Sessions) LogoutCore(c *gin.Context, user *models.CoreUser) error {
+	return logout[models.CoreUser](c, ctl.Tenants.Core(), &user.Account)
+}
+
+// LogoutTenant ends the session of a user of a tenant, or all that they have there.
+func (ctl *Sessions) LogoutTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
+	return logout[models.TenantUser](c, tenant.DB, &user.Account)
+}
+
+func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
+	var checks models.Checks
+	scope, scoped := c.GetQuery("scope")
+	if scoped && scope != "all" {
+		checks.Add("scope", "invalid_scope", "must be all, where it is given")
+	}
+	err := checks.Err()
+	switch {
+	case err != nil:
+		return err
+	case scoped:
+		err = models.EndSessions[U](c.Request.Context(), db, user.ID)
+	default:
+		// Whoever was faster has ended it all the same.
+		err = unless(models.EndSession[U](c.Request.Context(), db, user.ID, user.SessionID()), models.KindSessionNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
