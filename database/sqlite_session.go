@@ -29,7 +29,7 @@ func (s *sqliteSession) Create(ctx context.Context, name string) error {
 
 func (b *sqliteBackend) create(ctx context.Context, name string) error {
 	path := b.path(name)
-	if err := errors.Join(requireFree(path), requireSpace(b.dir)); err != nil {
+	if err := requireSpace(b.dir); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode) //nolint:gosec // the name passed checkName
@@ -39,8 +39,9 @@ func (b *sqliteBackend) create(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := file.Close(); err != nil {
-		return err
+	// Only whoever made the file may clear away what one of its name has left.
+	if err := errors.Join(file.Close(), removeCompanions(path)); err != nil {
+		return errors.Join(err, removeDatabase(path))
 	}
 	db, err := b.open(ctx, b.newConnector(path, nil), 1)
 	if err == nil {
