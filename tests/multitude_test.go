@@ -31,8 +31,8 @@ func newMultitude(t *testing.T, settings testkit.Settings, n int) *multitude {
 	app.Token("seed", "somebody@example.com")
 	app.Close()
 	c := &multitude{settings: settings, copies: settings.CopyTenant(t, "seed", "somebody@example.com", n)}
-	for _, one := range c.copies {
-		token, err := app.TokenKit.Sign(auth.Claims{UserID: 1, Realm: auth.RealmTenant, Tenant: one.Slug, TenantID: one.ID})
+	for _, one := range c.copies { // each with the session that seed's user has
+		token, err := app.TokenKit.Sign(auth.Claims{UserID: 1, Realm: auth.RealmTenant, Tenant: one.Slug, TenantID: one.ID, SessionID: 1})
 		require.NoError(t, err)
 		c.tokens = append(c.tokens, token)
 	}
