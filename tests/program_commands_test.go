@@ -79,6 +79,7 @@ func stopsBetweenTenants(t *testing.T, binary string) {
 	require.NoError(t, command.Start())
 	awaitTenantLock(t, core, folder)
 	require.NoError(t, command.Process.Signal(syscall.SIGINT))
+	<-time.After(time.Second) // it says nothing when it has heard, and waits 5 s for the file
 	for _, conn := range held {
 		_, err := conn.ExecContext(t.Context(), "ROLLBACK")
 		require.NoError(t, err)
