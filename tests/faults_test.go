@@ -15,7 +15,7 @@ import (
 )
 
 // onCluster are settings for a cluster of the test's own.
-func onCluster(t *testing.T, cluster *pgtest.Cluster) testkit.Settings {
+func onCluster(t testing.TB, cluster *pgtest.Cluster) testkit.Settings {
 	t.Helper()
 	settings := testkit.Fresh(t, testkit.SQLite)
 	settings.Engine, settings.Database.URL, settings.Admin = testkit.Postgres, cluster.Database(t), cluster.URL()
