@@ -79,17 +79,18 @@ func (x *examination) closeOrFind(ctx context.Context, record *models.Tenant, db
 	return x.findShut(ctx, record, err)
 }
 
-// findShut finds why a database cannot be opened, unless the tenant has gone or
-// got another name meanwhile.
+// findShut finds why a database cannot be opened or read, unless the tenant has
+// gone, is going, or got another name meanwhile.
 func (x *examination) findShut(ctx context.Context, record *models.Tenant, cause error) error {
 	now, err := models.FindTenant(ctx, x.core, record.ID)
-	if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.DatabaseName != record.DatabaseName {
+	if models.IsKind(err, models.KindTenantNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	switch {
+	case now.DatabaseName != record.DatabaseName, !now.Status.IsSettled():
 	case errors.Is(cause, database.ErrNotExist):
 		x.find(record, kindMissing, "its database is not there; it is never made anew: restore it, or delete the tenant", nil)
 	case errors.Is(cause, database.ErrForeign):
@@ -110,9 +111,9 @@ func (x *examination) examineInside(ctx context.Context, record *models.Tenant, 
 		err = x.examineOwner(ctx, record, db)
 	}
 	if err != nil {
-		x.find(record, kindUnreachable, err.Error(), nil)
+		err = x.findShut(ctx, record, err)
 	}
-	return database.Close(db)
+	return errors.Join(err, database.Close(db))
 }
 
 // examineTables compares the database's migrations with the registry's word, and
