@@ -35,7 +35,7 @@ func enter(
 		return nil, &settingsError{fmt.Errorf("settings:\n%w", err)}
 	}
 	cfg.Database.Existing = existing
-	logger, flush := newLogger(inv.Stderr, cfg.LogLevel, cfg.LogFormat)
+	logger, flush := NewLogger(inv.Stderr, cfg.LogLevel, cfg.LogFormat)
 	cfg.Database.Logger = logger
 	backend, err := database.Open(ctx, cfg.Database)
 	if err != nil {

@@ -71,8 +71,8 @@ func (h urgentHandler) WithGroup(name string) slog.Handler {
 	return urgentHandler{Handler: h.Handler.WithGroup(name), writer: h.writer}
 }
 
-// newLogger returns the program's log, and what writes the last of it.
-func newLogger(w io.Writer, level slog.Level, format string) (logger *slog.Logger, flush func()) {
+// NewLogger returns the program's log, and what writes the last of it.
+func NewLogger(w io.Writer, level slog.Level, format string) (logger *slog.Logger, flush func()) {
 	writer := newLogWriter(w)
 	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(writer, options)

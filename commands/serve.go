@@ -107,7 +107,7 @@ func newHandler(
 
 // serve answers requests until ctx ends, then lets those under way finish.
 func serve(ctx context.Context, addr string, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
-	server := newServer(handler, logger)
+	server := NewServer(handler, logger)
 	listener, err := listen(ctx, addr)
 	if err != nil {
 		return err
@@ -128,7 +128,8 @@ func serve(ctx context.Context, addr string, handler http.Handler, status *contr
 	return shutDown(ctx, server, shutdownTimeout)
 }
 
-func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
+// NewServer returns a server that gives clients the time they may take.
+func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,

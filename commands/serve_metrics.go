@@ -37,7 +37,7 @@ func (in *installation) serveMetrics(
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	server := newServer(exported.Handler(in.logger), in.logger)
+	server := NewServer(exported.Handler(in.logger), in.logger)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

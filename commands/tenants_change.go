@@ -66,16 +66,7 @@ func (c *tenantsCreateCommand) plan(ctx context.Context, m *tenants.Manager) (te
 	if wrong, ok := errors.AsType[*models.Error](checks.Err()); ok {
 		return plan, errors.New("--name " + wrong.Fields[0].Message)
 	}
-	plan.Reserve = func(ctx context.Context, tx *gorm.DB, tenantID string) error {
-		return models.CreateOrganization(ctx, tx, &models.Organization{
-			Name: name, Slug: slug, OwnerID: owner.ID, IsActive: true, TenantID: tenantID,
-		})
-	}
-	plan.Seed = func(ctx context.Context, tenant *tenants.Tenant) error {
-		user := models.OwnerOf(&owner)
-		return models.CreateUser(ctx, tenant.DB, &user)
-	}
-	return plan, nil
+	return tenants.PlanOrganization(&models.Organization{Name: name, Slug: slug, IsActive: true}, &owner), nil
 }
 
 type tenantsSuspendCommand struct {

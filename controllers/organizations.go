@@ -116,21 +116,8 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
-	org := models.Organization{
-		Name: *body.Name, Slug: slug, Description: body.Description, OwnerID: user.ID, IsActive: true,
-	}
-	err = ctl.Tenants.Provision(c.Request.Context(), tenants.Plan{
-		Slug: slug,
-		Reserve: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
-			org.ID, org.TenantID = 0, tenantID
-			return models.CreateOrganization(ctx, tx, &org)
-		},
-		Seed: func(ctx context.Context, tenant *tenants.Tenant) error {
-			owner := models.OwnerOf(user)
-			return models.CreateUser(ctx, tenant.DB, &owner)
-		},
-	})
-	if err != nil {
+	org := models.Organization{Name: *body.Name, Slug: slug, Description: body.Description, IsActive: true}
+	if err := ctl.Tenants.Provision(c.Request.Context(), tenants.PlanOrganization(&org, user)); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))

@@ -130,7 +130,7 @@ func (b *postgresBackend) Secure(ctx context.Context) error {
 		b.log.WarnContext(ctx, "the core database is open to every role of the server: make it this application's own (ALTER DATABASE … OWNER TO)")
 		return nil
 	}
-	if _, err := pool.ExecContext(ctx, "REVOKE ALL ON DATABASE "+quoteIdentifier(b.config.Database)+" FROM PUBLIC"); err != nil {
+	if _, err := pool.ExecContext(ctx, closeStatement(b.config.Database)); err != nil {
 		return fmt.Errorf("close core to others: %w", err)
 	}
 	return nil
@@ -145,7 +145,7 @@ func (s *postgresSession) Admit(ctx context.Context, name, role string) error {
 		return ErrUnlocked
 	}
 	return s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := execIn(tx, "REVOKE ALL ON DATABASE "+quoteIdentifier(name)+" FROM PUBLIC"); err != nil {
+		if err := execIn(tx, closeStatement(name)); err != nil {
 			return fmt.Errorf("close database %s to others: %w", name, err)
 		}
 		return admit(tx, name, role)

@@ -104,10 +104,15 @@ func (s *postgresSession) Create(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("create database %s: %w", name, err)
 	}
-	if err := s.exec(ctx, "REVOKE ALL ON DATABASE "+quoteIdentifier(name)+" FROM PUBLIC"); err != nil {
+	if err := s.exec(ctx, closeStatement(name)); err != nil {
 		return fmt.Errorf("close database %s to others: %w", name, err)
 	}
 	return nil
+}
+
+// closeStatement keeps everybody but the owner out of a database.
+func closeStatement(name string) string {
+	return "REVOKE ALL ON DATABASE " + quoteIdentifier(name) + " FROM PUBLIC"
 }
 
 // Rename gives a database another name.

@@ -2,24 +2,12 @@ package models
 
 import (
 	"context"
-	"slices"
 
 	"gorm.io/gorm"
 )
 
 // fleetPage is how many rows of the registry are read at once.
 const fleetPage = 500
-
-// fleetStatuses are those of tenants that are migrated with the fleet: whole,
-// and nothing is being done to them. The others are the reconciler's business.
-func fleetStatuses() []TenantStatus {
-	return settled()
-}
-
-// InFleet reports whether a tenant of that status is migrated with the fleet.
-func (s TenantStatus) InFleet() bool {
-	return slices.Contains(fleetStatuses(), s)
-}
 
 // Name is what an operator calls the tenant: its slug or, where it has none, its
 // database.
@@ -35,7 +23,8 @@ type Selection struct {
 	ID string // this tenant alone
 	// Claimed leaves out the databases that are nobody's yet.
 	Claimed bool
-	// Fleet leaves out those that are being made or removed.
+	// Fleet leaves out those that are being made or removed: they are the
+	// reconciler's business.
 	Fleet bool
 	// Versions, where they are set, are the schemas of those that count.
 	Versions []string
@@ -60,7 +49,7 @@ func (s Selection) where(db *gorm.DB) gorm.ChainInterface[Tenant] {
 		query = query.Where("slug IS NOT NULL")
 	}
 	if s.Fleet {
-		query = query.Where("status IN ?", fleetStatuses())
+		query = query.Where("status IN ?", settled())
 	}
 	switch {
 	case s.Roleless:
@@ -123,7 +112,7 @@ type VersionCount struct {
 func CountVersions(ctx context.Context, db *gorm.DB) ([]VersionCount, error) {
 	var counts []VersionCount
 	err := db.WithContext(ctx).Model(&Tenant{}).Select("schema_version, count(*) AS tenants").
-		Where("status IN ?", fleetStatuses()).Group("schema_version").Order("schema_version").Scan(&counts).Error
+		Where("status IN ?", settled()).Group("schema_version").Order("schema_version").Scan(&counts).Error
 	return counts, err
 }
 

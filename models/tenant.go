@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -12,10 +13,11 @@ import (
 type TenantStatus string
 
 // A tenant begins as a database that is nobody's: making until it is whole, then
-// spare, until somebody claims it. It has no slug before that. It is provisioning until its database is whole, then ready; the owner
-// may suspend and resume it. Deleting is for good. Undoing is the end of one that
-// never was whole: a database that bears its name need not be its own. What is
-// left of either is removed by whoever comes first.
+// spare, until somebody claims it. It has no slug before that. Claimed, it is
+// provisioning until its first user is written, then ready; the owner may suspend
+// and resume it. Deleting is for good. Undoing is the end of one that never was
+// whole: a database that bears its name need not be its own. What is left of
+// either is removed by whoever comes first.
 const (
 	TenantMaking       TenantStatus = "making"
 	TenantSpare        TenantStatus = "spare"
@@ -34,9 +36,9 @@ func statuses() []TenantStatus {
 }
 
 // IsSettled reports whether nothing is being done to the tenant: it is whole,
-// and will be there until somebody says otherwise.
+// and will be there until somebody says otherwise. Those that are make the fleet.
 func (s TenantStatus) IsSettled() bool {
-	return s == TenantReady || s == TenantSuspended || s == TenantSpare
+	return slices.Contains(settled(), s)
 }
 
 func settled() []TenantStatus {

@@ -140,7 +140,7 @@ func (x *examination) examineTenant(ctx context.Context, record *models.Tenant) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !record.Status.InFleet() {
+	if !record.Status.IsSettled() {
 		return x.examineUnsettled(ctx, record)
 	}
 	if open := x.survey.Databases[record.DatabaseName].Public; len(open) > 0 {

@@ -36,7 +36,7 @@ func (m *Manager) underLock(
 	}
 	defer session.Unlock()
 	record, err := models.FindTenant(ctx, m.core, id)
-	if models.IsKind(err, models.KindTenantNotFound) || err == nil && !record.Status.InFleet() {
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && !record.Status.IsSettled() {
 		return nil
 	}
 	if err != nil {

@@ -94,7 +94,7 @@ func (m *Manager) choose(ctx context.Context, plan FleetPlan, selection models.S
 	if err != nil {
 		return selection, err
 	}
-	if !record.Status.InFleet() {
+	if !record.Status.IsSettled() {
 		return selection, fmt.Errorf("it is %s: what is being made or removed is not touched", record.Status)
 	}
 	selection.ID = record.ID

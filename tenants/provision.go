@@ -33,6 +33,22 @@ type Plan struct {
 	Seed func(ctx context.Context, tenant *Tenant) error
 }
 
+// PlanOrganization plans the tenant of an organization, whose first user is the
+// owner. Once it is provisioned, org is the row in core.
+func PlanOrganization(org *models.Organization, owner *models.CoreUser) Plan {
+	return Plan{
+		Slug: org.Slug,
+		Reserve: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
+			org.ID, org.OwnerID, org.TenantID = 0, owner.ID, tenantID
+			return models.CreateOrganization(ctx, tx, org)
+		},
+		Seed: func(ctx context.Context, tenant *Tenant) error {
+			user := models.OwnerOf(owner)
+			return models.CreateUser(ctx, tenant.DB, &user)
+		},
+	}
+}
+
 // Provision makes a tenant: when it returns nil, its database is there,
 // migrated, seeded and open; when it returns an error, nothing is left of it,
 // or will be as soon as the reconciler comes by. The errors: KindInvalidSlug,

@@ -3,7 +3,6 @@
 package testkit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -21,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/commands"
 	"multitenant/commands/metrics"
 	"multitenant/controllers"
 	"multitenant/database"
@@ -30,9 +30,6 @@ import (
 
 // Secret is the key that tests sign tokens with.
 const Secret = "a test secret of at least thirty-two bytes"
-
-// logBufferBytes is how much main, too, collects of the log before it writes.
-const logBufferBytes = 32 << 10
 
 // Engine is one of the two engines; its text names the sub-test.
 type Engine string
@@ -134,7 +131,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	app := &App{Settings: settings, Log: &Log{}, tb: tb}
 	logger := slog.New(slog.NewTextHandler(app.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if settings.Quiet {
-		logger = slog.New(slog.NewTextHandler(bufio.NewWriterSize(io.Discard, logBufferBytes), nil))
+		logger, _ = commands.NewLogger(io.Discard, slog.LevelInfo, "text")
 	}
 	settings.Database.Logger = logger
 
@@ -202,19 +199,11 @@ func (app *App) serve(logger *slog.Logger) {
 	require.NoError(app.tb, err)
 	app.server = httptest.NewUnstartedServer(router)
 	if app.Settings.Quiet {
-		limitClients(app.server.Config)
+		app.server.Config = commands.NewServer(router, logger)
 	}
 	app.server.Start()
 	app.client = app.server.Client()
 	app.URL = app.server.URL
-}
-
-// limitClients sets what main sets: each limit costs a little at every request.
-func limitClients(server *http.Server) {
-	server.ReadHeaderTimeout = 5 * time.Second
-	server.ReadTimeout = 10 * time.Second
-	server.WriteTimeout = 30 * time.Second
-	server.IdleTimeout = time.Minute
 }
 
 // Close ends the application as main does. Closing twice does no harm.
