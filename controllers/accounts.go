@@ -84,8 +84,8 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 		return err
 	}
 	var user models.TenantUser
-	err = ctl.Tenants.Register(ctx, slug, func(ctx context.Context, tenant *tenants.Tenant) error {
-		user = models.TenantUser{Account: account}
+	err = ctl.Tenants.Register(ctx, slug, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
+		user = models.TenantUser{Account: account, Role: role}
 		return models.CreateUser(ctx, tenant.DB, &user)
 	})
 	if err != nil {

@@ -2,11 +2,8 @@ package controllers
 
 import (
 	"context"
-	"encoding/base64"
-	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -14,11 +11,6 @@ import (
 
 	"multitenant/models"
 	"multitenant/tenants"
-)
-
-const (
-	defaultPageSize = 50
-	maxPageSize     = 100
 )
 
 // Organizations lets core users make and manage theirs. Each has a tenant of
@@ -101,11 +93,6 @@ func newOrganizationResponse(org *models.Organization) organizationResponse {
 	}
 }
 
-type organizationListResponse struct {
-	Items      []organizationResponse `json:"items"`
-	NextCursor *string                `json:"next_cursor"`
-}
-
 // Create makes an organization and its tenant, whose first user is the owner.
 func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	body, err := bindChecked[createOrganizationRequest](c)
@@ -126,26 +113,16 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 
 // List shows a page of the user's organizations.
 func (ctl *Organizations) List(c *gin.Context, user *models.CoreUser) error {
-	after, limit, err := page(c)
+	p, err := pageOf(c)
 	if err != nil {
 		return err
 	}
-	after = min(max(after, 0), math.MaxInt32) // the ids of organizations are int4
-	// One more than asked for tells whether there is a next page.
-	orgs, err := models.ListOrganizations(c.Request.Context(), ctl.Tenants.Core(), user.ID, after, limit+1)
+	after := min(max(p.cursor, 0), math.MaxInt32) // the ids of organizations are int4
+	orgs, err := models.ListOrganizations(c.Request.Context(), ctl.Tenants.Core(), user.ID, after, p.more())
 	if err != nil {
 		return err
 	}
-	list := organizationListResponse{Items: make([]organizationResponse, 0, len(orgs))}
-	if len(orgs) > limit {
-		orgs = orgs[:limit]
-		cursor := newCursor(orgs[limit-1].ID)
-		list.NextCursor = &cursor
-	}
-	for i := range orgs {
-		list.Items = append(list.Items, newOrganizationResponse(&orgs[i]))
-	}
-	c.JSON(http.StatusOK, list)
+	c.JSON(http.StatusOK, listing(p, orgs, func(org *models.Organization) int64 { return org.ID }, newOrganizationResponse))
 	return nil
 }
 
@@ -203,34 +180,4 @@ func (ctl *Organizations) Delete(c *gin.Context, user *models.CoreUser) error {
 	}
 	c.Status(http.StatusNoContent)
 	return nil
-}
-
-// page reads ?limit= and ?cursor=.
-func page(c *gin.Context) (after int64, limit int, err error) {
-	var checks models.Checks
-	limit = defaultPageSize
-	if text, given := c.GetQuery("limit"); given {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPageSize {
-			checks.Add("limit", "out_of_range", fmt.Sprintf("must be an integer from 1 to %d", maxPageSize))
-		}
-	}
-	if text, given := c.GetQuery("cursor"); given {
-		if after, err = parseCursor(text); err != nil {
-			checks.Add("cursor", "invalid_cursor", "must be the next_cursor of an earlier answer")
-		}
-	}
-	return after, limit, checks.Err()
-}
-
-// newCursor hides the id it stands for, so that clients do not build their own.
-func newCursor(id int64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(id, 10)))
-}
-
-func parseCursor(text string) (int64, error) {
-	id, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(string(id), 10, 64)
 }

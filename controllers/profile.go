@@ -26,8 +26,9 @@ type coreUserResponse struct {
 type tenantUserResponse struct {
 	coreUserResponse
 
-	Bio   *string `json:"bio"`
-	Phone *string `json:"phone"`
+	Bio   *string     `json:"bio"`
+	Phone *string     `json:"phone"`
+	Role  models.Role `json:"role"`
 }
 
 func newCoreUserResponse(user *models.CoreUser) coreUserResponse {
@@ -35,7 +36,12 @@ func newCoreUserResponse(user *models.CoreUser) coreUserResponse {
 }
 
 func newTenantUserResponse(user *models.TenantUser) tenantUserResponse {
-	return tenantUserResponse{coreUserResponse: newAccountResponse(&user.Account), Bio: user.Bio, Phone: user.Phone}
+	return tenantUserResponse{
+		coreUserResponse: newAccountResponse(&user.Account),
+		Bio:              user.Bio,
+		Phone:            user.Phone,
+		Role:             user.Role,
+	}
 }
 
 func newAccountResponse(account *models.Account) coreUserResponse {

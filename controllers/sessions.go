@@ -41,11 +41,6 @@ func newSessionResponse(session *models.Session, current int64) sessionResponse 
 	}
 }
 
-type sessionListResponse struct {
-	Items      []sessionResponse `json:"items"`
-	NextCursor *string           `json:"next_cursor"`
-}
-
 // ListCore shows a page of the sessions of a user of the core.
 func (ctl *Sessions) ListCore(c *gin.Context, user *models.CoreUser) error {
 	return listSessions[models.CoreUser](c, ctl.Tenants.Core(), ctl.Tokens.Now(), &user.Account)
@@ -57,27 +52,18 @@ func (ctl *Sessions) ListTenant(c *gin.Context, tenant *tenants.Tenant, user *mo
 }
 
 func listSessions[U models.User](c *gin.Context, db *gorm.DB, now time.Time, user *models.Account) error {
-	before, limit, err := page(c)
+	p, err := pageOf(c)
 	if err != nil {
 		return err
 	}
-	// One more than asked for tells whether there is a next page.
 	sessions, err := models.ListSessions[U](c.Request.Context(), db, user, models.SessionPage{
-		Before: before, Limit: limit + 1, Now: now,
+		Before: p.cursor, Limit: p.more(), Now: now,
 	})
 	if err != nil {
 		return err
 	}
-	list := sessionListResponse{Items: make([]sessionResponse, 0, len(sessions))}
-	if len(sessions) > limit {
-		sessions = sessions[:limit]
-		cursor := newCursor(sessions[limit-1].ID)
-		list.NextCursor = &cursor
-	}
-	for i := range sessions {
-		list.Items = append(list.Items, newSessionResponse(&sessions[i], user.SessionID()))
-	}
-	c.JSON(http.StatusOK, list)
+	c.JSON(http.StatusOK, listing(p, sessions, func(session *models.Session) int64 { return session.ID },
+		func(session *models.Session) sessionResponse { return newSessionResponse(session, user.SessionID()) }))
 	return nil
 }
 

@@ -86,6 +86,16 @@ func (g *Gate) SignedInAtTenant(tenant TenantHandler) gin.HandlerFunc {
 	return g.SignedIn(func(*gin.Context, *models.CoreUser) error { return models.ErrTenantTokenRequired() }, tenant)
 }
 
+// Managing is SignedInAtTenant for the owners and admins of the tenant alone.
+func (g *Gate) Managing(tenant TenantHandler) gin.HandlerFunc {
+	return g.SignedInAtTenant(func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
+		if !user.Role.Manages() {
+			return models.ErrRoleRequired()
+		}
+		return tenant(c, lent, user)
+	})
+}
+
 func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {
 	user, err := models.FindSignedIn[models.CoreUser](c.Request.Context(), g.Core, claims.UserID, claims.SessionID)
 	if err != nil {

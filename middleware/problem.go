@@ -60,7 +60,7 @@ func statusOf(kind models.Kind) int {
 	case models.KindInvalidCredentials, models.KindInvalidToken:
 		return http.StatusUnauthorized
 	case models.KindNotAuthenticated, models.KindTenantSuspended,
-		models.KindTenantTokenRequired, models.KindCoreTokenRequired:
+		models.KindTenantTokenRequired, models.KindCoreTokenRequired, models.KindRoleRequired:
 		return http.StatusForbidden
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
 		models.KindNotFound:

@@ -23,7 +23,8 @@ const (
 	KindNotAuthenticated     Kind = "not_authenticated"
 	KindInvalidToken         Kind = "invalid_token"
 	KindTenantTokenRequired  Kind = "tenant_token_required" //nolint:gosec // a word for clients, no credential
-	KindCoreTokenRequired    Kind = "core_token_required"   //nolint:gosec // a word for clients, no credential
+	KindRoleRequired         Kind = "role_required"
+	KindCoreTokenRequired    Kind = "core_token_required" //nolint:gosec // a word for clients, no credential
 	KindOrganizationNotFound Kind = "organization_not_found"
 	KindUserNotFound         Kind = "user_not_found"
 	KindSessionNotFound      Kind = "session_not_found"

@@ -35,7 +35,7 @@ func ReadStamp(ctx context.Context, db *gorm.DB) (tenantID string, err error) {
 }
 
 // LinkOwner makes the tenant's user who is a copy of the owner, e-mail and hash
-// alike, point at the core user; the hash goes. Somebody else who registered
+// alike, point at the core user and an owner; the hash goes. Somebody else who registered
 // with that address has another hash, and is left alone.
 func LinkOwner(ctx context.Context, db *gorm.DB, owner *CoreUser) error {
 	if owner.ID == 0 {
@@ -43,5 +43,5 @@ func LinkOwner(ctx context.Context, db *gorm.DB, owner *CoreUser) error {
 	}
 	return db.WithContext(ctx).Model(&TenantUser{}).
 		Where("email = ? AND hashed_password = ? AND core_user_id IS NULL", owner.Email, owner.HashedPassword).
-		UpdateColumns(map[string]any{"core_user_id": owner.ID, "hashed_password": ""}).Error
+		UpdateColumns(map[string]any{"core_user_id": owner.ID, "hashed_password": "", "role": RoleOwner}).Error
 }

@@ -39,6 +39,7 @@ type TenantUser struct {
 
 	Bio   *string
 	Phone *string
+	Role  Role
 	// CoreUserID is set for the organization's owner: the password is the core
 	// user's, and no copy of its hash is kept here.
 	CoreUserID *int64
@@ -104,7 +105,7 @@ func NewAccount(email string, fullName *string) Account {
 func OwnerOf(owner *CoreUser) TenantUser {
 	account := NewAccount(owner.Email, owner.FullName)
 	account.EmailCanonical = owner.EmailCanonical
-	return TenantUser{Account: account, CoreUserID: &owner.ID}
+	return TenantUser{Account: account, Role: RoleOwner, CoreUserID: &owner.ID}
 }
 
 // CreateUser inserts the user; KindEmailTaken when the address is registered
@@ -153,8 +154,8 @@ func (u *CoreUser) bySession(sessionID int64) (query string, fields []any) {
 
 func (u *TenantUser) bySession(sessionID int64) (query string, fields []any) {
 	return "SELECT " + accountColumns + ", (SELECT epoch FROM tenant_sessions WHERE id = $2 AND user_id = $1)" +
-			", bio, phone, core_user_id FROM tenant_users WHERE id = $1",
-		append(u.fields(sessionID), &u.Bio, &u.Phone, &u.CoreUserID)
+			", bio, phone, role, core_user_id FROM tenant_users WHERE id = $1",
+		append(u.fields(sessionID), &u.Bio, &u.Phone, &u.Role, &u.CoreUserID)
 }
 
 const accountColumns = "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at"
@@ -163,7 +164,7 @@ const accountColumns = "id, email, email_canonical, hashed_password, full_name, 
 // those of a tenant.
 func (a *Account) fields(sessionID int64) []any {
 	a.signedIn.sessionID = sessionID
-	return append(make([]any, 0, 12),
+	return append(make([]any, 0, 13),
 		&a.ID, &a.Email, &a.EmailCanonical, &a.HashedPassword, &a.FullName, &a.IsActive, &a.CreatedAt, &a.UpdatedAt,
 		&a.signedIn.epoch)
 }

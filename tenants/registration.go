@@ -27,11 +27,15 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) error
 	return nil
 }
 
+// Registration makes a user of the tenant with that role: the first of a tenant
+// that registering has made is its owner.
+type Registration func(ctx context.Context, tenant *Tenant, role models.Role) error
+
 // Register runs do in the database of the tenant with that slug, which is made
 // if there is none; then do is what seeds it, and nothing is left of a tenant
 // whose first registration fails. However many come at once, one of them makes
 // it and the others find it.
-func (m *Manager) Register(ctx context.Context, slug models.Slug, do func(ctx context.Context, tenant *Tenant) error) error {
+func (m *Manager) Register(ctx context.Context, slug models.Slug, do Registration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleWait, errors.New("another makes or deletes the tenant"))
 	defer cancel()
 	for {
@@ -58,11 +62,13 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, do func(ctx co
 // errTaken says that another was first to make the tenant.
 var errTaken = errors.New("tenant exists")
 
-func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, do func(context.Context, *Tenant) error) error {
+func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, do Registration) error {
 	if !m.autoCreate {
 		return models.ErrTenantNotFound()
 	}
-	err := m.Provision(ctx, Plan{Slug: slug, Seed: do})
+	err := m.Provision(ctx, Plan{Slug: slug, Seed: func(ctx context.Context, tenant *Tenant) error {
+		return do(ctx, tenant, models.RoleOwner)
+	}})
 	switch {
 	case models.IsKind(err, models.KindInvalidSlug), Occupied(err):
 		return errInvalidTenant().Because(err)
@@ -72,13 +78,13 @@ func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, do func(c
 	return err
 }
 
-func (m *Manager) registerIn(ctx context.Context, record *models.Tenant, do func(context.Context, *Tenant) error) error {
+func (m *Manager) registerIn(ctx context.Context, record *models.Tenant, do Registration) error {
 	tenant, release, err := m.lend(ctx, record)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return tenant.Blame(do(ctx, tenant))
+	return tenant.Blame(do(ctx, tenant, models.RoleMember))
 }
 
 func errInvalidTenant() *models.Error {

@@ -49,7 +49,7 @@ func TestRegistrationAnswersWithTheUser(t *testing.T) {
 		for _, tenant := range []string{"", "acme"} {
 			fields := []string{"id", "email", "full_name", "is_active", "created_at"}
 			if tenant != "" {
-				fields = append(fields, "bio", "phone")
+				fields = append(fields, "bio", "phone", "role")
 			}
 			registered := app.Do(testkit.Request{
 				Method: http.MethodPost, Path: "/api/auth/register", Tenant: tenant,
@@ -71,6 +71,9 @@ func TestRegistrationAnswersWithTheUser(t *testing.T) {
 			require.Equal(t, true, user["is_active"])
 			require.Nil(t, user["bio"])
 			require.Nil(t, user["phone"])
+			if tenant != "" {
+				require.Equal(t, "owner", user["role"], "of who makes the tenant")
+			}
 
 			text := registered.Text(app, "created_at")
 			created, err := time.Parse(time.RFC3339Nano, text)

@@ -29,5 +29,6 @@ func Tenant() []*gormigrate.Migration {
 		tenant202611240220AddCoreUserID(),
 		tenant202611240230CreateStamp(),
 		tenant202611251000CreateSessions(),
+		tenant202611251300AddUserRoles(),
 	}
 }

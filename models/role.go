@@ -1,0 +1,30 @@
+package models
+
+import "slices"
+
+// Role is what somebody may do among the people of a tenant. It is kept in the
+// tenant's database and read at each request; a token says nothing of it.
+type Role string
+
+// The roles. Owners and admins manage the people of the tenant; admins cannot
+// touch owners, nor make any.
+const (
+	RoleOwner  Role = "owner"
+	RoleAdmin  Role = "admin"
+	RoleMember Role = "member"
+)
+
+// Roles lists the roles there are, from the one that may do most.
+func Roles() []Role { return []Role{RoleOwner, RoleAdmin, RoleMember} }
+
+// IsValid reports whether there is such a role.
+func (r Role) IsValid() bool { return slices.Contains(Roles(), r) }
+
+// Manages reports whether the role manages the people of its tenant.
+func (r Role) Manages() bool { return r == RoleOwner || r == RoleAdmin }
+
+// ErrRoleRequired is what a caller is told who is signed in, but has not the
+// role that it takes.
+func ErrRoleRequired() *Error {
+	return Errorf(KindRoleRequired, "Not allowed for your role")
+}
