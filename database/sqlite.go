@@ -34,10 +34,6 @@ const (
 	extension  = ".db"
 )
 
-// companions are the files SQLite keeps beside a database that is open, or was
-// when its process died.
-func companions() []string { return []string{"-wal", "-shm", "-journal"} }
-
 type sqliteBackend struct {
 	dir  string // absolute
 	name string // of the core database's file, without the extension if it has ours

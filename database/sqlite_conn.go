@@ -22,7 +22,11 @@ func (b *sqliteBackend) newConnector(path string, check Check) *connector {
 	dial := dialSQLite(path)
 	counted := func(ctx context.Context, gone func()) (physical, error) {
 		b.connections.Add(1)
-		return dial(ctx, func() { b.connections.Add(-1); gone() })
+		return dial(ctx, func() {
+			b.connections.Add(-1)
+			b.clearAway(path)
+			gone()
+		})
 	}
 	return &connector{driver: sqliteDriver{}, dial: counted, check: check}
 }

@@ -32,6 +32,11 @@ func (b *sqliteBackend) create(ctx context.Context, name string) error {
 	if err := requireSpace(b.dir); err != nil {
 		return err
 	}
+	unlock, err := b.lockFile(ctx, nameLock(path))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode) //nolint:gosec // the name passed checkName
 	if errors.Is(err, fs.ErrExist) {
 		return ErrExist
@@ -69,6 +74,11 @@ func (b *sqliteBackend) rename(ctx context.Context, from, to string) error {
 	if _, err := os.Lstat(source); errors.Is(err, fs.ErrNotExist) {
 		return ErrNotExist
 	}
+	unlock, err := b.lockFile(ctx, nameLock(target))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := requireFree(target); err != nil {
 		return err
 	}
@@ -137,43 +147,4 @@ func (s *sqliteSession) check(ctx context.Context, names ...string) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// requireFree fails with ErrExist when there is something at path, and clears
-// away what a database of that name may have left beside it: SQLite would take
-// it for the new one's.
-func requireFree(path string) error {
-	_, err := os.Lstat(path)
-	if err == nil {
-		return ErrExist
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return removeCompanions(path)
-}
-
-func removeDatabase(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return removeCompanions(path)
-}
-
-func removeCompanions(path string) error {
-	for _, suffix := range companions() {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-func hasCompanions(path string) bool {
-	for _, suffix := range companions() {
-		if _, err := os.Lstat(path + suffix); err == nil {
-			return true
-		}
-	}
-	return false
 }

@@ -206,3 +206,25 @@ func TestSQLiteOpenFilesAreBounded(t *testing.T) { //nolint:paralleltest // it c
 	require.NoError(t, database.Close(db))
 	require.Zero(t, count())
 }
+
+// A database that is deleted while somebody has just opened it leaves nothing: what
+// SQLite makes beside a file that is no longer there it does not remove itself.
+func TestSQLiteDroppedWhileOpened(t *testing.T) {
+	t.Parallel()
+	url := sqliteURL(t)
+	b := open(t, url)
+	s := lock(t, b, "k")
+	name := makeDatabase(t, b, s)
+	other := open(t, url)
+
+	_, err := other.OpenDatabase(t.Context(), name, func(ctx context.Context, q database.Querier) error {
+		require.NoError(t, s.Drop(ctx, name, ""))
+		var marks int
+		return q.QueryRowContext(ctx, "SELECT count(*) FROM marks").Scan(&marks)
+	})
+
+	require.ErrorIs(t, err, database.ErrNotExist)
+	left, err := filepath.Glob(filepath.Join(folderOf(url), name+"*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}

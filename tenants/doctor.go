@@ -34,7 +34,9 @@ type Finding struct {
 	Tenant  string // its slug; empty where it is about no tenant, or one that is nobody's
 	Name    string // of the database, the role, the file or the organization
 	Problem string
-	mend    func(ctx context.Context) error // nil where somebody has to decide
+
+	mend     func(ctx context.Context) error // nil where somebody has to decide
+	tenantID string
 }
 
 // CanMend reports whether Mend knows what to do.
@@ -100,7 +102,19 @@ func (x *examination) add(finding *Finding) {
 
 // find adds what is wrong with a tenant.
 func (x *examination) find(record *models.Tenant, kind, problem string, mend func(ctx context.Context) error) {
-	x.add(&Finding{Kind: kind, Tenant: string(record.Slug), Name: record.DatabaseName, Problem: problem, mend: mend})
+	x.add(&Finding{Kind: kind, Tenant: string(record.Slug), Name: record.DatabaseName, Problem: problem, mend: mend, tenantID: record.ID})
+}
+
+func (x *examination) hasFound(record *models.Tenant) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.ContainsFunc(x.findings, func(f Finding) bool { return f.tenantID == record.ID })
+}
+
+func (x *examination) forget(record *models.Tenant) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.findings = slices.DeleteFunc(x.findings, func(f Finding) bool { return f.tenantID == record.ID })
 }
 
 // examineWhole looks at what is about no tenant in particular.
@@ -140,9 +154,49 @@ func (x *examination) examineTenant(ctx context.Context, record *models.Tenant) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !record.Status.IsSettled() {
+	switch {
+	case !record.Status.IsSettled():
 		return x.examineUnsettled(ctx, record)
+	case record.Status == models.TenantSpare:
+		return x.examineSpare(ctx, record)
 	}
+	return x.examineSettled(ctx, record)
+}
+
+// examineSpare looks at a spare that nobody is about to claim, and keeps it from
+// being claimed meanwhile: a database that is in use gets no other name.
+func (x *examination) examineSpare(ctx context.Context, record *models.Tenant) error {
+	session, free, err := x.backend.TryLock(ctx, lockKey(record.ID))
+	if err != nil || !free {
+		return err
+	}
+	defer session.Unlock()
+	now, err := models.FindTenant(ctx, x.core, record.ID)
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.Status != models.TenantSpare {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return x.examineSettled(ctx, &now)
+}
+
+// examineSettled looks at a tenant or a spare. What is found of one that has
+// gone, is going, or got another name meanwhile is nothing.
+func (x *examination) examineSettled(ctx context.Context, record *models.Tenant) error {
+	if err := x.examineState(ctx, record); err != nil || !x.hasFound(record) {
+		return err
+	}
+	now, err := models.FindTenant(ctx, x.core, record.ID)
+	isGone := models.IsKind(err, models.KindTenantNotFound)
+	if isGone || err == nil && (now.DatabaseName != record.DatabaseName || !now.Status.IsSettled()) {
+		x.forget(record)
+		return nil
+	}
+	return err
+}
+
+func (x *examination) examineState(ctx context.Context, record *models.Tenant) error {
 	if open := x.survey.Databases[record.DatabaseName].Public; len(open) > 0 {
 		x.find(record, kindOpen, openTo(open), func(ctx context.Context) error { return x.mendOpen(ctx, record.ID) })
 	}

@@ -17,7 +17,7 @@ import (
 func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant) error {
 	if record.SchemaVersion == "" {
 		db, err := x.openOwn(ctx, record)
-		return x.closeOrFind(ctx, record, db, err)
+		return x.closeOrFind(record, db, err)
 	}
 	if !x.isEntered(record) {
 		db, err := x.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
@@ -37,7 +37,7 @@ func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant
 	if err == nil {
 		x.find(record, kind, problem, func(ctx context.Context) error { return x.mendRole(ctx, record.ID) })
 	}
-	return x.closeOrFind(ctx, record, own, err)
+	return x.closeOrFind(record, own, err)
 }
 
 // isEntered reports whether the tenant's role may connect to its database: a
@@ -72,25 +72,17 @@ func (x *examination) examineRole(record *models.Tenant) {
 }
 
 // closeOrFind closes a database that could be opened.
-func (x *examination) closeOrFind(ctx context.Context, record *models.Tenant, db *gorm.DB, err error) error {
+func (x *examination) closeOrFind(record *models.Tenant, db *gorm.DB, err error) error {
 	if err == nil {
 		return database.Close(db)
 	}
-	return x.findShut(ctx, record, err)
+	x.findShut(record, err)
+	return nil
 }
 
-// findShut finds why a database cannot be opened or read, unless the tenant has
-// gone, is going, or got another name meanwhile.
-func (x *examination) findShut(ctx context.Context, record *models.Tenant, cause error) error {
-	now, err := models.FindTenant(ctx, x.core, record.ID)
-	if models.IsKind(err, models.KindTenantNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+// findShut finds why a database cannot be opened or read.
+func (x *examination) findShut(record *models.Tenant, cause error) {
 	switch {
-	case now.DatabaseName != record.DatabaseName, !now.Status.IsSettled():
 	case errors.Is(cause, database.ErrNotExist):
 		x.find(record, kindMissing, "its database is not there; it is never made anew: restore it, or delete the tenant", nil)
 	case errors.Is(cause, database.ErrForeign):
@@ -98,22 +90,22 @@ func (x *examination) findShut(ctx context.Context, record *models.Tenant, cause
 	default:
 		x.find(record, kindUnreachable, cause.Error(), nil)
 	}
-	return nil
 }
 
 // examineInside looks at an open database, and closes it.
 func (x *examination) examineInside(ctx context.Context, record *models.Tenant, db *gorm.DB, err error) error {
 	if err != nil {
-		return x.findShut(ctx, record, err)
+		x.findShut(record, err)
+		return nil
 	}
 	err = x.examineTables(ctx, record, db)
 	if err == nil && record.Status != models.TenantSpare {
 		err = x.examineOwner(ctx, record, db)
 	}
 	if err != nil {
-		err = x.findShut(ctx, record, err)
+		x.findShut(record, err)
 	}
-	return errors.Join(err, database.Close(db))
+	return database.Close(db)
 }
 
 // examineTables compares the database's migrations with the registry's word, and
