@@ -135,9 +135,9 @@ func (b *postgresBackend) open(ctx context.Context, p *pool, t *target) (*gorm.D
 		return nil, err
 	}
 	if b.core != nil {
-		return copyGORM(b.core, postgresPool{handles, s}), nil
+		return copyGORM(b.core, newPostgresPool(handles, s)), nil
 	}
-	return openGORM(handles, newPostgresDialector(postgresPool{handles, s}), b.log)
+	return openGORM(handles, newPostgresDialector(newPostgresPool(handles, s)), b.log)
 }
 
 // inspect learns from the core database what its siblings should be like.

@@ -3,13 +3,25 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // postgresPool is database/sql's pool with a short way for what runs at every
 // request: a statement that answers one row.
 type postgresPool struct {
 	*sql.DB
-	share *share
+	share   *share
+	lookups *lookups
+}
+
+func newPostgresPool(handles *sql.DB, s *share) postgresPool {
+	p := postgresPool{DB: handles, share: s}
+	p.lookups = newLookups(p.answer)
+	return p
 }
 
 // GetDBConn returns the pool itself; GORM asks for it.
@@ -17,16 +29,63 @@ func (p postgresPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
 // ScanRow runs a query that answers one row and scans it into dest; no row is
 // sql.ErrNoRows. The row is read by pgx itself: database/sql would start a
-// goroutine and make a closure for each column of each answer.
+// goroutine and make a closure for each column of each answer. Where many ask at
+// once, several queries go the way together, see lookups.
 func (p postgresPool) ScanRow(ctx context.Context, dest []any, query string, args ...any) error {
+	l := p.lookups.enter(dest, query, args)
+	if l != nil {
+		return l.await(ctx)
+	}
+	began := time.Now()
+	defer func() { p.lookups.leave(time.Since(began)) }() //nolint:contextcheck // those who wait have time of their own
+	conn, giveBack, err := p.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	return conn.QueryRow(ctx, query, args...).Scan(dest...)
+}
+
+// answer sends queries together and reads their answers. Where the server finds
+// fault with one, it looks at none that follow: those are asked alone.
+func (p postgresPool) answer(ctx context.Context, all []*lookup) error {
+	conn, giveBack, err := p.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	batch := &pgx.Batch{QueuedQueries: make([]*pgx.QueuedQuery, 0, len(all))}
+	for _, l := range all {
+		batch.Queue(l.query, l.args...)
+	}
+	answers := conn.SendBatch(ctx, batch)
+	var alone []*lookup
+	for i, l := range all {
+		if err := l.scan(answers); isServerError(err) {
+			alone = all[i+1:]
+			break
+		}
+	}
+	err = answers.Close()
+	for _, l := range alone {
+		l.scanAlone(ctx, conn)
+	}
+	return err
+}
+
+func isServerError(err error) bool {
+	_, ok := errors.AsType[*pgconn.PgError](err)
+	return ok
+}
+
+func (p postgresPool) take(ctx context.Context) (conn *pgx.Conn, giveBack func(), err error) {
 	taken, err := p.share.take(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	conn, err := postgresOf(taken)
+	mine, err := postgresOf(taken)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer p.share.give(taken)
-	return conn.Conn.Conn().QueryRow(ctx, query, args...).Scan(dest...)
+	return mine.Conn.Conn(), func() { p.share.give(taken) }, nil
 }

@@ -1,0 +1,158 @@
+package database
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// mostTogether is how many queries go the way together at most.
+	mostTogether = 32
+	// lookupTimeout bounds that, since it ends with no request's own time.
+	lookupTimeout = 10 * time.Second
+)
+
+// lookups are the queries for one row that one database is asked. A few are under
+// way at once, each with a connection; who comes meanwhile waits for one of them
+// to return, and then all who wait go together: one message there, one back.
+// With short statements the way costs more than the answer, so that a busy tenant
+// is served faster by two connections than by twenty, and leaves the rest to
+// others. Where they take longer than a moment nobody waits for anybody: each goes
+// alone.
+type lookups struct {
+	atOnce int // under way before others wait
+	// answer has the answers scanned, as far as it comes.
+	answer func(ctx context.Context, all []*lookup) error
+
+	mu       sync.Mutex // guards what follows
+	underWay int
+	waiting  []*lookup
+	hastener *time.Timer // sends those off who have waited for a moment; nil at first
+}
+
+// lookup is a query that waits to go with others.
+type lookup struct {
+	dest  []any
+	query string
+	args  []any
+
+	isTaken atomic.Bool // by whoever scans its answer, or by whoever has given up
+	done    chan error  // has room for one
+}
+
+func newLookups(answer func(ctx context.Context, all []*lookup) error) *lookups {
+	return &lookups{answer: answer, atOnce: runtime.GOMAXPROCS(0)}
+}
+
+// enter returns nil to who may set out alone, and has to leave in the end.
+func (q *lookups) enter(dest []any, query string, args []any) *lookup {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.underWay < q.atOnce {
+		q.underWay++
+		return nil
+	}
+	l := &lookup{dest: dest, query: query, args: args, done: make(chan error, 1)}
+	q.waiting = append(q.waiting, l)
+	switch {
+	case len(q.waiting) > 1:
+	case q.hastener == nil:
+		q.hastener = time.AfterFunc(moment, q.hasten)
+	default:
+		q.hastener.Reset(moment)
+	}
+	return l
+}
+
+// leave makes way for those who wait: they go together if that was quick.
+func (q *lookups) leave(took time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.underWay--
+	switch {
+	case len(q.waiting) == 0:
+	case took > moment:
+		q.sendAlone()
+	default:
+		n := min(len(q.waiting), mostTogether)
+		q.send(n)
+	}
+}
+
+// hasten sends off those who have waited for a moment, beside all that is under
+// way.
+func (q *lookups) hasten() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sendAlone()
+}
+
+// sendAlone needs q.mu.
+func (q *lookups) sendAlone() {
+	for len(q.waiting) > 0 {
+		q.send(1)
+	}
+}
+
+// send sends off the first n of those who wait. It needs q.mu.
+func (q *lookups) send(n int) {
+	together := q.waiting[:n:n]
+	q.waiting = q.waiting[n:]
+	if len(q.waiting) == 0 {
+		q.waiting = nil
+		q.hastener.Stop()
+	} else {
+		q.hastener.Reset(moment)
+	}
+	q.underWay++
+	go q.run(together)
+}
+
+// run is on nobody's time: whoever gives up takes no answer from the others.
+func (q *lookups) run(all []*lookup) {
+	began := time.Now()
+	defer func() { q.leave(time.Since(began)) }()
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	err := q.answer(ctx, all)
+	for _, l := range all {
+		if l.isTaken.CompareAndSwap(false, true) { // it was not come to
+			l.done <- err
+		}
+	}
+}
+
+// scan takes the next answer, which is the lookup's.
+func (l *lookup) scan(answers pgx.BatchResults) error {
+	if !l.isTaken.CompareAndSwap(false, true) {
+		_, err := answers.Exec() // nobody wants it any more
+		return err
+	}
+	err := answers.QueryRow().Scan(l.dest...)
+	l.done <- err
+	return err
+}
+
+func (l *lookup) scanAlone(ctx context.Context, conn *pgx.Conn) {
+	if l.isTaken.CompareAndSwap(false, true) {
+		l.done <- conn.QueryRow(ctx, l.query, l.args...).Scan(l.dest...)
+	}
+}
+
+// await returns when dest has the row, or never will.
+func (l *lookup) await(ctx context.Context) error {
+	select {
+	case err := <-l.done:
+		return err
+	case <-ctx.Done():
+		if l.isTaken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		return <-l.done
+	}
+}
