@@ -42,7 +42,6 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	orgs := &Organizations{Tenants: o.Tenants}
 	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
-	people := &People{Passwords: o.Passwords}
 
 	router.GET("/", middleware.Handle(o.Status.Root))
 	router.GET("/health", middleware.Handle(o.Status.Health))
@@ -61,13 +60,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
 	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
-	for _, path := range []string{"/users", "/users/"} {
-		api.POST(path, gate.ManagingAfter(people.Create))
-		api.GET(path, gate.Managing(people.List))
-	}
-	api.GET("/users/:id", gate.Managing(people.Show))
-	api.PUT("/users/:id", gate.Managing(people.Update))
-	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
+	addPeople(api, gate, &People{Passwords: o.Passwords})
 	for _, path := range []string{"/organizations", "/organizations/"} {
 		api.POST(path, gate.SignedInAtCore(orgs.Create))
 		api.GET(path, gate.SignedInAtCore(orgs.List))
@@ -77,6 +70,17 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
 	api.POST("/organizations/:slug/token", gate.SignedInAtCore(entry.Create))
 	return router, nil
+}
+
+// addPeople adds the people of a tenant, for those who manage them.
+func addPeople(api *gin.RouterGroup, gate *middleware.Gate, people *People) {
+	for _, path := range []string{"/users", "/users/"} {
+		api.POST(path, gate.ManagingAfter(people.Create))
+		api.GET(path, gate.Managing(people.List))
+	}
+	api.GET("/users/:id", gate.Managing(people.Show))
+	api.PUT("/users/:id", gate.Managing(people.Update))
+	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
 }
 
 // refuseMe keeps /users/me, which has routes of its own, from having those of
