@@ -26,14 +26,19 @@ type registerRequest struct {
 
 func (r *registerRequest) check() error {
 	var checks models.Checks
-	checks.Email("email", r.Email)
-	var email string
-	if r.Email != nil {
-		email = models.TrimEmail(*r.Email)
-	}
-	checks.NewPassword("password", r.Password, email)
-	checks.Text("full_name", r.FullName, models.MaxNameLength)
+	checkAccount(&checks, r.Email, r.Password, r.FullName)
 	return checks.Err()
+}
+
+// checkAccount checks what every new user is made of.
+func checkAccount(checks *models.Checks, email, password, fullName *string) {
+	checks.Email("email", email)
+	var address string
+	if email != nil {
+		address = models.TrimEmail(*email)
+	}
+	checks.NewPassword("password", password, address)
+	checks.Text("full_name", fullName, models.MaxNameLength)
 }
 
 type loginRequest struct {

@@ -89,13 +89,17 @@ type updateTenantProfileRequest struct {
 func (r *updateTenantProfileRequest) check() error {
 	var checks models.Checks
 	r.checkFields(&checks)
-	if r.Bio.check(&checks, "bio") {
+	return checks.Err()
+}
+
+func (r *updateTenantProfileRequest) checkFields(checks *models.Checks) {
+	r.updateCoreProfileRequest.checkFields(checks)
+	if r.Bio.check(checks, "bio") {
 		checks.Text("bio", r.Bio.Value, models.MaxBioLength)
 	}
-	if r.Phone.check(&checks, "phone") {
+	if r.Phone.check(checks, "phone") {
 		checks.Text("phone", r.Phone.Value, models.MaxPhoneLength)
 	}
-	return checks.Err()
 }
 
 // apply changes the user and returns the columns it changed.

@@ -41,6 +41,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	orgs := &Organizations{Tenants: o.Tenants}
+	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
 
 	router.GET("/", middleware.Handle(o.Status.Root))
 	router.GET("/health", middleware.Handle(o.Status.Health))
@@ -59,6 +60,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
 	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
+	addPeople(api, gate, &People{Passwords: o.Passwords})
 	for _, path := range []string{"/organizations", "/organizations/"} {
 		api.POST(path, gate.SignedInAtCore(orgs.Create))
 		api.GET(path, gate.SignedInAtCore(orgs.List))
@@ -66,7 +68,29 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.GET("/organizations/:slug", gate.SignedInAtCore(orgs.Show))
 	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))
 	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
+	api.POST("/organizations/:slug/token", gate.SignedInAtCore(entry.Create))
 	return router, nil
+}
+
+// addPeople adds the people of a tenant, for those who manage them.
+func addPeople(api *gin.RouterGroup, gate *middleware.Gate, people *People) {
+	for _, path := range []string{"/users", "/users/"} {
+		api.POST(path, gate.ManagingAfter(people.Create))
+		api.GET(path, gate.Managing(people.List))
+	}
+	api.GET("/users/:id", gate.Managing(people.Show))
+	api.PUT("/users/:id", gate.Managing(people.Update))
+	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
+}
+
+// refuseMe keeps /users/me, which has routes of its own, from having those of
+// /users/:id too.
+func refuseMe(c *gin.Context) {
+	if c.Request.URL.Path != "/api/users/me" {
+		return
+	}
+	c.Header("Allow", "GET, PUT")
+	middleware.Abort(c, middleware.MethodNotAllowed(c))
 }
 
 // addDocs adds the interactive page and the document that it shows.
@@ -108,6 +132,6 @@ func newEngine(o *Options) (*gin.Engine, error) {
 		router.Use(middleware.CORS(o.AllowedOrigins))
 	}
 	router.NoRoute(middleware.Handle(middleware.NotFound))
-	router.NoMethod(middleware.Handle(middleware.MethodNotAllowed))
+	router.NoMethod(refuseMe, middleware.Handle(middleware.MethodNotAllowed))
 	return router, nil
 }

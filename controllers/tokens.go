@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -31,14 +32,25 @@ type proof struct {
 
 // signIn begins a session of the user in claims, and answers with its tokens.
 func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, by proof) error {
+	return begin(c, tokens, claims, func(ctx context.Context, session *models.Session) error {
+		session.UserID, session.Epoch = claims.UserID, by.epoch
+		return models.CreateSession[U](ctx, db, session, by.hash)
+	})
+}
+
+// begin answers with the tokens of a session that create keeps, once it has said
+// whose it is.
+func begin(
+	c *gin.Context, tokens *auth.Tokens, claims auth.Claims, create func(ctx context.Context, session *models.Session) error,
+) error {
 	token := auth.NewRefreshToken(claims.TenantID)
-	session := models.Session{UserID: claims.UserID, Epoch: by.epoch, FamilyHash: token.FamilyHash()}
+	session := models.Session{FamilyHash: token.FamilyHash()}
 	use(c, tokens, &session, &token)
 	session.CreatedAt = session.LastUsedAt
-	if err := models.CreateSession[U](c.Request.Context(), db, &session, by.hash); err != nil {
+	if err := create(c.Request.Context(), &session); err != nil {
 		return err
 	}
-	token.SessionID, claims.SessionID = session.ID, session.ID
+	token.SessionID, claims.SessionID, claims.UserID = session.ID, session.ID, session.UserID
 	return answerTokens(c, tokens, claims, &token)
 }
 

@@ -61,7 +61,10 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"GET /api/auth/sessions", "DELETE /api/auth/sessions/{id}",
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
+		"POST /api/organizations/{slug}/token",
 		"GET /api/users/me", "PUT /api/users/me", "PUT /api/users/me/password",
+		"GET /api/users/", "POST /api/users/",
+		"GET /api/users/{id}", "PUT /api/users/{id}", "DELETE /api/users/{id}",
 	}, slices.Collect(maps.Keys(operations(load(t)))))
 }
 
@@ -154,6 +157,8 @@ func TestTenantHeader(t *testing.T) {
 		"POST /api/auth/refresh": true, "POST /api/auth/logout": true,
 		"GET /api/auth/sessions": true, "DELETE /api/auth/sessions/{id}": true,
 		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
+		"GET /api/users/": true, "POST /api/users/": true,
+		"GET /api/users/{id}": true, "PUT /api/users/{id}": true, "DELETE /api/users/{id}": true,
 	}, asked)
 }
 
@@ -234,7 +239,7 @@ func requireProblem(t *testing.T, where string, status int, example any, statuse
 func TestResponseHeaders(t *testing.T) {
 	t.Parallel()
 
-	needed := map[string]string{"401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
+	needed := map[string]string{"201": "Location", "401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
 	for name, operation := range operations(load(t)) {
 		for status, response := range operation.Responses.Map() {
 			require.Contains(t, response.Value.Headers, "X-Request-ID", "%s %s", name, status)

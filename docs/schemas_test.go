@@ -16,6 +16,7 @@ func TestAnswersAreClosed(t *testing.T) {
 	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
 	for _, request := range []string{
 		"Registration", "Credentials", "Refreshing", "PasswordChange", "ProfileChange", "NewOrganization", "OrganizationChange",
+		"NewPerson", "PersonChange",
 	} {
 		open[request] = true // unknown fields of a request are ignored
 	}
@@ -45,10 +46,11 @@ func TestUserSchema(t *testing.T) {
 		fits bool
 	}{
 		"core user":       {core, true},
-		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1"}), true},
+		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1", "role": "member"}), true},
 		"half a tenant's": {with(map[string]any{"bio": nil}), false},
 		"leaked hash":     {with(map[string]any{"hashed_password": "$2a$"}), false},
-		"leaked by both":  {with(map[string]any{"bio": nil, "phone": nil, "core_user_id": 1.0}), false},
+		"no such role":    {with(map[string]any{"bio": nil, "phone": nil, "role": "root"}), false},
+		"leaked by both":  {with(map[string]any{"bio": nil, "phone": nil, "role": "owner", "core_user_id": 1.0}), false},
 		"id is text":      {with(map[string]any{"id": "1"}), false},
 		"id is zero":      {with(map[string]any{"id": 0.0}), false},
 		"no address":      {with(map[string]any{"email": "ada"}), false},
@@ -102,6 +104,11 @@ func TestRequestLimits(t *testing.T) {
 		{"OrganizationChange", `{"name": null}`, false},
 		{"OrganizationChange", `{"is_active": null}`, false},
 		{"ProfileChange", `{"full_name": null, "bio": null, "phone": null}`, true},
+		{"NewPerson", `{"email": "ada@example.com", "password": "12345678", "role": null, "bio": null}`, true},
+		{"NewPerson", `{"email": "ada@example.com", "password": "12345678", "role": "root"}`, false},
+		{"PersonChange", `{"full_name": null, "role": "owner", "is_active": false}`, true},
+		{"PersonChange", `{"role": null}`, false},
+		{"PersonChange", `{"is_active": null}`, false},
 		{"ProfileChange", `{"phone": "123456789012345678901234567890123"}`, false},
 	} {
 		t.Run(tc.schema+" "+tc.body, func(t *testing.T) {

@@ -16,7 +16,7 @@ func CORS(origins []string) gin.HandlerFunc {
 		AllowOrigins:  origins,
 		AllowMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
 		AllowHeaders:  []string{"Authorization", "Content-Type", "X-Tenant", requestIDHeader},
-		ExposeHeaders: []string{"Retry-After", requestIDHeader},
+		ExposeHeaders: []string{"Location", "Retry-After", requestIDHeader},
 	})
 	return func(c *gin.Context) {
 		if slices.Contains(origins, c.GetHeader("Origin")) {

@@ -47,23 +47,7 @@ func (g *Gate) Public(
 // SignedIn lets the bearer of a token through: to core or to tenant, as the
 // token says. X-TENANT, where it is sent along, may only agree with it.
 func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error {
-		claims, err := g.claims(c)
-		if err != nil {
-			return err
-		}
-		slug, named, err := namedTenant(c)
-		if err != nil {
-			return err
-		}
-		if named && string(slug) != claims.Tenant {
-			return models.ErrTenantTokenRequired()
-		}
-		if claims.Realm == auth.RealmTenant {
-			return g.enterTenant(c, claims, tenant)
-		}
-		return g.enterCore(c, claims, core)
-	})
+	return Handle(func(c *gin.Context) error { return g.enter(c, core, tenant) })
 }
 
 // SignedInAtCore lets the bearer of a core token through. X-TENANT is ignored.
@@ -83,17 +67,58 @@ func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
 // SignedInAtTenant lets the bearer of a tenant token through. X-TENANT, where it
 // is sent along, may only agree with it.
 func (g *Gate) SignedInAtTenant(tenant TenantHandler) gin.HandlerFunc {
-	return g.SignedIn(func(*gin.Context, *models.CoreUser) error { return models.ErrTenantTokenRequired() }, tenant)
+	return g.SignedIn(notAtCore, tenant)
 }
 
 // Managing is SignedInAtTenant for the owners and admins of the tenant alone.
 func (g *Gate) Managing(tenant TenantHandler) gin.HandlerFunc {
-	return g.SignedInAtTenant(func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
+	return g.SignedInAtTenant(managing(tenant))
+}
+
+// ManagingAfter is Managing for what takes long to prepare and needs no database
+// for it: whoever may not is told so before, and again after, and the tenant's
+// database is not kept meanwhile. What prepare returns serves the request.
+func (g *Gate) ManagingAfter(prepare func(c *gin.Context) (TenantHandler, error)) gin.HandlerFunc {
+	admit := managing(func(*gin.Context, *tenants.Tenant, *models.TenantUser) error { return nil })
+	return Handle(func(c *gin.Context) error {
+		if err := g.enter(c, notAtCore, admit); err != nil {
+			return err
+		}
+		tenant, err := prepare(c)
+		if err != nil {
+			return err
+		}
+		return g.enter(c, notAtCore, managing(tenant))
+	})
+}
+
+func managing(tenant TenantHandler) TenantHandler {
+	return func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
 		if !user.Role.Manages() {
 			return models.ErrRoleRequired()
 		}
 		return tenant(c, lent, user)
-	})
+	}
+}
+
+func notAtCore(*gin.Context, *models.CoreUser) error { return models.ErrTenantTokenRequired() }
+
+func (g *Gate) enter(c *gin.Context, core CoreHandler, tenant TenantHandler) error {
+	claims, err := g.claims(c)
+	if err != nil {
+		return err
+	}
+	slug, named, err := namedTenant(c)
+	if err != nil {
+		return err
+	}
+	if named && string(slug) != claims.Tenant {
+		return models.ErrTenantTokenRequired()
+	}
+	if claims.Realm == auth.RealmTenant {
+		return g.enterTenant(c, claims, tenant)
+	}
+	return g.enterCore(c, claims, core)
 }
 
 func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {

@@ -65,6 +65,8 @@ func statusOf(kind models.Kind) int {
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
 		models.KindNotFound:
 		return http.StatusNotFound
+	case models.KindLastOwner, models.KindOwnerEmailTaken:
+		return http.StatusConflict
 	case models.KindMethodNotAllowed:
 		return http.StatusMethodNotAllowed
 	case models.KindBodyTooLarge:

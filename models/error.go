@@ -29,6 +29,8 @@ const (
 	KindUserNotFound         Kind = "user_not_found"
 	KindSessionNotFound      Kind = "session_not_found"
 	KindWrongPassword        Kind = "wrong_password"
+	KindLastOwner            Kind = "last_owner"
+	KindOwnerEmailTaken      Kind = "owner_email_taken"
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"
 	KindBodyTooLarge         Kind = "body_too_large"

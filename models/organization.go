@@ -38,7 +38,7 @@ func FindOrganization(ctx context.Context, db *gorm.DB, ownerID int64, slug stri
 // KindOrganizationNotFound for a tenant that has none.
 func FindOrganizationOf(ctx context.Context, db *gorm.DB, tenantID string) (Organization, error) {
 	org, err := gorm.G[Organization](db).Where("tenant_id = ?", tenantID).Take(ctx)
-	return org, lookup(err, errOrganizationNotFound())
+	return org, lookup(err, ErrOrganizationNotFound())
 }
 
 // Contradiction is an organization that the registry does not agree with.
@@ -78,7 +78,7 @@ func UpdateOrganization(ctx context.Context, db *gorm.DB, org *Organization, col
 	org.UpdatedAt = &now
 	updated := db.WithContext(ctx).Model(org).Select(append(columns, "updated_at")).Updates(org)
 	if updated.Error == nil && updated.RowsAffected == 0 {
-		return errOrganizationNotFound()
+		return ErrOrganizationNotFound()
 	}
 	return updated.Error
 }
@@ -87,10 +87,10 @@ func findOwned(
 	ctx context.Context, db *gorm.DB, ownerID int64, slug string, statuses ...TenantStatus,
 ) (Organization, error) {
 	if !storable(slug) { // PostgreSQL would refuse to look for it
-		return Organization{}, errOrganizationNotFound()
+		return Organization{}, ErrOrganizationNotFound()
 	}
 	org, err := ownedBy(db, ownerID, statuses...).Where("organizations.slug = ?", slug).Take(ctx)
-	return org, lookup(err, errOrganizationNotFound())
+	return org, lookup(err, ErrOrganizationNotFound())
 }
 
 func ownedBy(db *gorm.DB, ownerID int64, statuses ...TenantStatus) gorm.ChainInterface[Organization] {
@@ -99,7 +99,9 @@ func ownedBy(db *gorm.DB, ownerID int64, statuses ...TenantStatus) gorm.ChainInt
 		Where("organizations.tenant_id IN (?)", db.Model(&Tenant{}).Select("id").Where("status IN ?", statuses))
 }
 
-func errOrganizationNotFound() *Error {
+// ErrOrganizationNotFound is what a caller is told of an organization that is not
+// theirs.
+func ErrOrganizationNotFound() *Error {
 	return Errorf(KindOrganizationNotFound, "Organization not found")
 }
 

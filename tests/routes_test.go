@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -100,22 +101,30 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 // that is not in it fails the test below: think about it, then add it.
 func twoTenants() map[string]func(t *testing.T, s *stage) {
 	return map[string]func(t *testing.T, s *stage){
-		"POST /api/auth/register":          registersInOne,
-		"POST /api/auth/login":             logsInToOne,
-		"POST /api/auth/refresh":           refreshesInOne,
-		"POST /api/auth/logout":            sessionRoute,
-		"GET /api/auth/sessions":           sessionRoute,
-		"DELETE /api/auth/sessions/{id}":   sessionRoute,
-		"PUT /api/users/me/password":       sessionRoute,
-		"GET /api/users/me":                tenantRoute,
-		"PUT /api/users/me":                tenantRoute,
-		"GET /api/organizations":           coreRoute,
-		"POST /api/organizations":          coreRoute,
-		"GET /api/organizations/":          coreRoute,
-		"POST /api/organizations/":         coreRoute,
-		"GET /api/organizations/{slug}":    coreRoute,
-		"PUT /api/organizations/{slug}":    coreRoute,
-		"DELETE /api/organizations/{slug}": coreRoute,
+		"POST /api/auth/register":              registersInOne,
+		"POST /api/auth/login":                 logsInToOne,
+		"POST /api/auth/refresh":               refreshesInOne,
+		"POST /api/auth/logout":                sessionRoute,
+		"GET /api/auth/sessions":               sessionRoute,
+		"DELETE /api/auth/sessions/{id}":       sessionRoute,
+		"PUT /api/users/me/password":           sessionRoute,
+		"GET /api/users/me":                    tenantRoute,
+		"PUT /api/users/me":                    tenantRoute,
+		"GET /api/users":                       peopleRoute,
+		"POST /api/users":                      peopleRoute,
+		"GET /api/users/":                      peopleRoute,
+		"POST /api/users/":                     peopleRoute,
+		"GET /api/users/{id}":                  peopleRoute,
+		"PUT /api/users/{id}":                  peopleRoute,
+		"DELETE /api/users/{id}":               peopleRoute,
+		"GET /api/organizations":               coreRoute,
+		"POST /api/organizations":              coreRoute,
+		"GET /api/organizations/":              coreRoute,
+		"POST /api/organizations/":             coreRoute,
+		"GET /api/organizations/{slug}":        coreRoute,
+		"PUT /api/organizations/{slug}":        coreRoute,
+		"DELETE /api/organizations/{slug}":     coreRoute,
+		"POST /api/organizations/{slug}/token": coreRoute,
 	}
 }
 
@@ -239,6 +248,40 @@ func sessionRoute(t *testing.T, s *stage) {
 	require.Less(t, own.Code, 300, own.Raw)
 	require.Equal(t, http.StatusOK, s.app.Get(profilePath, elsewhere).Code)
 	require.Equal(t, http.StatusOK, s.app.Login("globex", email).Code)
+}
+
+// peopleRoute: what an owner does to the people of acme is done in acme, also
+// where globex has somebody of the same id and address.
+func peopleRoute(t *testing.T, s *stage) {
+	t.Helper()
+	owner := s.app.TokenOf("acme", "ada@example.com")
+	name := strings.ToLower(s.method) + strings.NewReplacer("/", "-", "{id}", "x").Replace(s.path)
+	target := person{email: name + "@example.com"}
+	s.app.Token("globex", target.email)
+	s.app.Token("acme", target.email)
+	list := s.app.Get(peoplePath+"?q="+target.email, owner)
+	target.id = int(list.Object(s.app)["items"].([]any)[0].(testkit.JSON)["id"].(float64)) //nolint:forcetypeassert // a panic says as much
+	elsewhere := s.app.Get(peoplePath, s.app.TokenOf("globex", "ada@example.com")).Raw
+	request := testkit.Request{
+		Method: s.method, Path: strings.Replace(s.path, "{id}", strconv.Itoa(target.id), 1) + "?tenant=globex", Token: owner, Tenant: "globex",
+		Body: testkit.JSON{
+			"email": "made-" + target.email, "password": testkit.Password, "full_name": "Of acme", "role": "admin", "tenant": "globex",
+		},
+	}
+	s.app.Do(request).RequireProblem(s.app, 403, "tenant_token_required", "Tenant authentication required for this tenant")
+	for _, change := range []testkit.JSON{{"tenant": "globex"}, {"tid": tenantID(t, s.app, "globex")}} {
+		request.Token = with(t, claimsOf(t, owner), change)
+		for _, request.Tenant = range []string{"", "globex"} {
+			refused := s.app.Do(request)
+			require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, refused.Code, refused.Raw)
+		}
+	}
+	require.Equal(t, list.Raw, s.app.Get(peoplePath+"?q="+target.email, owner).Raw, "nothing has happened yet")
+
+	request.Token, request.Tenant = owner, "acme"
+	own := s.app.Do(request)
+	require.Less(t, own.Code, 300, own.Raw)
+	require.JSONEq(t, elsewhere, s.app.Get(peoplePath, s.app.TokenOf("globex", "ada@example.com")).Raw)
 }
 
 func refreshesInOne(t *testing.T, s *stage) {

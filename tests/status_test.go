@@ -65,10 +65,10 @@ func TestUnknownPaths(t *testing.T) {
 		core := app.Token("", "ada@example.com")
 		for _, path := range []string{
 			"/nothing", "/index.html", "/favicon.ico", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/register/", "/api/auth/logout/",
-			"/api/users", "/api/users/", "/api/users/1", "/api/users/me/", "/API/users/me", "/api/Users/me", "//api/users/me", "/api//users/me",
+			"/api/users/1/", "/api/users/1/role", "/api/users/me/", "/API/users/me", "/api/Users/me", "//api/users/me", "/api//users/me",
 			"/health/", "/ready/", "/openapi.yaml", "/docs/nothing", "/docs/../main.go", "/docs/%2e%2e/main.go", "/../etc/passwd",
 			"/%2e%2e/etc/passwd", "/.env", "/.git/config", "/data/core.db", "/debug/pprof/", "/metrics", "/api/organizations/acme/x",
-			"/api/organizations/../users/me", "/%00", "/%ff", "/api/users/me%00", "/api/users/me;x=y", "/redoc",
+			"/api/organizations/../users/me", "/%00", "/%ff", "/ready%00", "/ready;x=y", "/redoc",
 		} {
 			for _, token := range []string{"", core} {
 				for _, method := range []string{http.MethodGet, http.MethodPost} {

@@ -1,0 +1,41 @@
+package controllers
+
+import (
+	"context"
+
+	"github.com/gin-gonic/gin"
+
+	"multitenant/auth"
+	"multitenant/middleware"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// OrganizationTokens lets core users into the tenants of their organizations.
+type OrganizationTokens struct {
+	Tenants *tenants.Manager
+	Tokens  *auth.Tokens
+}
+
+// Create begins a session of the organization's owner inside its tenant, as a
+// login there would.
+func (ctl *OrganizationTokens) Create(c *gin.Context, user *models.CoreUser) error {
+	ctx := c.Request.Context()
+	org, err := models.FindOrganization(ctx, ctl.Tenants.Core(), user.ID, c.Param("slug"))
+	if err != nil {
+		return err
+	}
+	tenant, release, err := ctl.Tenants.AcquireID(ctx, org.TenantID)
+	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
+		return models.ErrOrganizationNotFound().Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	middleware.SetTenant(c, tenant.Slug)
+	claims := auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID}
+	return tenant.Blame(begin(c, ctl.Tokens, claims, func(ctx context.Context, session *models.Session) error {
+		return models.EnterTenant(ctx, tenant.DB, user, session)
+	}))
+}
