@@ -41,6 +41,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	orgs := &Organizations{Tenants: o.Tenants}
+	audit := &Audit{Tenants: o.Tenants}
 
 	router.GET("/", middleware.Handle(o.Status.Root))
 	router.GET("/health", middleware.Handle(o.Status.Health))
@@ -59,6 +60,9 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
 	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
+	for _, path := range []string{"/audit", "/audit/"} {
+		api.GET(path, gate.SignedInOrManaging(audit.ListCore, audit.ListTenant))
+	}
 	for _, path := range []string{"/organizations", "/organizations/"} {
 		api.POST(path, gate.SignedInAtCore(orgs.Create))
 		api.GET(path, gate.SignedInAtCore(orgs.List))

@@ -2,18 +2,14 @@ package controllers
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/middleware"
 	"multitenant/models"
 )
-
-// maxUserAgentLength bounds what is kept of a browser's description of itself, in
-// bytes.
-const maxUserAgentLength = 255
 
 type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
@@ -22,23 +18,25 @@ type tokenResponse struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-// proof is what a login has compared the password with: the hash that is kept
-// where the user is, and the epoch of whoever the password is.
-type proof struct {
-	hash  string
-	epoch int64
-}
-
-// signIn begins a session of the user in claims, and answers with its tokens.
-func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, by proof) error {
+// signIn begins a session of whoever a login has proven to be, and answers with its
+// tokens. claims say in which realm.
+func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, who *login) error {
 	token := auth.NewRefreshToken(claims.TenantID)
-	session := models.Session{UserID: claims.UserID, Epoch: by.epoch, FamilyHash: token.FamilyHash()}
+	session := models.Session{UserID: who.user.ID, Epoch: who.epoch, FamilyHash: token.FamilyHash()}
 	use(c, tokens, &session, &token)
 	session.CreatedAt = session.LastUsedAt
-	if err := models.CreateSession[U](c.Request.Context(), db, &session, by.hash); err != nil {
+	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionSignedIn).By(who.user)
+	err := models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
+		if err := models.CreateSession[U](ctx, tx, &session, who.user.HashedPassword); err != nil {
+			return err
+		}
+		event.About(models.TargetSession, session.ID, "")
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	token.SessionID, claims.SessionID = session.ID, session.ID
+	token.SessionID, claims.SessionID, claims.UserID = session.ID, session.ID, who.user.ID
 	return answerTokens(c, tokens, claims, &token)
 }
 
@@ -48,14 +46,7 @@ func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *au
 	session.LastUsedAt = tokens.Now()
 	session.ExpiresAt = session.LastUsedAt.Add(tokens.RefreshLifetime())
 	session.IP = c.ClientIP()
-	session.UserAgent = userAgent(c)
-}
-
-// userAgent is the text that the client describes itself with, as far as both
-// engines can keep it.
-func userAgent(c *gin.Context) string {
-	text := c.Request.UserAgent()
-	return strings.ToValidUTF8(text[:min(len(text), maxUserAgentLength)], "")
+	session.UserAgent = middleware.UserAgent(c)
 }
 
 func answerTokens(c *gin.Context, tokens *auth.Tokens, claims auth.Claims, refresh *auth.RefreshToken) error {

@@ -88,12 +88,23 @@ func (g *Gate) SignedInAtTenant(tenant TenantHandler) gin.HandlerFunc {
 
 // Managing is SignedInAtTenant for the owners and admins of the tenant alone.
 func (g *Gate) Managing(tenant TenantHandler) gin.HandlerFunc {
-	return g.SignedInAtTenant(func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
+	return g.SignedInAtTenant(managing(tenant))
+}
+
+// SignedInOrManaging is SignedIn for every core user, but in a tenant for its owners
+// and admins alone.
+func (g *Gate) SignedInOrManaging(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
+	return g.SignedIn(core, managing(tenant))
+}
+
+// managing keeps all but owners and admins from the handler.
+func managing(tenant TenantHandler) TenantHandler {
+	return func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
 		if !user.Role.Manages() {
 			return models.ErrRoleRequired()
 		}
 		return tenant(c, lent, user)
-	})
+	}
 }
 
 func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {

@@ -14,8 +14,8 @@ const (
 	ActionSessionEnded          Action = "session.ended"
 	ActionSessionsEnded         Action = "sessions.ended"
 	ActionPasswordChanged       Action = "password.changed"
-	ActionPasswordChangeRefused Action = "password.change_refused" //nolint:gosec // a word for readers, no credential
-	ActionPasswordResetIssued   Action = "password.reset_issued"   //nolint:gosec // a word for readers, no credential
+	ActionPasswordChangeRefused Action = "password.change_refused"
+	ActionPasswordResetIssued   Action = "password.reset_issued"
 	ActionPasswordReset         Action = "password.reset"
 	ActionUserCreated           Action = "user.created"
 	ActionUserUpdated           Action = "user.updated"

@@ -37,6 +37,7 @@ func audit202611251340(id string, more func(tx *gorm.DB) error) *gormigrate.Migr
 func auditTable202611251340() table {
 	const notNull, key = " NOT NULL", " PRIMARY KEY"
 	text := func(name string) column { return same(name, "varchar"+notNull) }
+	number := func(name string) column { return column{name, "bigint", "integer"} }
 	return table{
 		name: auditEvents,
 		columns: []column{
@@ -44,11 +45,11 @@ func auditTable202611251340() table {
 			{"at", "timestamptz" + notNull, "datetime" + notNull},
 			text("action"),
 			text("outcome"),
-			{"actor_id", "bigint", "integer"},
+			number("actor_id"),
 			text("actor"),
-			{"reader_id", "bigint", "integer"},
+			number("reader_id"),
 			text("target_kind"),
-			{"target_id", "bigint", "integer"},
+			number("target_id"),
 			text("target_name"),
 			text("ip"),
 			text("user_agent"),
