@@ -59,6 +59,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"GET /", "GET /health", "GET /ready", "GET /docs", "GET /openapi.json",
 		"POST /api/auth/register", "POST /api/auth/login", "POST /api/auth/refresh", "POST /api/auth/logout",
 		"GET /api/auth/sessions", "DELETE /api/auth/sessions/{id}",
+		"GET /api/audit/",
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
 		"GET /api/users/me", "PUT /api/users/me", "PUT /api/users/me/password",
@@ -153,6 +154,7 @@ func TestTenantHeader(t *testing.T) {
 		"POST /api/auth/register": true, "POST /api/auth/login": true,
 		"POST /api/auth/refresh": true, "POST /api/auth/logout": true,
 		"GET /api/auth/sessions": true, "DELETE /api/auth/sessions/{id}": true,
+		"GET /api/audit/":   true,
 		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
 	}, asked)
 }

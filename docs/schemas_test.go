@@ -45,7 +45,7 @@ func TestUserSchema(t *testing.T) {
 		fits bool
 	}{
 		"core user":       {core, true},
-		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1"}), true},
+		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1", "role": "member"}), true},
 		"half a tenant's": {with(map[string]any{"bio": nil}), false},
 		"leaked hash":     {with(map[string]any{"hashed_password": "$2a$"}), false},
 		"leaked by both":  {with(map[string]any{"bio": nil, "phone": nil, "core_user_id": 1.0}), false},

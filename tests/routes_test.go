@@ -109,6 +109,8 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"PUT /api/users/me/password":       sessionRoute,
 		"GET /api/users/me":                tenantRoute,
 		"PUT /api/users/me":                tenantRoute,
+		"GET /api/audit":                   auditRoute,
+		"GET /api/audit/":                  auditRoute,
 		"GET /api/organizations":           coreRoute,
 		"POST /api/organizations":          coreRoute,
 		"GET /api/organizations/":          coreRoute,

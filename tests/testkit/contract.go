@@ -72,11 +72,12 @@ func checkDocument(request *http.Request, response Response) error {
 	})
 }
 
-// DocumentedPath returns the form of a path that the document has: it gives
-// one of the two of the collection of organizations, and says that the other
-// answers the same.
+// DocumentedPath returns the form of a path that the document has: of those that
+// answer with a slash and without it gives one, and says that the other answers the
+// same.
 func DocumentedPath(path string) string {
-	if path == "/api/organizations" {
+	switch path {
+	case "/api/organizations", "/api/audit":
 		return path + "/"
 	}
 	return path
