@@ -36,6 +36,9 @@ func (c *tenantsCreateCommand) Validate() error {
 func (c *tenantsCreateCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
 		plan, err := c.plan(ctx, m)
+		plan.Done = func(ctx context.Context, tx *gorm.DB, tenantID string) error {
+			return recordTenant(ctx, tx, models.ActionOrganizationCreated, plan.Slug, tenantID)
+		}
 		if err == nil {
 			err = m.Provision(ctx, plan)
 		}
@@ -97,15 +100,18 @@ func setSuspended(ctx context.Context, inv *Invocation, argument *tenantArgument
 		if !record.Status.IsSettled() {
 			return tenantError(argument.Slug, fmt.Errorf("it is %s", record.Status))
 		}
+		state, action := models.TenantReady, models.ActionOrganizationResumed
+		if suspended {
+			state, action = models.TenantSuspended, models.ActionOrganizationSuspended
+		}
 		err = m.SetSuspended(ctx, record.ID, suspended, func(ctx context.Context, tx *gorm.DB) error {
-			return setActive(ctx, tx, record.ID, !suspended)
+			if err := setActive(ctx, tx, record.ID, !suspended); err != nil {
+				return err
+			}
+			return recordTenant(ctx, tx, action, record.Slug, record.ID)
 		})
 		if err != nil {
 			return tenantError(argument.Slug, err)
-		}
-		state := models.TenantReady
-		if suspended {
-			state = models.TenantSuspended
 		}
 		say(inv.Stdout, fmt.Sprintf("tenant %q is %s", argument.Slug, state))
 		return nil
@@ -151,7 +157,10 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 		if err := confirm(inv, c.Yes, question, c.Slug); err != nil {
 			return err
 		}
-		if err := m.Delete(ctx, record.ID); err != nil {
+		err = m.Delete(ctx, record.ID, func(ctx context.Context, tx *gorm.DB) error {
+			return recordTenant(ctx, tx, models.ActionOrganizationDeleted, record.Slug, record.ID)
+		})
+		if err != nil {
 			return tenantError(c.Slug, err)
 		}
 		say(inv.Stdout, fmt.Sprintf("tenant %q is deleted", c.Slug))

@@ -5,8 +5,10 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/middleware"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -41,20 +43,6 @@ func checkAccount(checks *models.Checks, email, password, fullName *string) {
 	checks.Text("full_name", fullName, models.MaxNameLength)
 }
 
-type loginRequest struct {
-	Email    *string `json:"email"`
-	Password *string `json:"password"`
-}
-
-// check asks only that there is something to compare: the rules that bind at
-// registration never keep anybody from logging in.
-func (r *loginRequest) check() error {
-	var checks models.Checks
-	checks.Present("email", r.Email)
-	checks.Present("password", r.Password)
-	return checks.Err()
-}
-
 // RegisterCore makes a user of the core.
 func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	body, err := bindChecked[registerRequest](c)
@@ -66,7 +54,8 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 		return err
 	}
 	user := models.CoreUser{Account: account}
-	if err := models.CreateUser(c.Request.Context(), ctl.Tenants.Core(), &user); err != nil {
+	event := middleware.NewEvent(c, models.ActionRegistered)
+	if err := register(c.Request.Context(), ctl.Tenants.Core(), event, &user, &user.Account); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newCoreUserResponse(&user))
@@ -89,9 +78,10 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 		return err
 	}
 	var user models.TenantUser
+	event := middleware.NewEvent(c, models.ActionRegistered)
 	err = ctl.Tenants.Register(ctx, slug, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
 		user = models.TenantUser{Account: account, Role: role}
-		return models.CreateUser(ctx, tenant.DB, &user)
+		return register(ctx, tenant.DB, event, &user, &user.Account)
 	})
 	if err != nil {
 		return err
@@ -100,102 +90,17 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	return nil
 }
 
-// LoginCore begins a session of a user of the core.
-func (ctl *Accounts) LoginCore(c *gin.Context) error {
-	ctx := c.Request.Context()
-	body, err := bindChecked[loginRequest](c)
-	if err != nil {
-		return err
-	}
-	user, err := models.FindUserByEmail[models.CoreUser](ctx, ctl.Tenants.Core(), *body.Email)
-	if err != nil && !models.IsKind(err, models.KindUserNotFound) {
-		return err
-	}
-	if err := ctl.verify(ctx, user.HashedPassword, *body.Password, user.IsActive); err != nil {
-		return err
-	}
-	return signIn[models.CoreUser](c, ctl.Tokens, ctl.Tenants.Core(),
-		auth.Claims{UserID: user.ID, Realm: auth.RealmCore}, proof{hash: user.HashedPassword, epoch: user.SessionEpoch})
-}
-
-// LoginTenant begins a session of a user of the tenant. A tenant that does not exist
-// is answered like a wrong password, and as late.
-func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
-	ctx := c.Request.Context()
-	body, err := bindChecked[loginRequest](c)
-	if err != nil {
-		return err
-	}
-	found, err := ctl.findMember(ctx, slug, *body.Email)
-	if err != nil {
-		return err
-	}
-	if err := ctl.verify(ctx, found.hash, *body.Password, found.active); err != nil {
-		return err
-	}
-	tenant, release, err := ctl.Tenants.AcquireID(ctx, found.tenantID)
-	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
-		return errWrongCredentials().Because(err)
-	}
-	if err != nil {
-		return err
-	}
-	defer release()
-	return tenant.Blame(signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, auth.Claims{
-		UserID: found.userID, Realm: auth.RealmTenant, Tenant: string(slug), TenantID: found.tenantID,
-	}, found.proof))
-}
-
-// member is what a login inside a tenant goes by; without a hash it is nobody.
-type member struct {
-	userID   int64
-	tenantID string
-	hash     string // of the password
-	active   bool
-	proof    proof
-}
-
-// findMember looks somebody up in a tenant, and lets go of its database before
-// the slow comparing of hashes. The owner's hash is the core user's.
-func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email string) (member, error) {
-	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
-	if err != nil {
-		return member{}, unless(err, models.KindTenantNotFound)
-	}
-	defer release()
-	user, err := models.FindUserByEmail[models.TenantUser](ctx, tenant.DB, email)
-	if err != nil {
-		return member{}, unless(tenant.Blame(err), models.KindUserNotFound)
-	}
-	found := member{
-		userID: user.ID, tenantID: tenant.ID, hash: user.HashedPassword, active: user.IsActive,
-		proof: proof{hash: user.HashedPassword},
-	}
-	if user.CoreUserID != nil {
-		owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
-		if err != nil {
-			return member{}, unless(err, models.KindUserNotFound)
+// register inserts a user who has come by themselves, and is on record for it.
+func register[U models.User](
+	ctx context.Context, db *gorm.DB, event *models.Event, user *U, account *models.Account,
+) error {
+	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
+		if err := models.CreateUser(ctx, tx, user); err != nil {
+			return err
 		}
-		found.hash, found.active = owner.HashedPassword, user.IsActive && owner.IsActive
-		found.proof.epoch = owner.SessionEpoch
-	}
-	return found, nil
-}
-
-// verify compares the password, for nobody and for the deactivated too, so
-// that all who are refused wait equally long.
-func (ctl *Accounts) verify(ctx context.Context, hash, password string, active bool) error {
-	if err := ctl.Passwords.Compare(ctx, hash, password); err != nil {
-		return err
-	}
-	if !active {
-		return errWrongCredentials()
-	}
-	return nil
-}
-
-func errWrongCredentials() *models.Error {
-	return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password")
+		event.By(account).About(models.TargetUser, account.ID, account.Email)
+		return nil
+	})
 }
 
 func (ctl *Accounts) newAccount(ctx context.Context, body registerRequest) (models.Account, error) {

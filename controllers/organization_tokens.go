@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/middleware"
@@ -34,8 +35,15 @@ func (ctl *OrganizationTokens) Create(c *gin.Context, user *models.CoreUser) err
 	}
 	defer release()
 	middleware.SetTenant(c, tenant.Slug)
-	claims := auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID}
-	return tenant.Blame(begin(c, ctl.Tokens, claims, func(ctx context.Context, session *models.Session) error {
-		return models.EnterTenant(ctx, tenant.DB, user, session)
+	e := entry{
+		tokens: ctl.Tokens, db: tenant.DB, event: middleware.NewEvent(c, models.ActionOrganizationEntered),
+		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},
+	}
+	return tenant.Blame(e.begin(c, func(ctx context.Context, tx *gorm.DB, session *models.Session) error {
+		inside, err := models.EnterTenant(ctx, tx, user, session)
+		if err == nil {
+			e.event.By(&inside.Account)
+		}
+		return err
 	}))
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
+	"multitenant/middleware"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -71,6 +73,17 @@ func (r *updateOrganizationRequest) apply(org *models.Organization) []string {
 	return columns
 }
 
+// action is what the change is on record as.
+func (r *updateOrganizationRequest) action() models.Action {
+	switch {
+	case !r.IsActive.Set:
+		return models.ActionOrganizationUpdated
+	case *r.IsActive.Value:
+		return models.ActionOrganizationResumed
+	}
+	return models.ActionOrganizationSuspended
+}
+
 type organizationResponse struct {
 	ID          int64       `json:"id"`
 	Name        string      `json:"name"`
@@ -104,7 +117,12 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 		return err
 	}
 	org := models.Organization{Name: *body.Name, Slug: slug, Description: body.Description, IsActive: true}
-	if err := ctl.Tenants.Provision(c.Request.Context(), tenants.PlanOrganization(&org, user)); err != nil {
+	plan := tenants.PlanOrganization(&org, user)
+	event := middleware.NewEvent(c, models.ActionOrganizationCreated).By(&user.Account)
+	plan.Done = func(ctx context.Context, tx *gorm.DB, _ string) error {
+		return models.Record(ctx, tx, event.AboutOrganization(&org))
+	}
+	if err := ctl.Tenants.Provision(c.Request.Context(), plan); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))
@@ -148,24 +166,30 @@ func (ctl *Organizations) Update(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.update(ctx, &org, &body); err != nil {
+	if err := ctl.update(ctx, middleware.NewEvent(c, body.action()).By(&user.Account), &org, &body); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))
 	return nil
 }
 
-func (ctl *Organizations) update(ctx context.Context, org *models.Organization, body *updateOrganizationRequest) error {
+func (ctl *Organizations) update(
+	ctx context.Context, event *models.Event, org *models.Organization, body *updateOrganizationRequest,
+) error {
 	columns := body.apply(org)
-	switch {
-	case len(columns) == 0:
+	if len(columns) == 0 {
 		return nil
-	case !body.IsActive.Set:
-		return models.UpdateOrganization(ctx, ctl.Tenants.Core(), org, columns...)
 	}
-	return ctl.Tenants.SetSuspended(ctx, org.TenantID, !org.IsActive, func(ctx context.Context, tx *gorm.DB) error {
-		return models.UpdateOrganization(ctx, tx, org, columns...)
-	})
+	event.Detail = strings.Join(columns, " ")
+	change := func(ctx context.Context, db *gorm.DB) error {
+		return models.Recorded(ctx, db, event.AboutOrganization(org), func(tx *gorm.DB) error {
+			return models.UpdateOrganization(ctx, tx, org, columns...)
+		})
+	}
+	if !body.IsActive.Set {
+		return change(ctx, ctl.Tenants.Core())
+	}
+	return ctl.Tenants.SetSuspended(ctx, org.TenantID, !org.IsActive, change)
 }
 
 // Delete removes one of the user's organizations with all its data, for good.
@@ -175,7 +199,11 @@ func (ctl *Organizations) Delete(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.Tenants.Delete(ctx, org.TenantID); err != nil {
+	event := middleware.NewEvent(c, models.ActionOrganizationDeleted).By(&user.Account)
+	err = ctl.Tenants.Delete(ctx, org.TenantID, func(ctx context.Context, tx *gorm.DB) error {
+		return models.Record(ctx, tx, event.AboutOrganization(&org))
+	})
+	if err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

@@ -5,8 +5,10 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/middleware"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -40,8 +42,8 @@ func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.changeCore(c.Request.Context(), user, &body, user.SessionID()); err != nil {
-		return err
+	if err := ctl.changeCore(c, user, &body, user.SessionID()); err != nil {
+		return refusePassword(c, ctl.Tenants.Core(), &user.Account, err)
 	}
 	ctl.Tenants.ChangeOwner(user.AsOwner())
 	c.Status(http.StatusNoContent)
@@ -59,47 +61,68 @@ func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *
 	if user.CoreUserID != nil {
 		change = ctl.changeOwner
 	}
-	if err := change(c.Request.Context(), tenant, user, &body); err != nil {
-		return err
+	if err := change(c, tenant, user, &body); err != nil {
+		return refusePassword(c, tenant.DB, &user.Account, err)
 	}
 	c.Status(http.StatusNoContent)
 	return nil
 }
 
-func (ctl *Password) changeCore(ctx context.Context, user *models.CoreUser, body *passwordRequest, keep int64) error {
+func (ctl *Password) changeCore(c *gin.Context, user *models.CoreUser, body *passwordRequest, keep int64) error {
+	ctx := c.Request.Context()
 	hash, err := ctl.replace(ctx, user.HashedPassword, body)
 	if err != nil {
 		return err
 	}
-	return models.ChangeCorePassword(ctx, ctl.Tenants.Core(), user, hash, keep)
+	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
+	return models.Recorded(ctx, ctl.Tenants.Core(), event, func(tx *gorm.DB) error {
+		return models.ChangeCorePassword(ctx, tx, user, hash, keep)
+	})
 }
 
 func (ctl *Password) changeTenant(
-	ctx context.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
+	c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
 ) error {
+	ctx := c.Request.Context()
 	hash, err := ctl.replace(ctx, user.HashedPassword, body)
 	if err != nil {
 		return err
 	}
-	return models.ChangeTenantPassword(ctx, tenant.DB, user, hash, user.SessionID())
+	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
+	return models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
+		return models.ChangeTenantPassword(ctx, tx, user, hash, user.SessionID())
+	})
 }
 
 // changeOwner ends all that the core user has, at the core and in other tenants,
 // and then lets the one session go on that this came by. Were it interrupted
-// between the two, that one would be dead like the others.
+// between the two, that one would be dead like the others. It is on record in both.
 func (ctl *Password) changeOwner(
-	ctx context.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
+	c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
 ) error {
+	ctx := c.Request.Context()
 	owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
 	if err != nil {
 		return ctl.Tenants.BlameCore(err)
 	}
-	if err := ctl.changeCore(ctx, &owner, body, 0); err != nil {
+	if err := ctl.changeCore(c, &owner, body, 0); err != nil {
 		return ctl.Tenants.BlameCore(err)
 	}
 	// Not before, so that nothing else that this session asks for is refused.
 	defer ctl.Tenants.ChangeOwner(owner.AsOwner())
-	return models.KeepSession[models.TenantUser](ctx, tenant.DB, user.ID, user.SessionID(), owner.SessionEpoch)
+	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
+	return models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
+		return models.KeepSession[models.TenantUser](ctx, tx, user.ID, user.SessionID(), owner.SessionEpoch)
+	})
+}
+
+// refusePassword puts on record that somebody signed in did not know the password.
+func refusePassword(c *gin.Context, db *gorm.DB, user *models.Account, refusal error) error {
+	if !models.IsKind(refusal, models.KindWrongPassword) {
+		return refusal
+	}
+	event := middleware.NewEvent(c, models.ActionPasswordChangeRefused).By(user).Refused(string(models.KindWrongPassword))
+	return recordRefusal(c.Request.Context(), db, event, refusal)
 }
 
 // replace returns the hash of the new password, once the current one is found to

@@ -1,12 +1,14 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/middleware"
@@ -102,7 +104,15 @@ func (ctl *People) Create(c *gin.Context) (middleware.TenantHandler, error) {
 		return nil, err
 	}
 	return func(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-		if err := models.CreatePerson(c.Request.Context(), tenant.DB, user.ID, &person); err != nil {
+		ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionUserCreated).By(&user.Account)
+		err := models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
+			if err := models.CreatePerson(ctx, tx, user.ID, &person); err != nil {
+				return err
+			}
+			event.About(models.TargetUser, person.ID, person.Email)
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		c.Header("Location", fmt.Sprintf("/api/users/%d", person.ID))
@@ -150,7 +160,16 @@ func (ctl *People) Update(c *gin.Context, tenant *tenants.Tenant, user *models.T
 	if err != nil {
 		return err
 	}
-	person, err := models.ChangePerson(c.Request.Context(), tenant.DB, user.ID, personID(c), body.apply)
+	var before, person models.TenantUser
+	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionUserUpdated).By(&user.Account)
+	err = models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) (err error) {
+		before, person, err = models.ChangePerson(ctx, tx, user.ID, personID(c), body.apply)
+		if err != nil {
+			return err
+		}
+		event.About(models.TargetUser, person.ID, person.Email)
+		return recordEach(ctx, tx, event, models.ChangesOf(&before, &person))
+	})
 	if err != nil {
 		return err
 	}
@@ -160,10 +179,32 @@ func (ctl *People) Update(c *gin.Context, tenant *tenants.Tenant, user *models.T
 
 // Remove removes one of the people.
 func (ctl *People) Remove(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	if err := models.RemovePerson(c.Request.Context(), tenant.DB, user.ID, personID(c)); err != nil {
+	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionUserRemoved).By(&user.Account)
+	err := models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
+		person, err := models.RemovePerson(ctx, tx, user.ID, personID(c))
+		event.About(models.TargetUser, person.ID, person.Email)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// recordEach puts changes on record that were made at once, all but the last, which
+// it leaves to the event.
+func recordEach(ctx context.Context, tx *gorm.DB, event *models.Event, changes []models.Change) error {
+	for i, change := range changes {
+		event.Action, event.Detail = change.Action, change.Detail
+		if i == len(changes)-1 {
+			break
+		}
+		one := *event
+		if err := models.Record(ctx, tx, &one); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -103,6 +103,7 @@ type renewal[U models.User] struct {
 func renew[U models.User, P interface {
 	*U
 	models.BySession
+	Self() *models.Account
 }](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, r *renewal[U],
 ) error {
 	ctx := c.Request.Context()
@@ -124,6 +125,9 @@ func renew[U models.User, P interface {
 		return models.ErrInvalidToken().Because(errNoSession)
 	}
 	next, err := rotate[U](c, tokens, db, &session, &r.token)
+	if errors.Is(err, errReused) {
+		err = endReused[U](c, db, &session, P(&user).Self())
+	}
 	if err != nil {
 		return refused(err)
 	}
@@ -133,7 +137,7 @@ func renew[U models.User, P interface {
 
 // rotate returns the token that follows this one, which is good no longer. Who
 // repeats the last one for a moment gets the very same answer; who comes with an
-// earlier one has it from a thief, or is one, so that the whole family ends.
+// earlier one is errReused.
 func rotate[U models.User](
 	c *gin.Context, tokens *auth.Tokens, db *gorm.DB, session *models.Session, token *auth.RefreshToken,
 ) (auth.RefreshToken, error) {
@@ -152,10 +156,7 @@ func rotate[U models.User](
 		case session.PreviousHash == hash && tokens.Now().Sub(session.LastUsedAt) <= retryWindow:
 			return token.Next(session.Salt), nil
 		default:
-			if err := models.EndSession[U](ctx, db, session.UserID, session.ID); err != nil {
-				return auth.RefreshToken{}, err
-			}
-			return auth.RefreshToken{}, models.ErrInvalidToken().Because(errReused)
+			return auth.RefreshToken{}, errReused
 		}
 		// Somebody else was first, with the same token.
 		var err error
@@ -163,6 +164,20 @@ func rotate[U models.User](
 			return auth.RefreshToken{}, err
 		}
 	}
+}
+
+// endReused ends the whole family: who comes with a token that was used has it from
+// a thief, or is one.
+func endReused[U models.User](c *gin.Context, db *gorm.DB, session *models.Session, user *models.Account) error {
+	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionReuseDetected).
+		By(user).About(models.TargetSession, session.ID, "").Refused("session_ended")
+	err := models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
+		return models.EndSession[U](ctx, tx, session.UserID, session.ID)
+	})
+	if err != nil {
+		return err
+	}
+	return models.ErrInvalidToken().Because(errReused)
 }
 
 // refused is what becomes of a token whose session or user is gone.

@@ -34,33 +34,67 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens}
-	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
-	profile := &Profile{Tenants: o.Tenants}
-	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords}
-	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
-	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
-	orgs := &Organizations{Tenants: o.Tenants}
-	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
-
 	router.GET("/", middleware.Handle(o.Status.Root))
 	router.GET("/health", middleware.Handle(o.Status.Health))
 	router.GET("/ready", middleware.Handle(o.Status.Ready))
 	if err := addDocs(router); err != nil {
 		return nil, err
 	}
-
+	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens}
 	api := router.Group("/api")
+	addSignIn(api, gate, o)
+	addOwn(api, gate, o)
+	addPeople(api, gate, o)
+	addOrganizations(api, gate, o)
+	return router, nil
+}
+
+// addSignIn adds what everybody may ask for, to get in.
+func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
+	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
+	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
+
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
 	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
 	api.POST("/auth/refresh", gate.Public(refresh.Anywhere, refresh.Within))
+}
+
+// addOwn adds what is about whoever asks, at the core or in a tenant.
+func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
+	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
+	profile := &Profile{Tenants: o.Tenants}
+	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords}
+
 	api.POST("/auth/logout", gate.SignedIn(sessions.LogoutCore, sessions.LogoutTenant))
 	api.GET("/auth/sessions", gate.SignedIn(sessions.ListCore, sessions.ListTenant))
 	api.DELETE("/auth/sessions/:id", gate.SignedIn(sessions.EndCore, sessions.EndTenant))
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
 	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
-	addPeople(api, gate, &People{Passwords: o.Passwords})
+}
+
+// addPeople adds what those do who manage a tenant's people.
+func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
+	people := &People{Passwords: o.Passwords}
+	audit := &Audit{Tenants: o.Tenants}
+
+	for _, path := range []string{"/users", "/users/"} {
+		api.POST(path, gate.ManagingAfter(people.Create))
+		api.GET(path, gate.Managing(people.List))
+	}
+	api.GET("/users/:id", gate.Managing(people.Show))
+	api.PUT("/users/:id", gate.Managing(people.Update))
+	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
+	for _, path := range []string{"/audit", "/audit/"} {
+		api.GET(path, gate.SignedInOrManaging(audit.ListCore, audit.ListTenant))
+	}
+}
+
+// addOrganizations adds what core users do with theirs.
+func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
+	orgs := &Organizations{Tenants: o.Tenants}
+	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
+
 	for _, path := range []string{"/organizations", "/organizations/"} {
 		api.POST(path, gate.SignedInAtCore(orgs.Create))
 		api.GET(path, gate.SignedInAtCore(orgs.List))
@@ -69,18 +103,6 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))
 	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
 	api.POST("/organizations/:slug/token", gate.SignedInAtCore(entry.Create))
-	return router, nil
-}
-
-// addPeople adds the people of a tenant, for those who manage them.
-func addPeople(api *gin.RouterGroup, gate *middleware.Gate, people *People) {
-	for _, path := range []string{"/users", "/users/"} {
-		api.POST(path, gate.ManagingAfter(people.Create))
-		api.GET(path, gate.Managing(people.List))
-	}
-	api.GET("/users/:id", gate.Managing(people.Show))
-	api.PUT("/users/:id", gate.Managing(people.Update))
-	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
 }
 
 // refuseMe keeps /users/me, which has routes of its own, from having those of

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/middleware"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -69,24 +70,39 @@ func listSessions[U models.User](c *gin.Context, db *gorm.DB, now time.Time, use
 
 // EndCore ends one of the sessions of a user of the core.
 func (ctl *Sessions) EndCore(c *gin.Context, user *models.CoreUser) error {
-	return endSession[models.CoreUser](c, ctl.Tenants.Core(), user.ID)
+	return endSession[models.CoreUser](c, ctl.Tenants.Core(), &user.Account)
 }
 
 // EndTenant ends one of the sessions of a user of a tenant.
 func (ctl *Sessions) EndTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return endSession[models.TenantUser](c, tenant.DB, user.ID)
+	return endSession[models.TenantUser](c, tenant.DB, &user.Account)
 }
 
-func endSession[U models.User](c *gin.Context, db *gorm.DB, userID int64) error {
+func endSession[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil {
 		return models.ErrSessionNotFound()
 	}
-	if err := models.EndSession[U](c.Request.Context(), db, userID, id); err != nil {
+	if err := endOne[U](c, db, user, id); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
+}
+
+func endOne[U models.User](c *gin.Context, db *gorm.DB, user *models.Account, id int64) error {
+	ctx := c.Request.Context()
+	event := middleware.NewEvent(c, models.ActionSessionEnded).By(user).About(models.TargetSession, id, "")
+	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
+		return models.EndSession[U](ctx, tx, user.ID, id)
+	})
+}
+
+func endAll[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
+	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionSessionsEnded).By(user)
+	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
+		return models.EndSessions[U](ctx, tx, user.ID)
+	})
 }
 
 // LogoutCore ends the session of a user of the core, or all of their sessions.
@@ -110,10 +126,10 @@ func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) er
 	case err != nil:
 		return err
 	case scoped:
-		err = models.EndSessions[U](c.Request.Context(), db, user.ID)
+		err = endAll[U](c, db, user)
 	default:
 		// Whoever was faster has ended it all the same.
-		err = unless(models.EndSession[U](c.Request.Context(), db, user.ID, user.SessionID()), models.KindSessionNotFound)
+		err = unless(endOne[U](c, db, user, user.SessionID()), models.KindSessionNotFound)
 	}
 	if err != nil {
 		return err

@@ -3,18 +3,14 @@ package controllers
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/middleware"
 	"multitenant/models"
 )
-
-// maxUserAgentLength bounds what is kept of a browser's description of itself, in
-// bytes.
-const maxUserAgentLength = 255
 
 type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
@@ -23,35 +19,46 @@ type tokenResponse struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-// proof is what a login has compared the password with: the hash that is kept
-// where the user is, and the epoch of whoever the password is.
-type proof struct {
-	hash  string
-	epoch int64
+// entry is how somebody gets in: into which realm, by which database, and what of
+// it goes on record.
+type entry struct {
+	tokens *auth.Tokens
+	db     *gorm.DB
+	claims auth.Claims
+	event  *models.Event
 }
 
-// signIn begins a session of the user in claims, and answers with its tokens.
-func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, by proof) error {
-	return begin(c, tokens, claims, func(ctx context.Context, session *models.Session) error {
-		session.UserID, session.Epoch = claims.UserID, by.epoch
-		return models.CreateSession[U](ctx, db, session, by.hash)
+// signIn begins a session of whoever a login has proven to be, and answers with its
+// tokens. claims say in which realm.
+func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, who *login) error {
+	e := entry{tokens, db, claims, middleware.NewEvent(c, models.ActionSignedIn).By(who.user)}
+	return e.begin(c, func(ctx context.Context, tx *gorm.DB, session *models.Session) error {
+		session.UserID, session.Epoch = who.user.ID, who.epoch
+		return models.CreateSession[U](ctx, tx, session, who.user.HashedPassword)
 	})
 }
 
 // begin answers with the tokens of a session that create keeps, once it has said
 // whose it is.
-func begin(
-	c *gin.Context, tokens *auth.Tokens, claims auth.Claims, create func(ctx context.Context, session *models.Session) error,
-) error {
-	token := auth.NewRefreshToken(claims.TenantID)
+func (e *entry) begin(c *gin.Context, create func(ctx context.Context, tx *gorm.DB, session *models.Session) error) error {
+	token := auth.NewRefreshToken(e.claims.TenantID)
 	session := models.Session{FamilyHash: token.FamilyHash()}
-	use(c, tokens, &session, &token)
+	use(c, e.tokens, &session, &token)
 	session.CreatedAt = session.LastUsedAt
-	if err := create(c.Request.Context(), &session); err != nil {
+	ctx := c.Request.Context()
+	err := models.Recorded(ctx, e.db, e.event, func(tx *gorm.DB) error {
+		if err := create(ctx, tx, &session); err != nil {
+			return err
+		}
+		e.event.About(models.TargetSession, session.ID, "")
+		return nil
+	})
+	if err != nil {
 		return err
 	}
+	claims := e.claims
 	token.SessionID, claims.SessionID, claims.UserID = session.ID, session.ID, session.UserID
-	return answerTokens(c, tokens, claims, &token)
+	return answerTokens(c, e.tokens, claims, &token)
 }
 
 // use notes in the session that it has got another refresh token, and by whom.
@@ -60,14 +67,7 @@ func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *au
 	session.LastUsedAt = tokens.Now()
 	session.ExpiresAt = session.LastUsedAt.Add(tokens.RefreshLifetime())
 	session.IP = c.ClientIP()
-	session.UserAgent = userAgent(c)
-}
-
-// userAgent is the text that the client describes itself with, as far as both
-// engines can keep it.
-func userAgent(c *gin.Context) string {
-	text := c.Request.UserAgent()
-	return strings.ToValidUTF8(text[:min(len(text), maxUserAgentLength)], "")
+	session.UserAgent = middleware.UserAgent(c)
 }
 
 func answerTokens(c *gin.Context, tokens *auth.Tokens, claims auth.Claims, refresh *auth.RefreshToken) error {

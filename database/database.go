@@ -103,8 +103,8 @@ type Backend interface {
 	// databases are gone. A missing one is no error.
 	DropRole(tx *gorm.DB, role string) error
 	// GrantTables, in a transaction of a tenant's database, lets role read and
-	// change the rows of all tables there are, but only read those named.
-	GrantTables(tx *gorm.DB, role string, readOnly ...string) error
+	// change the rows of all tables there are, but not those of guarded ones.
+	GrantTables(tx *gorm.DB, role string, guarded Guarded) error
 	// Secure keeps all other roles of the server out of the core database, and
 	// warns where the server cannot keep tenants apart.
 	Secure(ctx context.Context) error
@@ -114,6 +114,13 @@ type Backend interface {
 	Stats() Stats
 	// Close closes the core database and waits for its connections to end.
 	Close() error
+}
+
+// Guarded are the tables of a tenant's database whose rows its role cannot write as
+// it likes.
+type Guarded struct {
+	ReadOnly   []string // it reads them
+	AppendOnly []string // it reads them, and adds to them
 }
 
 // Session holds a lock, and makes and drops databases under it. On PostgreSQL

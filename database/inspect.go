@@ -16,7 +16,7 @@ type Inspector interface {
 	Survey(ctx context.Context, prefix string) (Survey, error)
 	// Lacking lists the tables and sequences of a tenant's database that role may
 	// not use as GrantTables lets it.
-	Lacking(ctx context.Context, db *gorm.DB, role string, readOnly ...string) ([]string, error)
+	Lacking(ctx context.Context, db *gorm.DB, role string, guarded Guarded) ([]string, error)
 	// Cross tries to get out of a tenant's database in every way there is, and
 	// leaves nothing behind where it succeeds.
 	Cross(ctx context.Context, c *Crossing) ([]Trial, error)

@@ -34,6 +34,11 @@ func (x *crossing) changes() []attempt {
 		{name: "write_stamp", what: "write the stamp that says whose database it is", statements: writings("tenant_stamp", "tenant_id")},
 		{name: "write_migrations", what: "write the list of migrations", statements: writings("schema_migrations", "id")},
 		{
+			name: "change_audit", what: "change or remove what is on record", // the triggers apart, which would refuse it as well
+			proof: `SELECT count(*) FROM pg_class WHERE oid = to_regclass('audit_events') AND (has_table_privilege(oid, 'UPDATE')
+				OR has_table_privilege(oid, 'DELETE') OR has_table_privilege(oid, 'TRUNCATE'))`,
+		},
+		{
 			name: "alter_database", what: "change its database",
 			statements: []string{fmt.Sprintf("ALTER DATABASE %s SET work_mem = '1MB'", quoteIdentifier(x.From.Name))},
 		},

@@ -110,7 +110,7 @@ func (b *postgresBackend) eachRow(ctx context.Context, query, prefix string, sca
 
 // Lacking asks for each privilege by itself: one question for several is
 // answered with yes where one of them is there.
-func (*postgresBackend) Lacking(ctx context.Context, db *gorm.DB, role string, readOnly ...string) ([]string, error) {
+func (*postgresBackend) Lacking(ctx context.Context, db *gorm.DB, role string, guarded Guarded) ([]string, error) {
 	if role == "" {
 		return nil, nil
 	}
@@ -121,10 +121,12 @@ func (*postgresBackend) Lacking(ctx context.Context, db *gorm.DB, role string, r
 		SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 		WHERE c.relkind IN ('r', 'p', 'v') AND NOT (has_table_privilege(@role, c.oid, 'SELECT')
 				AND (c.relname IN @readonly OR has_table_privilege(@role, c.oid, 'INSERT')
-				AND has_table_privilege(@role, c.oid, 'UPDATE') AND has_table_privilege(@role, c.oid, 'DELETE')))
+				AND (c.relname IN @appendonly OR has_table_privilege(@role, c.oid, 'UPDATE')
+				AND has_table_privilege(@role, c.oid, 'DELETE'))))
 			OR c.relkind = 'S' AND NOT (has_sequence_privilege(@role, c.oid, 'USAGE')
 				AND has_sequence_privilege(@role, c.oid, 'SELECT'))`,
-		sql.Named("role", role), sql.Named("readonly", append(readOnly, ""))).Scan(&lacking).Error
+		sql.Named("role", role), sql.Named("readonly", append(guarded.ReadOnly, "")),
+		sql.Named("appendonly", append(guarded.AppendOnly, ""))).Scan(&lacking).Error
 	if err != nil {
 		return nil, fmt.Errorf("look what %s may use: %w", role, err)
 	}

@@ -32,7 +32,7 @@ func (s *served) make(t *testing.T, role, text string) database.Login {
 	require.NoError(t, session.Admit(t.Context(), s.name, role))
 	db, err := s.backend.OpenDatabase(t.Context(), s.name, nil)
 	require.NoError(t, err)
-	require.NoError(t, s.backend.GrantTables(db.WithContext(t.Context()), role))
+	require.NoError(t, s.backend.GrantTables(db.WithContext(t.Context()), role, database.Guarded{}))
 	require.NoError(t, database.Close(db))
 	return login
 }

@@ -61,7 +61,7 @@ func (b *postgresBackend) DropRole(tx *gorm.DB, role string) error {
 }
 
 // GrantTables lets a role change rows, and nothing about the tables.
-func (b *postgresBackend) GrantTables(tx *gorm.DB, role string, readOnly ...string) error {
+func (b *postgresBackend) GrantTables(tx *gorm.DB, role string, guarded Guarded) error {
 	if role == "" {
 		return nil
 	}
@@ -72,8 +72,11 @@ func (b *postgresBackend) GrantTables(tx *gorm.DB, role string, readOnly ...stri
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO " + name,
 		"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO " + name,
 	}
-	for _, table := range readOnly {
+	for _, table := range guarded.ReadOnly {
 		statements = append(statements, "REVOKE INSERT, UPDATE, DELETE ON "+quoteIdentifier(table)+" FROM "+name)
+	}
+	for _, table := range guarded.AppendOnly {
+		statements = append(statements, "REVOKE UPDATE, DELETE ON "+quoteIdentifier(table)+" FROM "+name)
 	}
 	for _, statement := range statements {
 		if err := execIn(tx, statement); err != nil {

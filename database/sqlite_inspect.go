@@ -61,7 +61,7 @@ func withoutCompanion(file string) string {
 func (*sqliteBackend) Survey(context.Context, string) (Survey, error) { return Survey{}, nil }
 
 // Lacking is empty.
-func (*sqliteBackend) Lacking(context.Context, *gorm.DB, string, ...string) ([]string, error) {
+func (*sqliteBackend) Lacking(context.Context, *gorm.DB, string, Guarded) ([]string, error) {
 	return nil, nil
 }
 

@@ -20,7 +20,7 @@ func (*sqliteBackend) CreateRole(*gorm.DB, Login) error { return nil }
 func (*sqliteBackend) DropRole(*gorm.DB, string) error { return nil }
 
 // GrantTables does nothing.
-func (*sqliteBackend) GrantTables(*gorm.DB, string, ...string) error { return nil }
+func (*sqliteBackend) GrantTables(*gorm.DB, string, Guarded) error { return nil }
 
 // Secure does nothing: the folder is the owner's alone.
 func (*sqliteBackend) Secure(context.Context) error { return nil }

@@ -92,6 +92,13 @@ func (g *Gate) ManagingAfter(prepare func(c *gin.Context) (TenantHandler, error)
 	})
 }
 
+// SignedInOrManaging is SignedIn for every core user, but in a tenant for its owners
+// and admins alone.
+func (g *Gate) SignedInOrManaging(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
+	return g.SignedIn(core, managing(tenant))
+}
+
+// managing keeps all but owners and admins from the handler.
 func managing(tenant TenantHandler) TenantHandler {
 	return func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
 		if !user.Role.Manages() {

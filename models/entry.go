@@ -12,15 +12,15 @@ import (
 // deactivated them they are an owner again, for they could as well delete it all;
 // else they have the role that they were given. KindOwnerEmailTaken when somebody
 // else is registered with their address.
-func EnterTenant(ctx context.Context, db *gorm.DB, owner *CoreUser, session *Session) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		user, err := admitOwner(ctx, tx, owner)
-		if err != nil {
+func EnterTenant(ctx context.Context, db *gorm.DB, owner *CoreUser, session *Session) (inside TenantUser, err error) {
+	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if inside, err = admitOwner(ctx, tx, owner); err != nil {
 			return err
 		}
-		session.UserID, session.Epoch = user.ID, owner.SessionEpoch
-		return CreateSession[TenantUser](ctx, tx, session, user.HashedPassword)
+		session.UserID, session.Epoch = inside.ID, owner.SessionEpoch
+		return CreateSession[TenantUser](ctx, tx, session, inside.HashedPassword)
 	})
+	return inside, err
 }
 
 // admitOwner returns the active user that the core user is inside, locked.

@@ -55,20 +55,20 @@ func CreatePerson(ctx context.Context, db *gorm.DB, actorID int64, person *Tenan
 	})
 }
 
-// ChangePerson changes a person on behalf of the actor: change is called with
+// ChangePerson changes a person on behalf of the actor, and returns them as they
+// were and as they are: change is called with
 // them, changes what it wants and returns the columns. Whoever is deactivated has
 // no session any more, so that none revives with them. The errors: those of
 // CreatePerson, KindUserNotFound also for the person, and KindLastOwner.
 func ChangePerson(
 	ctx context.Context, db *gorm.DB, actorID, id int64, change func(person *TenantUser) (columns []string),
-) (TenantUser, error) {
-	var person TenantUser
-	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+) (before, person TenantUser, err error) {
+	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		c, err := lockCircle(ctx, tx, actorID, id)
 		if err != nil {
 			return err
 		}
-		person = c.target
+		before, person = c.target, c.target
 		columns := change(&person)
 		if err := c.check(&person); err != nil || len(columns) == 0 {
 			return err
@@ -78,13 +78,13 @@ func ChangePerson(
 		}
 		return EndSessions[TenantUser](ctx, tx, id)
 	})
-	return person, err
+	return before, person, err
 }
 
 // RemovePerson removes a person, and with them their sessions, on behalf of the
-// actor. The errors are those of ChangePerson.
-func RemovePerson(ctx context.Context, db *gorm.DB, actorID, id int64) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+// actor, and returns whom. The errors are those of ChangePerson.
+func RemovePerson(ctx context.Context, db *gorm.DB, actorID, id int64) (person TenantUser, err error) {
+	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		c, err := lockCircle(ctx, tx, actorID, id)
 		if err != nil {
 			return err
@@ -92,8 +92,10 @@ func RemovePerson(ctx context.Context, db *gorm.DB, actorID, id int64) error {
 		if err := c.check(&TenantUser{}); err != nil {
 			return err
 		}
+		person = c.target
 		return tx.Delete(&c.target).Error
 	})
+	return person, err
 }
 
 // circle is whom a change of people depends on, each locked and as they are now:

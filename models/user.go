@@ -54,6 +54,9 @@ type signedIn struct {
 // SessionID is the session that the user is signed in by.
 func (a *Account) SessionID() int64 { return a.signedIn.sessionID }
 
+// Self is what the record of a person has in common with all others.
+func (a *Account) Self() *Account { return a }
+
 func (a *Account) isSignedIn(epoch int64) bool {
 	return a.IsActive && a.signedIn.epoch != nil && *a.signedIn.epoch >= epoch
 }

@@ -48,11 +48,18 @@ func (m *Manager) SetSuspended(
 }
 
 // Delete removes a tenant for good: its database, its row of the registry, and
-// the organization it belonged to. It is refused to everybody at once. Where
-// the deletion is interrupted, calling again or the reconciler finishes it.
-func (m *Manager) Delete(ctx context.Context, id string) error {
-	_, err := models.MoveTenant(ctx, m.core, id, models.TenantDeleting,
-		models.TenantReady, models.TenantSuspended, models.TenantDeleting)
+// the organization it belonged to. It is refused to everybody at once, in the
+// transaction in which also writes core's rows: once, however often and by however
+// many it is deleted. Where the deletion is interrupted, calling again or the
+// reconciler finishes it.
+func (m *Manager) Delete(ctx context.Context, id string, also func(ctx context.Context, tx *gorm.DB) error) error {
+	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		moved, err := models.MoveTenant(ctx, tx, id, models.TenantDeleting, models.TenantReady, models.TenantSuspended)
+		if err != nil || !moved {
+			return err
+		}
+		return also(ctx, tx)
+	})
 	if err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ func (x *examination) examineInside(ctx context.Context, record *models.Tenant, 
 // examineTables compares the database's migrations with the registry's word, and
 // what its role may do with what it should.
 func (x *examination) examineTables(ctx context.Context, record *models.Tenant, db *gorm.DB) error {
-	lacking, err := x.backend.Lacking(ctx, db, record.Role, readOnlyTables()...)
+	lacking, err := x.backend.Lacking(ctx, db, record.Role, guardedTables())
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (m *Manager) mendRole(ctx context.Context, id string) error {
 		err = m.restoreRole(ctx, session, record)
 		if err == nil {
 			err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-				return m.backend.GrantTables(tx, record.Role, readOnlyTables()...)
+				return m.backend.GrantTables(tx, record.Role, guardedTables())
 			})
 		}
 		return errors.Join(err, database.Close(db))

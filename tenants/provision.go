@@ -31,6 +31,9 @@ type Plan struct {
 	// Seed writes the tenant's first rows. It may be repeated for another plan
 	// when it fails; what it wrote here is gone then.
 	Seed func(ctx context.Context, tenant *Tenant) error
+	// Done, where it is set, writes rows of core in the very transaction that makes
+	// the tenant ready. Where it fails, there is no tenant.
+	Done func(ctx context.Context, tx *gorm.DB, tenantID string) error
 }
 
 // PlanOrganization plans the tenant of an organization, whose first user is the
@@ -150,7 +153,7 @@ func (m *Manager) complete(ctx context.Context, session database.Session, record
 	if err := m.claim(ctx, session, record, private, plan.Reserve); err != nil {
 		return err
 	}
-	return m.furnish(ctx, record, plan.Seed)
+	return m.furnish(ctx, record, plan)
 }
 
 // errUnfit says that a database cannot be claimed, by whomever: it has gone, or
@@ -198,23 +201,42 @@ func (m *Manager) takeSlug(
 }
 
 // furnish writes the tenant's first rows and opens it to everybody.
-func (m *Manager) furnish(ctx context.Context, record *models.Tenant, seed func(context.Context, *Tenant) error) error {
+func (m *Manager) furnish(ctx context.Context, record *models.Tenant, plan Plan) error {
 	h, err := m.handle(ctx, record)
 	if err != nil {
 		return err
 	}
 	defer h.release()
-	if err := seed(ctx, &h.tenant); err != nil {
+	if err := plan.Seed(ctx, &h.tenant); err != nil {
 		return h.tenant.Blame(err)
 	}
 	m.step(StepSeeded)
-	moved, err := models.MoveTenant(ctx, m.core, record.ID, models.TenantReady, models.TenantProvisioning)
-	if err != nil || !moved {
-		return errors.Join(err, errUnavailable())
+	if err := m.makeReady(ctx, record.ID, plan.Done); err != nil {
+		return err
 	}
 	m.handles.changed(record.ID, models.TenantReady)
 	m.step(StepReady)
 	return nil
+}
+
+// makeReady opens the tenant to everybody, together with what also does in core.
+func (m *Manager) makeReady(ctx context.Context, id string, also func(context.Context, *gorm.DB, string) error) error {
+	ready := func(db *gorm.DB) error {
+		moved, err := models.MoveTenant(ctx, db, id, models.TenantReady, models.TenantProvisioning)
+		if err != nil || !moved {
+			return errors.Join(err, errUnavailable())
+		}
+		return nil
+	}
+	if also == nil {
+		return ready(m.core)
+	}
+	return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := ready(tx); err != nil {
+			return err
+		}
+		return also(ctx, tx, id)
+	})
 }
 
 // undo removes what was made of a tenant and returns why. It goes on when the

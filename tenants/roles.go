@@ -33,12 +33,14 @@ func (m *Manager) login(record *models.Tenant) database.Login {
 // there then, in the same transaction.
 func (m *Manager) migrate(ctx context.Context, db *gorm.DB, role string) error {
 	return database.Migrate(ctx, db, m.migrations, func(tx *gorm.DB) error {
-		return m.backend.GrantTables(tx, role, readOnlyTables()...)
+		return m.backend.GrantTables(tx, role, guardedTables())
 	})
 }
 
-// readOnlyTables are those that only the application's own role writes.
-func readOnlyTables() []string { return []string{"tenant_stamp", "schema_migrations"} }
+// guardedTables are those that a tenant's role cannot write as it likes.
+func guardedTables() database.Guarded {
+	return database.Guarded{ReadOnly: []string{"tenant_stamp", "schema_migrations"}, AppendOnly: []string{"audit_events"}}
+}
 
 // lacksRole reports whether the tenant could have a role and has none yet.
 func (m *Manager) lacksRole(record *models.Tenant) bool {

@@ -38,8 +38,8 @@ func TestModelsAndMigrationsAgree(t *testing.T) {
 		defer release()
 
 		requireAgreement(t, app.Tenants.Core(), "schema_migrations",
-			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &coreSession{})
-		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &tenantSession{})
+			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &coreSession{}, &models.Event{})
+		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &tenantSession{}, &models.Event{})
 	})
 }
 

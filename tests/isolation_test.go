@@ -107,7 +107,7 @@ func TestIsolationHolds(t *testing.T) {
 			return
 		}
 		require.ElementsMatch(t, []string{"connect_postgres", "connect_template1", "see_names", "own_password", "own_settings"}, notes)
-		require.Len(t, trials, 40)
+		require.Len(t, trials, 41)
 		text := settings.Command(t, "tenants", "isolation").RequireCode(t, 0).Stdout
 		require.Regexp(t, `(?m)^pass +connect_core +cannot connect to the database of core$`, text)
 	})
@@ -159,6 +159,9 @@ func TestIsolationFindsWhatIsOpen(t *testing.T) {
 		{"$acme", `GRANT INSERT ON tenant_stamp TO "$roleA"`, `REVOKE INSERT ON tenant_stamp FROM "$roleA"`, []string{"write_stamp"}},
 		{"$acme", `GRANT UPDATE ON tenant_stamp TO "$roleA"`, `REVOKE UPDATE ON tenant_stamp FROM "$roleA"`, []string{"write_stamp"}},
 		{"$acme", `GRANT DELETE ON schema_migrations TO "$roleA"`, `REVOKE DELETE ON schema_migrations FROM "$roleA"`, []string{"write_migrations"}},
+		{"$acme", `GRANT UPDATE ON audit_events TO "$roleA"`, `REVOKE UPDATE ON audit_events FROM "$roleA"`, []string{"change_audit"}},
+		{"$acme", `GRANT DELETE ON audit_events TO "$roleA"`, `REVOKE DELETE ON audit_events FROM "$roleA"`, []string{"change_audit"}},
+		{"$acme", `GRANT TRUNCATE ON audit_events TO "$roleA"`, `REVOKE TRUNCATE ON audit_events FROM "$roleA"`, []string{"change_audit"}},
 		{"$acme", `GRANT TRUNCATE ON tenant_users TO "$roleA"`, `REVOKE TRUNCATE ON tenant_users FROM "$roleA"`, []string{"truncate_table"}},
 		{"$core", `UPDATE tenants SET role = '' WHERE slug = 'globex'`, `UPDATE tenants SET role = '$roleB' WHERE slug = 'globex'`, []string{"fleet_roles"}},
 	} {

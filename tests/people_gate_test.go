@@ -38,10 +38,10 @@ func TestTheGateIsNotTheLastWord(t *testing.T) {
 			app.Settings.Exec(t, app.Settings.DatabaseName("acme"), "DELETE FROM tenant_sessions WHERE user_id = "+strconv.Itoa(s.admin.id),
 				"UPDATE tenant_users SET "+state+" WHERE email = 'alan@example.com'")
 			made := models.TenantUser{Account: models.NewAccount("new@example.com", nil), Role: models.RoleMember}
-			_, changed := models.ChangePerson(t.Context(), lease.DB, int64(s.admin.id), int64(s.member.id), rename)
+			_, _, changed := models.ChangePerson(t.Context(), lease.DB, int64(s.admin.id), int64(s.member.id), rename)
+			_, removed := models.RemovePerson(t.Context(), lease.DB, int64(s.admin.id), int64(s.member.id))
 			for _, err := range []error{
-				models.CreatePerson(t.Context(), lease.DB, int64(s.admin.id), &made), changed,
-				models.RemovePerson(t.Context(), lease.DB, int64(s.admin.id), int64(s.member.id)),
+				models.CreatePerson(t.Context(), lease.DB, int64(s.admin.id), &made), changed, removed,
 			} {
 				require.True(t, models.IsKind(err, kind), "%s: %v", state, err)
 			}

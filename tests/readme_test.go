@@ -130,6 +130,38 @@ func TestReadmeErrorCodes(t *testing.T) {
 	require.ElementsMatch(t, openAPI(t).Components.Schemas.Problem.Properties.Code.Enum, codes)
 }
 
+// The actions are those of the README, the OpenAPI document and the models.
+func TestReadmeActions(t *testing.T) {
+	t.Parallel()
+	actions := make([]string, len(models.Actions()))
+	for i, action := range models.Actions() {
+		actions[i] = string(action)
+	}
+	require.Equal(t, captures(`Action = "([a-z_.]+)"`, readFile(t, "models/action.go")), actions)
+	require.Equal(t, openAPI(t).Components.Schemas.Action.Enum, actions)
+	require.Equal(t, captures("(?m)^\\| `([a-z_]+\\.[a-z_]+)` \\|", readmeSection(t, "Audit")), actions)
+}
+
+// What the README has the operator do removes what is old, and no more is removed
+// after it.
+func TestReadmeRemovesOldEvents(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	app.Token("acme", "ada@example.com")
+	database := settings.DatabaseName("acme")
+	settings.Exec(t, database, "INSERT INTO audit_events SELECT id - 100, '2025-12-31', action, outcome, actor_id, actor, reader_id, "+
+		"target_kind, target_id, target_name, ip, user_agent, request_id, detail FROM audit_events")
+	statements := captures("(?s)```sql\n(.*?)```", readmeSection(t, "Audit"))
+	require.Len(t, statements, 1)
+
+	settings.Exec(t, database, statements[0])
+
+	require.Equal(t, 2, testkit.Scalar[int](t, &settings, database, "SELECT count(*) FROM audit_events"))
+	_, err := settings.SQL(t, database).ExecContext(t.Context(), "DELETE FROM audit_events")
+	require.ErrorContains(t, err, "audit events are never")
+}
+
 func TestReadmeOperations(t *testing.T) {
 	t.Parallel()
 	var documented []string
@@ -165,6 +197,7 @@ type openAPIDocument struct {
 	Paths      map[string]map[string]json.RawMessage
 	Components struct {
 		Schemas struct {
+			Action  struct{ Enum []string }
 			Problem struct {
 				Properties struct{ Code struct{ Enum []string } }
 			}

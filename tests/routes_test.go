@@ -125,6 +125,8 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"PUT /api/organizations/{slug}":        coreRoute,
 		"DELETE /api/organizations/{slug}":     coreRoute,
 		"POST /api/organizations/{slug}/token": coreRoute,
+		"GET /api/audit":                       auditRoute,
+		"GET /api/audit/":                      auditRoute,
 	}
 }
 

@@ -275,7 +275,7 @@ func TestProvisioningForOneWhoLeaves(t *testing.T) {
 				tenant, release, err := app.Tenants.Acquire(t.Context(), "acme")
 				require.NoError(t, err)
 				release()
-				require.NoError(t, app.Tenants.Delete(t.Context(), tenant.ID))
+				require.NoError(t, app.Tenants.Delete(t.Context(), tenant.ID, func(context.Context, *gorm.DB) error { return nil }))
 			}
 		}
 	})

@@ -24,7 +24,7 @@ func TestFreshDatabasesGetTheTables(t *testing.T) {
 
 			db := b.Core()
 			migrate(t, db, core())
-			migrate(t, db, both()) // they share no table but the history
+			migrate(t, db, both()) // they share no table but the history and the audit trail's
 			before := describe(t, db)
 
 			migrate(t, db, both())

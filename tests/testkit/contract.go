@@ -72,10 +72,12 @@ func checkDocument(request *http.Request, response Response) error {
 	})
 }
 
-// DocumentedPath returns the form of a path that the document has: it gives
-// one of the two of a collection, and says that the other answers the same.
+// DocumentedPath returns the form of a path that the document has: of those that
+// answer with a slash and without it gives one, and says that the other answers the
+// same.
 func DocumentedPath(path string) string {
-	if path == "/api/organizations" || path == "/api/users" {
+	switch path {
+	case "/api/organizations", "/api/users", "/api/audit":
 		return path + "/"
 	}
 	return path

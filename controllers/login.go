@@ -1,0 +1,175 @@
+package controllers
+
+import (
+	"context"
+
+	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
+
+	"multitenant/auth"
+	"multitenant/middleware"
+	"multitenant/models"
+)
+
+type loginRequest struct {
+	Email    *string `json:"email"`
+	Password *string `json:"password"`
+}
+
+// check asks only that there is something to compare: the rules that bind at
+// registration never keep anybody from logging in.
+func (r *loginRequest) check() error {
+	var checks models.Checks
+	checks.Present("email", r.Email)
+	checks.Present("password", r.Password)
+	return checks.Err()
+}
+
+// login is what is known of whoever wants to log in.
+type login struct {
+	tenantID string          // the tenant's; empty at the core, and where there is no such tenant
+	user     *models.Account // as it is kept in that realm; nil for nobody
+	hash     string          // of the password: for the owner of a tenant the core user's
+	active   bool
+	epoch    int64 // of whoever the password is
+}
+
+// LoginCore begins a session of a user of the core.
+func (ctl *Accounts) LoginCore(c *gin.Context) error {
+	ctx, core := c.Request.Context(), ctl.Tenants.Core()
+	body, err := bindChecked[loginRequest](c)
+	if err != nil {
+		return err
+	}
+	found, err := ctl.findCore(ctx, *body.Email)
+	if err != nil {
+		return err
+	}
+	err = ctl.verify(ctx, &found, *body.Password)
+	if err == nil {
+		err = signIn[models.CoreUser](c, ctl.Tokens, core, auth.Claims{Realm: auth.RealmCore}, &found)
+	}
+	return refuseSignIn(c, core, &found, err)
+}
+
+// LoginTenant begins a session of a user of the tenant. A tenant that does not exist
+// is answered like a wrong password, and as late.
+func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
+	ctx := c.Request.Context()
+	body, err := bindChecked[loginRequest](c)
+	if err != nil {
+		return err
+	}
+	found, err := ctl.findMember(ctx, slug, *body.Email)
+	if err != nil {
+		return err
+	}
+	verified := ctl.verify(ctx, &found, *body.Password)
+	if unless(verified, models.KindInvalidCredentials) != nil {
+		return verified
+	}
+	if found.tenantID == "" {
+		return ctl.refuseUnknownTenant(c, verified)
+	}
+	return ctl.enter(c, slug, &found, verified)
+}
+
+// enter begins a session in the tenant, or puts the refusal on record there.
+func (ctl *Accounts) enter(c *gin.Context, slug models.Slug, found *login, verified error) error {
+	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), found.tenantID)
+	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
+		return ctl.refuseUnknownTenant(c, errWrongCredentials().Because(err))
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	if verified == nil {
+		verified = signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, auth.Claims{
+			Realm: auth.RealmTenant, Tenant: string(slug), TenantID: found.tenantID,
+		}, found)
+	}
+	return tenant.Blame(refuseSignIn(c, tenant.DB, found, verified))
+}
+
+func (ctl *Accounts) findCore(ctx context.Context, email string) (login, error) {
+	user, err := models.FindUserByEmail[models.CoreUser](ctx, ctl.Tenants.Core(), email)
+	if err != nil {
+		return login{}, unless(err, models.KindUserNotFound)
+	}
+	return login{user: &user.Account, hash: user.HashedPassword, active: user.IsActive, epoch: user.SessionEpoch}, nil
+}
+
+// findMember looks somebody up in a tenant, and lets go of its database before
+// the slow comparing of hashes. The owner's hash is the core user's.
+func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email string) (login, error) {
+	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
+	if err != nil {
+		return login{}, unless(err, models.KindTenantNotFound)
+	}
+	defer release()
+	found := login{tenantID: tenant.ID}
+	user, err := models.FindUserByEmail[models.TenantUser](ctx, tenant.DB, email)
+	if err != nil {
+		return found, unless(tenant.Blame(err), models.KindUserNotFound)
+	}
+	found.user, found.hash, found.active = &user.Account, user.HashedPassword, user.IsActive
+	if user.CoreUserID != nil {
+		owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
+		if err != nil {
+			return found, unless(err, models.KindUserNotFound)
+		}
+		found.hash, found.active = owner.HashedPassword, user.IsActive && owner.IsActive
+		found.epoch = owner.SessionEpoch
+	}
+	return found, nil
+}
+
+// verify compares the password, for nobody and for the deactivated too, so
+// that all who are refused wait equally long.
+func (ctl *Accounts) verify(ctx context.Context, found *login, password string) error {
+	if err := ctl.Passwords.Compare(ctx, found.hash, password); err != nil {
+		return err
+	}
+	if !found.active {
+		return errWrongCredentials()
+	}
+	return nil
+}
+
+// refuseSignIn puts on record that somebody was not let in, and as whom they tried,
+// but never what they typed: it may be a password. Each refusal writes one row, so
+// that none takes longer than another.
+func refuseSignIn(c *gin.Context, db *gorm.DB, found *login, refusal error) error {
+	if !models.IsKind(refusal, models.KindInvalidCredentials) {
+		return refusal
+	}
+	event := middleware.NewEvent(c, models.ActionSignInRefused)
+	switch {
+	case found.user == nil:
+		event.Refused("unknown_user")
+	case !found.active:
+		event.By(found.user).Refused("deactivated")
+	default:
+		event.By(found.user).Refused("wrong_password")
+	}
+	return recordRefusal(c.Request.Context(), db, event, refusal)
+}
+
+// refuseUnknownTenant is refuseSignIn where there is no tenant to put it on record.
+func (ctl *Accounts) refuseUnknownTenant(c *gin.Context, refusal error) error {
+	event := middleware.NewEvent(c, models.ActionSignInRefused).Refused("unknown_tenant")
+	return recordRefusal(c.Request.Context(), ctl.Tenants.Core(), event, refusal)
+}
+
+// recordRefusal returns the refusal, once it is on record.
+func recordRefusal(ctx context.Context, db *gorm.DB, event *models.Event, refusal error) error {
+	if err := models.Record(ctx, db, event); err != nil {
+		return err
+	}
+	return refusal
+}
+
+func errWrongCredentials() *models.Error {
+	return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password")
+}
