@@ -39,6 +39,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	profile := &Profile{Tenants: o.Tenants}
 	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords}
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
+	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	orgs := &Organizations{Tenants: o.Tenants}
 
@@ -53,12 +54,14 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
 	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
 	api.POST("/auth/refresh", gate.Public(refresh.Anywhere, refresh.Within))
+	api.POST("/auth/password-reset", gate.Public(resets.RedeemAnywhere, resets.RedeemWithin))
 	api.POST("/auth/logout", gate.SignedIn(sessions.LogoutCore, sessions.LogoutTenant))
 	api.GET("/auth/sessions", gate.SignedIn(sessions.ListCore, sessions.ListTenant))
 	api.DELETE("/auth/sessions/:id", gate.SignedIn(sessions.EndCore, sessions.EndTenant))
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
 	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
+	api.POST("/users/:id/password-reset", gate.Managing(resets.Create))
 	for _, path := range []string{"/organizations", "/organizations/"} {
 		api.POST(path, gate.SignedInAtCore(orgs.Create))
 		api.GET(path, gate.SignedInAtCore(orgs.List))

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -29,12 +30,12 @@ type sessionResponse struct {
 	Current    bool      `json:"current"`
 }
 
-func newSessionResponse(session *models.Session, current int64) sessionResponse {
+func newSessionResponse(session *models.Session, tokens *auth.Tokens, current int64) sessionResponse {
 	return sessionResponse{
 		ID:         session.ID,
 		CreatedAt:  session.CreatedAt.UTC(),
 		LastUsedAt: session.LastUsedAt.UTC(),
-		ExpiresAt:  session.ExpiresAt.UTC(),
+		ExpiresAt:  endOf(session, tokens).UTC(),
 		IP:         session.IP,
 		UserAgent:  session.UserAgent,
 		Current:    session.ID == current,
@@ -43,27 +44,30 @@ func newSessionResponse(session *models.Session, current int64) sessionResponse 
 
 // ListCore shows a page of the sessions of a user of the core.
 func (ctl *Sessions) ListCore(c *gin.Context, user *models.CoreUser) error {
-	return listSessions[models.CoreUser](c, ctl.Tenants.Core(), ctl.Tokens.Now(), &user.Account)
+	return listSessions[models.CoreUser](c, ctl.Tenants.Core(), ctl.Tokens, &user.Account)
 }
 
 // ListTenant shows a page of the sessions of a user of a tenant.
 func (ctl *Sessions) ListTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return listSessions[models.TenantUser](c, tenant.DB, ctl.Tokens.Now(), &user.Account)
+	return listSessions[models.TenantUser](c, tenant.DB, ctl.Tokens, &user.Account)
 }
 
-func listSessions[U models.User](c *gin.Context, db *gorm.DB, now time.Time, user *models.Account) error {
+func listSessions[U models.User](c *gin.Context, db *gorm.DB, tokens *auth.Tokens, user *models.Account) error {
 	p, err := pageOf(c)
 	if err != nil {
 		return err
 	}
+	now := tokens.Now()
 	sessions, err := models.ListSessions[U](c.Request.Context(), db, user, models.SessionPage{
-		Before: p.cursor, Limit: p.more(), Now: now,
+		Before: p.cursor, Limit: p.more(), Since: now.Add(-tokens.SessionLifetime()), Now: now,
 	})
 	if err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, listing(p, sessions, func(session *models.Session) int64 { return session.ID },
-		func(session *models.Session) sessionResponse { return newSessionResponse(session, user.SessionID()) }))
+		func(session *models.Session) sessionResponse {
+			return newSessionResponse(session, tokens, user.SessionID())
+		}))
 	return nil
 }
 
@@ -89,17 +93,28 @@ func endSession[U models.User](c *gin.Context, db *gorm.DB, userID int64) error 
 	return nil
 }
 
-// LogoutCore ends the session of a user of the core, or all of their sessions.
+// LogoutCore ends the session of a user of the core, or all of their sessions,
+// also inside the tenants they own.
 func (ctl *Sessions) LogoutCore(c *gin.Context, user *models.CoreUser) error {
-	return logout[models.CoreUser](c, ctl.Tenants.Core(), &user.Account)
+	return logout[models.CoreUser](c, ctl.Tenants.Core(), &user.Account, func(ctx context.Context) error {
+		if err := models.EndSessionsEverywhere(ctx, ctl.Tenants.Core(), user); err != nil {
+			return err
+		}
+		ctl.Tenants.ChangeOwner(user.AsOwner())
+		return nil
+	})
 }
 
 // LogoutTenant ends the session of a user of a tenant, or all that they have there.
 func (ctl *Sessions) LogoutTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return logout[models.TenantUser](c, tenant.DB, &user.Account)
+	return logout[models.TenantUser](c, tenant.DB, &user.Account, func(ctx context.Context) error {
+		return models.EndSessions[models.TenantUser](ctx, tenant.DB, user.ID)
+	})
 }
 
-func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
+func logout[U models.User](
+	c *gin.Context, db *gorm.DB, user *models.Account, everywhere func(ctx context.Context) error,
+) error {
 	var checks models.Checks
 	scope, scoped := c.GetQuery("scope")
 	if scoped && scope != "all" {
@@ -110,7 +125,7 @@ func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) er
 	case err != nil:
 		return err
 	case scoped:
-		err = models.EndSessions[U](c.Request.Context(), db, user.ID)
+		err = everywhere(c.Request.Context())
 	default:
 		// Whoever was faster has ended it all the same.
 		err = unless(models.EndSession[U](c.Request.Context(), db, user.ID, user.SessionID()), models.KindSessionNotFound)

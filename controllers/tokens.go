@@ -3,6 +3,7 @@ package controllers
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
@@ -34,21 +35,33 @@ func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, cla
 	token := auth.NewRefreshToken(claims.TenantID)
 	session := models.Session{UserID: claims.UserID, Epoch: by.epoch, FamilyHash: token.FamilyHash()}
 	use(c, tokens, &session, &token)
-	session.CreatedAt = session.LastUsedAt
 	if err := models.CreateSession[U](c.Request.Context(), db, &session, by.hash); err != nil {
 		return err
 	}
 	token.SessionID, claims.SessionID = session.ID, session.ID
-	return answerTokens(c, tokens, claims, &token)
+	return answerTokens(c, tokens, claims, &session, &token)
 }
 
 // use notes in the session that it has got another refresh token, and by whom.
 func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *auth.RefreshToken) {
 	session.TokenHash = token.SecretHash()
 	session.LastUsedAt = tokens.Now()
+	if session.CreatedAt.IsZero() { // it begins
+		session.CreatedAt = session.LastUsedAt
+	}
 	session.ExpiresAt = session.LastUsedAt.Add(tokens.RefreshLifetime())
+	session.ExpiresAt = endOf(session, tokens)
 	session.IP = c.ClientIP()
 	session.UserAgent = userAgent(c)
+}
+
+// endOf is when the session ends if nobody refreshes it: no refreshing puts that
+// off beyond the session's own lifetime.
+func endOf(session *models.Session, tokens *auth.Tokens) time.Time {
+	if last := session.CreatedAt.Add(tokens.SessionLifetime()); session.ExpiresAt.After(last) {
+		return last
+	}
+	return session.ExpiresAt
 }
 
 // userAgent is the text that the client describes itself with, as far as both
@@ -58,7 +71,11 @@ func userAgent(c *gin.Context) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxUserAgentLength)], "")
 }
 
-func answerTokens(c *gin.Context, tokens *auth.Tokens, claims auth.Claims, refresh *auth.RefreshToken) error {
+func answerTokens(
+	c *gin.Context, tokens *auth.Tokens, claims auth.Claims, session *models.Session, refresh *auth.RefreshToken,
+) error {
+	claims.ExpiresAt = endOf(session, tokens)
+	lifetime := max(time.Second, min(tokens.Lifetime(), claims.ExpiresAt.Sub(tokens.Now())))
 	access, err := tokens.Sign(claims)
 	if err != nil {
 		return err
@@ -68,7 +85,7 @@ func answerTokens(c *gin.Context, tokens *auth.Tokens, claims auth.Claims, refre
 		return err
 	}
 	c.JSON(http.StatusOK, tokenResponse{
-		AccessToken: access, TokenType: "bearer", ExpiresIn: int(tokens.Lifetime().Seconds()), RefreshToken: encoded,
+		AccessToken: access, TokenType: "bearer", ExpiresIn: int(lifetime.Seconds()), RefreshToken: encoded,
 	})
 	return nil
 }

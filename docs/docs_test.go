@@ -58,6 +58,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 	require.ElementsMatch(t, []string{
 		"GET /", "GET /health", "GET /ready", "GET /docs", "GET /openapi.json",
 		"POST /api/auth/register", "POST /api/auth/login", "POST /api/auth/refresh", "POST /api/auth/logout",
+		"POST /api/auth/password-reset", "POST /api/users/{id}/password-reset",
 		"GET /api/auth/sessions", "DELETE /api/auth/sessions/{id}",
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",

@@ -24,11 +24,13 @@ const (
 	KindInvalidToken         Kind = "invalid_token"
 	KindTenantTokenRequired  Kind = "tenant_token_required" //nolint:gosec // a word for clients, no credential
 	KindRoleRequired         Kind = "role_required"
+	KindCorePassword         Kind = "core_password"
 	KindCoreTokenRequired    Kind = "core_token_required" //nolint:gosec // a word for clients, no credential
 	KindOrganizationNotFound Kind = "organization_not_found"
 	KindUserNotFound         Kind = "user_not_found"
 	KindSessionNotFound      Kind = "session_not_found"
 	KindWrongPassword        Kind = "wrong_password"
+	KindInvalidResetToken    Kind = "invalid_reset_token" //nolint:gosec // a word for clients, no credential
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"
 	KindBodyTooLarge         Kind = "body_too_large"
