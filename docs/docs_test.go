@@ -153,6 +153,7 @@ func TestTenantHeader(t *testing.T) {
 	require.Equal(t, map[string]bool{
 		"POST /api/auth/register": true, "POST /api/auth/login": true,
 		"POST /api/auth/refresh": true, "POST /api/auth/logout": true,
+		"POST /api/auth/password-reset": true, "POST /api/users/{id}/password-reset": true,
 		"GET /api/auth/sessions": true, "DELETE /api/auth/sessions/{id}": true,
 		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
 	}, asked)

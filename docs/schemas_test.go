@@ -45,10 +45,11 @@ func TestUserSchema(t *testing.T) {
 		fits bool
 	}{
 		"core user":       {core, true},
-		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1"}), true},
+		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1", "role": "member"}), true},
 		"half a tenant's": {with(map[string]any{"bio": nil}), false},
 		"leaked hash":     {with(map[string]any{"hashed_password": "$2a$"}), false},
-		"leaked by both":  {with(map[string]any{"bio": nil, "phone": nil, "core_user_id": 1.0}), false},
+		"no such role":    {with(map[string]any{"bio": nil, "phone": nil, "role": "root"}), false},
+		"leaked by both":  {with(map[string]any{"bio": nil, "phone": nil, "role": "owner", "core_user_id": 1.0}), false},
 		"id is text":      {with(map[string]any{"id": "1"}), false},
 		"id is zero":      {with(map[string]any{"id": 0.0}), false},
 		"no address":      {with(map[string]any{"email": "ada"}), false},
