@@ -41,10 +41,23 @@ func TestWhoMayResetWhosePassword(t *testing.T) {
 			by, whose string
 			want      any
 		}{
-			{"ada", "owner", created}, {"ada", "admin", created}, {"ada", "member", created}, {"ada", "ada", kept},
-			{"owner", "ada", kept}, {"owner", "other owner", created}, {"owner", "admin", created}, {"owner", "member", created},
-			{"admin", "ada", kept}, {"admin", "owner", role}, {"admin", "other admin", created}, {"admin", "member", created},
-			{"member", "ada", role}, {"member", "owner", role}, {"member", "admin", role}, {"member", "other member", role}, {"member", "member", role},
+			{"ada", "owner", created},
+			{"ada", "admin", created},
+			{"ada", "member", created},
+			{"ada", "ada", kept},
+			{"owner", "ada", kept},
+			{"owner", "other owner", created},
+			{"owner", "admin", created},
+			{"owner", "member", created},
+			{"admin", "ada", kept},
+			{"admin", "owner", role},
+			{"admin", "other admin", created},
+			{"admin", "member", created},
+			{"member", "ada", role},
+			{"member", "owner", role},
+			{"member", "admin", role},
+			{"member", "other member", role},
+			{"member", "member", role},
 		} {
 			answer := app.Do(resetting(people[tc.by], subjectOf(t, people[tc.whose])))
 			switch tc.want {
