@@ -30,7 +30,7 @@ const (
 	KindUserNotFound         Kind = "user_not_found"
 	KindSessionNotFound      Kind = "session_not_found"
 	KindWrongPassword        Kind = "wrong_password"
-	KindInvalidResetToken    Kind = "invalid_reset_token" //nolint:gosec // a word for clients, no credential
+	KindInvalidResetToken    Kind = "invalid_reset_token"
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"
 	KindBodyTooLarge         Kind = "body_too_large"

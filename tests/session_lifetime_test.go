@@ -36,7 +36,7 @@ func TestSessionsEndForGood(t *testing.T) {
 			require.Equal(t, begun.Add(90*day), ends())
 			expires, ok := claimsOf(t, ada.access)["exp"].(float64)
 			require.True(t, ok)
-			require.EqualValues(t, begun.Add(90*day).Unix(), int64(expires))
+			require.Equal(t, begun.Add(90*day).Unix(), int64(expires))
 		}
 		requireLives(t, app, ada)
 		now.advance(time.Minute + 11*time.Second) // clocks may differ by ten
