@@ -2,7 +2,9 @@ package tests_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/controllers"
 	"multitenant/tests/testkit"
 )
 
@@ -187,5 +190,31 @@ func TestAResetAndAChangeAtOnce(t *testing.T) {
 				require.Equal(t, http.StatusOK, apps[1].LoginWith(tenant, email, newPassword).Code)
 			}
 		}
+	})
+}
+
+// TestStrangersCannotMakeTheServerHash: without anything to hash with, all but a
+// good token is answered as ever.
+func TestStrangersCannotMakeTheServerHash(t *testing.T) {
+	eachRealm(t, func(t *testing.T, app *testkit.App, _ *clock, tenant string) {
+		good := resetOf(t, &app.Settings, tenant, "ada@example.com")
+		parsed, err := auth.ParseResetToken(good)
+		require.NoError(t, err)
+		unknown := auth.NewResetToken(parsed.TenantID)
+		encoded, err := unknown.Encode()
+		require.NoError(t, err)
+		router, err := controllers.NewRouter(&controllers.Options{
+			Tenants: app.Tenants, Tokens: app.TokenKit, Status: app.Status, Logger: slog.New(slog.DiscardHandler),
+		})
+		require.NoError(t, err)
+		for token, want := range map[string]int{
+			encoded: http.StatusBadRequest, good[:68]: http.StatusBadRequest, good: http.StatusInternalServerError,
+		} {
+			answer := httptest.NewRecorder()
+			router.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, redeemPath,
+				strings.NewReader(`{"token":"`+token+`","new_password":"`+newPassword+`"}`)))
+			require.Equal(t, want, answer.Code, answer.Body)
+		}
+		requireReset(t, app, good)
 	})
 }
