@@ -116,7 +116,8 @@ func EndSessions[U User](ctx context.Context, db *gorm.DB, userID int64) error {
 }
 
 // EndSessionsEverywhere ends all sessions of a user of the core, and those inside
-// the tenants they own: user.SessionEpoch is another then.
+// the tenants they own: user.SessionEpoch is another then. KindUserNotFound when
+// they have gone meanwhile.
 func EndSessionsEverywhere(ctx context.Context, db *gorm.DB, user *CoreUser) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := tx.Model(&CoreUser{}).Where("id = ?", user.ID).UpdateColumns(nextEpoch()).Error; err != nil {
@@ -135,7 +136,7 @@ func nextEpoch() map[string]any {
 
 // readEpoch may be called only by who has just made it: the row is locked.
 func readEpoch(tx *gorm.DB, user *CoreUser) error {
-	return tx.Model(user).Select("session_epoch").Take(user).Error
+	return lookup(tx.Model(user).Select("session_epoch").Take(user).Error, errUserNotFound())
 }
 
 // KeepSession ends all of the user's sessions but one, which is as good as new:
