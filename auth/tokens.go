@@ -45,6 +45,9 @@ type TokenOptions struct {
 	Lifetime time.Duration
 	// RefreshLifetime is how long a refresh token is, at least as long as Lifetime.
 	RefreshLifetime time.Duration
+	// SessionLifetime is how long a session is, however often it is refreshed; at
+	// least as long as RefreshLifetime.
+	SessionLifetime time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -56,6 +59,7 @@ type Tokens struct {
 	parser   *jwt.Parser
 	lifetime time.Duration
 	refresh  time.Duration
+	session  time.Duration
 	now      func() time.Time
 	verified verified
 }
@@ -81,6 +85,7 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 		o.Now = time.Now
 	}
 
+	refresh := max(o.RefreshLifetime, o.Lifetime) // a session outlives its tokens
 	return &Tokens{
 		method: jwt.GetSigningMethod(o.Algorithm),
 		keys:   keys,
@@ -95,7 +100,8 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 			jwt.WithTimeFunc(o.Now),
 		),
 		lifetime: o.Lifetime,
-		refresh:  max(o.RefreshLifetime, o.Lifetime), // a session outlives its tokens
+		refresh:  refresh,
+		session:  max(o.SessionLifetime, refresh),
 		now:      o.Now,
 	}, nil
 }
@@ -110,6 +116,12 @@ func (t *Tokens) RefreshLifetime() time.Duration {
 	return t.refresh
 }
 
+// SessionLifetime returns how long after the login a session ends, however often
+// it is refreshed.
+func (t *Tokens) SessionLifetime() time.Duration {
+	return t.session
+}
+
 // Now returns the time by the clock that tokens are issued and checked by, as
 // precisely as both engines keep it.
 func (t *Tokens) Now() time.Time {
@@ -117,11 +129,14 @@ func (t *Tokens) Now() time.Time {
 }
 
 // Sign returns a token for the claims. It sets what a caller has no say in: the
-// token's id, when it was issued, when it expires, by whom and for whom.
+// token's id, when it was issued, by whom and for whom, and when it expires, which
+// is never after c.ExpiresAt where that is set.
 func (t *Tokens) Sign(c Claims) (token string, err error) {
 	c.ID = rand.Text()
 	c.IssuedAt = t.now()
-	c.ExpiresAt = c.IssuedAt.Add(t.lifetime)
+	if end := c.IssuedAt.Add(t.lifetime); c.ExpiresAt.IsZero() || c.ExpiresAt.After(end) {
+		c.ExpiresAt = end
+	}
 
 	wire := newWireClaims(c)
 	if err := wire.Validate(); err != nil {

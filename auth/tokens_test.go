@@ -75,6 +75,35 @@ func TestTokensReadWhatTheySign(t *testing.T) {
 	}
 }
 
+// TestTokensEndWithTheirSession, and never later than they would without it.
+func TestTokensEndWithTheirSession(t *testing.T) {
+	t.Parallel()
+	tokens := newTokens(t)
+	for end, want := range map[time.Duration]time.Duration{
+		time.Minute: time.Minute, 30 * time.Minute: 30 * time.Minute, time.Hour: 30 * time.Minute,
+	} {
+		claims := tenantClaims()
+		claims.ExpiresAt = now().Add(end)
+		token, err := tokens.Sign(claims)
+		require.NoError(t, err)
+		got, err := tokens.Parse(token)
+		require.NoError(t, err)
+		require.Equal(t, now().Add(want), got.ExpiresAt)
+	}
+}
+
+func TestSessionsLiveAsLongAsTheirTokens(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ refresh, session, want time.Duration }{
+		{time.Hour, 2 * time.Hour, 2 * time.Hour},
+		{3 * time.Hour, 2 * time.Hour, 3 * time.Hour},
+		{0, 0, 30 * time.Minute},
+	} {
+		tokens := newTokens(t, func(o *auth.TokenOptions) { o.RefreshLifetime, o.SessionLifetime = tc.refresh, tc.session })
+		require.Equal(t, tc.want, tokens.SessionLifetime())
+	}
+}
+
 func TestSignGivesEveryTokenItsOwnID(t *testing.T) {
 	t.Parallel()
 	tokens := newTokens(t)

@@ -40,6 +40,7 @@ type settings struct {
 	JWTAlgorithm           string `env:"JWT_ALGORITHM" envDefault:"HS256"`
 	JWTMinutes             int    `env:"JWT_ACCESS_TOKEN_EXPIRE_MINUTES" envDefault:"30"`
 	JWTRefreshDays         int    `env:"JWT_REFRESH_TOKEN_EXPIRE_DAYS" envDefault:"30"`
+	JWTSessionDays         int    `env:"JWT_SESSION_EXPIRE_DAYS" envDefault:"90"`
 	BcryptCost             int    `env:"BCRYPT_COST" envDefault:"12"`
 	TenantAutoCreate       bool   `env:"TENANT_AUTO_CREATE" envDefault:"true"`
 	TenantSpares           int    `env:"TENANT_SPARES" envDefault:"2"`
@@ -119,6 +120,7 @@ func (s *settings) config(secret []byte) Config {
 			Algorithm:       s.JWTAlgorithm,
 			Lifetime:        time.Duration(s.JWTMinutes) * time.Minute,
 			RefreshLifetime: time.Duration(s.JWTRefreshDays) * 24 * time.Hour,
+			SessionLifetime: time.Duration(s.JWTSessionDays) * 24 * time.Hour,
 		},
 		Passwords:          auth.PasswordOptions{Cost: s.BcryptCost},
 		TenantAutoCreate:   s.TenantAutoCreate,

@@ -24,6 +24,7 @@ const (
 	maxTokenMinutes = 365 * 24 * 60
 
 	maxRefreshDays = 365
+	maxSessionDays = 365
 
 	// More would be made for nobody: one takes a fraction of a second.
 	maxSpares = 1000
@@ -41,6 +42,7 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("JWT_ALGORITHM", checkChoice(s.JWTAlgorithm, auth.Algorithms()))
 	wrong.add("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", checkRange(s.JWTMinutes, 1, maxTokenMinutes))
 	wrong.add("JWT_REFRESH_TOKEN_EXPIRE_DAYS", checkRange(s.JWTRefreshDays, 1, maxRefreshDays))
+	wrong.add("JWT_SESSION_EXPIRE_DAYS", checkRange(s.JWTSessionDays, 1, maxSessionDays))
 	wrong.add("BCRYPT_COST", checkRange(s.BcryptCost, auth.MinCost, auth.MaxCost))
 	wrong.add("TENANT_SPARES", checkRange(s.TenantSpares, 0, maxSpares))
 	wrong.add("TENANT_DATABASE_PREFIX", checkPrefix(s.TenantDatabasePrefix))

@@ -114,7 +114,7 @@ func renew[U models.User, P interface {
 	switch {
 	case session.FamilyHash != r.token.FamilyHash():
 		return models.ErrInvalidToken().Because(errNoSession)
-	case !tokens.Now().Before(session.ExpiresAt):
+	case !tokens.Now().Before(endOf(&session, tokens)):
 		return models.ErrInvalidToken().Because(errRefreshExpired)
 	}
 	user, err := models.FindSignedIn[U, P](ctx, db, session.UserID, session.ID)
@@ -132,7 +132,7 @@ func renew[U models.User, P interface {
 		return refused(err)
 	}
 	r.claims.UserID, r.claims.SessionID = session.UserID, session.ID
-	return answerTokens(c, tokens, r.claims, &next)
+	return answerTokens(c, tokens, r.claims, &session, &next)
 }
 
 // rotate returns the token that follows this one, which is good no longer. Who
@@ -151,6 +151,7 @@ func rotate[U models.User](
 			use(c, tokens, &next, &following)
 			rotated, err := models.RotateSession[U](ctx, db, &next, hash)
 			if rotated || err != nil {
+				*session = next
 				return following, err
 			}
 		case session.PreviousHash == hash && tokens.Now().Sub(session.LastUsedAt) <= retryWindow:

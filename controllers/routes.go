@@ -53,10 +53,12 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
+	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
 
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
 	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
 	api.POST("/auth/refresh", gate.Public(refresh.Anywhere, refresh.Within))
+	api.POST("/auth/password-reset", gate.Public(resets.RedeemAnywhere, resets.RedeemWithin))
 }
 
 // addOwn adds what is about whoever asks, at the core or in a tenant.
@@ -76,6 +78,7 @@ func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 // addPeople adds what those do who manage a tenant's people.
 func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	people := &People{Passwords: o.Passwords}
+	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
 	audit := &Audit{Tenants: o.Tenants}
 
 	for _, path := range []string{"/users", "/users/"} {
@@ -85,6 +88,7 @@ func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.GET("/users/:id", gate.Managing(people.Show))
 	api.PUT("/users/:id", gate.Managing(people.Update))
 	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
+	api.POST("/users/:id/password-reset", gate.Managing(resets.Create))
 	for _, path := range []string{"/audit", "/audit/"} {
 		api.GET(path, gate.SignedInOrManaging(audit.ListCore, audit.ListTenant))
 	}

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -30,12 +31,12 @@ type sessionResponse struct {
 	Current    bool      `json:"current"`
 }
 
-func newSessionResponse(session *models.Session, current int64) sessionResponse {
+func newSessionResponse(session *models.Session, tokens *auth.Tokens, current int64) sessionResponse {
 	return sessionResponse{
 		ID:         session.ID,
 		CreatedAt:  session.CreatedAt.UTC(),
 		LastUsedAt: session.LastUsedAt.UTC(),
-		ExpiresAt:  session.ExpiresAt.UTC(),
+		ExpiresAt:  endOf(session, tokens).UTC(),
 		IP:         session.IP,
 		UserAgent:  session.UserAgent,
 		Current:    session.ID == current,
@@ -44,27 +45,30 @@ func newSessionResponse(session *models.Session, current int64) sessionResponse 
 
 // ListCore shows a page of the sessions of a user of the core.
 func (ctl *Sessions) ListCore(c *gin.Context, user *models.CoreUser) error {
-	return listSessions[models.CoreUser](c, ctl.Tenants.Core(), ctl.Tokens.Now(), &user.Account)
+	return listSessions[models.CoreUser](c, ctl.Tenants.Core(), ctl.Tokens, &user.Account)
 }
 
 // ListTenant shows a page of the sessions of a user of a tenant.
 func (ctl *Sessions) ListTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return listSessions[models.TenantUser](c, tenant.DB, ctl.Tokens.Now(), &user.Account)
+	return listSessions[models.TenantUser](c, tenant.DB, ctl.Tokens, &user.Account)
 }
 
-func listSessions[U models.User](c *gin.Context, db *gorm.DB, now time.Time, user *models.Account) error {
+func listSessions[U models.User](c *gin.Context, db *gorm.DB, tokens *auth.Tokens, user *models.Account) error {
 	p, err := pageOf(c)
 	if err != nil {
 		return err
 	}
+	now := tokens.Now()
 	sessions, err := models.ListSessions[U](c.Request.Context(), db, user, models.SessionPage{
-		Before: p.cursor, Limit: p.more(), Now: now,
+		Before: p.cursor, Limit: p.more(), Since: now.Add(-tokens.SessionLifetime()), Now: now,
 	})
 	if err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, listing(p, sessions, func(session *models.Session) int64 { return session.ID },
-		func(session *models.Session) sessionResponse { return newSessionResponse(session, user.SessionID()) }))
+		func(session *models.Session) sessionResponse {
+			return newSessionResponse(session, tokens, user.SessionID())
+		}))
 	return nil
 }
 
@@ -98,24 +102,38 @@ func endOne[U models.User](c *gin.Context, db *gorm.DB, user *models.Account, id
 	})
 }
 
-func endAll[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
+func endAll(
+	c *gin.Context, db *gorm.DB, user *models.Account, end func(ctx context.Context, tx *gorm.DB) error,
+) error {
 	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionSessionsEnded).By(user)
-	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return models.EndSessions[U](ctx, tx, user.ID)
-	})
+	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error { return end(ctx, tx) })
 }
 
-// LogoutCore ends the session of a user of the core, or all of their sessions.
+// LogoutCore ends the session of a user of the core, or all of their sessions,
+// also inside the tenants they own.
 func (ctl *Sessions) LogoutCore(c *gin.Context, user *models.CoreUser) error {
-	return logout[models.CoreUser](c, ctl.Tenants.Core(), &user.Account)
+	core := ctl.Tenants.Core()
+	return logout[models.CoreUser](c, core, &user.Account, func() error {
+		err := endAll(c, core, &user.Account, func(ctx context.Context, tx *gorm.DB) error {
+			return models.EndSessionsEverywhere(ctx, tx, user)
+		})
+		if err == nil {
+			ctl.Tenants.ChangeOwner(user.AsOwner())
+		}
+		return err
+	})
 }
 
 // LogoutTenant ends the session of a user of a tenant, or all that they have there.
 func (ctl *Sessions) LogoutTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return logout[models.TenantUser](c, tenant.DB, &user.Account)
+	return logout[models.TenantUser](c, tenant.DB, &user.Account, func() error {
+		return endAll(c, tenant.DB, &user.Account, func(ctx context.Context, tx *gorm.DB) error {
+			return models.EndSessions[models.TenantUser](ctx, tx, user.ID)
+		})
+	})
 }
 
-func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
+func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account, everywhere func() error) error {
 	var checks models.Checks
 	scope, scoped := c.GetQuery("scope")
 	if scoped && scope != "all" {
@@ -126,7 +144,7 @@ func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) er
 	case err != nil:
 		return err
 	case scoped:
-		err = endAll[U](c, db, user)
+		err = everywhere()
 	default:
 		// Whoever was faster has ended it all the same.
 		err = unless(endOne[U](c, db, user, user.SessionID()), models.KindSessionNotFound)

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
@@ -44,7 +45,6 @@ func (e *entry) begin(c *gin.Context, create func(ctx context.Context, tx *gorm.
 	token := auth.NewRefreshToken(e.claims.TenantID)
 	session := models.Session{FamilyHash: token.FamilyHash()}
 	use(c, e.tokens, &session, &token)
-	session.CreatedAt = session.LastUsedAt
 	ctx := c.Request.Context()
 	err := models.Recorded(ctx, e.db, e.event, func(tx *gorm.DB) error {
 		if err := create(ctx, tx, &session); err != nil {
@@ -58,19 +58,36 @@ func (e *entry) begin(c *gin.Context, create func(ctx context.Context, tx *gorm.
 	}
 	claims := e.claims
 	token.SessionID, claims.SessionID, claims.UserID = session.ID, session.ID, session.UserID
-	return answerTokens(c, e.tokens, claims, &token)
+	return answerTokens(c, e.tokens, claims, &session, &token)
 }
 
 // use notes in the session that it has got another refresh token, and by whom.
 func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *auth.RefreshToken) {
 	session.TokenHash = token.SecretHash()
 	session.LastUsedAt = tokens.Now()
+	if session.CreatedAt.IsZero() { // it begins
+		session.CreatedAt = session.LastUsedAt
+	}
 	session.ExpiresAt = session.LastUsedAt.Add(tokens.RefreshLifetime())
+	session.ExpiresAt = endOf(session, tokens)
 	session.IP = c.ClientIP()
 	session.UserAgent = middleware.UserAgent(c)
 }
 
-func answerTokens(c *gin.Context, tokens *auth.Tokens, claims auth.Claims, refresh *auth.RefreshToken) error {
+// endOf is when the session ends if nobody refreshes it: no refreshing puts that
+// off beyond the session's own lifetime.
+func endOf(session *models.Session, tokens *auth.Tokens) time.Time {
+	if last := session.CreatedAt.Add(tokens.SessionLifetime()); session.ExpiresAt.After(last) {
+		return last
+	}
+	return session.ExpiresAt
+}
+
+func answerTokens(
+	c *gin.Context, tokens *auth.Tokens, claims auth.Claims, session *models.Session, refresh *auth.RefreshToken,
+) error {
+	claims.ExpiresAt = endOf(session, tokens)
+	lifetime := max(time.Second, min(tokens.Lifetime(), claims.ExpiresAt.Sub(tokens.Now())))
 	access, err := tokens.Sign(claims)
 	if err != nil {
 		return err
@@ -80,7 +97,7 @@ func answerTokens(c *gin.Context, tokens *auth.Tokens, claims auth.Claims, refre
 		return err
 	}
 	c.JSON(http.StatusOK, tokenResponse{
-		AccessToken: access, TokenType: "bearer", ExpiresIn: int(tokens.Lifetime().Seconds()), RefreshToken: encoded,
+		AccessToken: access, TokenType: "bearer", ExpiresIn: int(lifetime.Seconds()), RefreshToken: encoded,
 	})
 	return nil
 }

@@ -58,6 +58,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 	require.ElementsMatch(t, []string{
 		"GET /", "GET /health", "GET /ready", "GET /docs", "GET /openapi.json",
 		"POST /api/auth/register", "POST /api/auth/login", "POST /api/auth/refresh", "POST /api/auth/logout",
+		"POST /api/auth/password-reset", "POST /api/users/{id}/password-reset",
 		"GET /api/auth/sessions", "DELETE /api/auth/sessions/{id}",
 		"GET /api/audit/",
 		"GET /api/organizations/", "POST /api/organizations/",
@@ -156,6 +157,7 @@ func TestTenantHeader(t *testing.T) {
 	require.Equal(t, map[string]bool{
 		"POST /api/auth/register": true, "POST /api/auth/login": true,
 		"POST /api/auth/refresh": true, "POST /api/auth/logout": true,
+		"POST /api/auth/password-reset": true, "POST /api/users/{id}/password-reset": true,
 		"GET /api/auth/sessions": true, "DELETE /api/auth/sessions/{id}": true,
 		"GET /api/audit/":   true,
 		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,

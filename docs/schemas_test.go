@@ -15,7 +15,7 @@ func TestAnswersAreClosed(t *testing.T) {
 
 	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
 	for _, request := range []string{
-		"Registration", "Credentials", "Refreshing", "PasswordChange", "ProfileChange", "NewOrganization", "OrganizationChange",
+		"Registration", "Credentials", "Refreshing", "PasswordChange", "PasswordRedemption", "ProfileChange", "NewOrganization", "OrganizationChange",
 		"NewPerson", "PersonChange",
 	} {
 		open[request] = true // unknown fields of a request are ignored
@@ -95,6 +95,9 @@ func TestRequestLimits(t *testing.T) {
 		{"Refreshing", `{}`, false},
 		{"PasswordChange", `{"current_password": "1", "new_password": "12345678"}`, true},
 		{"PasswordChange", `{"current_password": "1", "new_password": "1234567"}`, false},
+		{"PasswordRedemption", `{"token": "anything", "new_password": "12345678"}`, true},
+		{"PasswordRedemption", `{"token": "anything", "new_password": "1234567"}`, false},
+		{"PasswordRedemption", `{"new_password": "12345678"}`, false},
 		{"NewOrganization", `{"name": "Acme", "slug": "acme", "description": null}`, true},
 		{"NewOrganization", `{"name": "Acme", "slug": "a"}`, false},
 		{"NewOrganization", `{"name": "Acme", "slug": "Acme"}`, false},

@@ -55,12 +55,13 @@ func writeProblem(c *gin.Context, err *models.Error) {
 func statusOf(kind models.Kind) int {
 	switch kind {
 	case models.KindEmailTaken, models.KindInvalidSlug, models.KindSlugTaken, models.KindInvalidTenant,
-		models.KindWrongPassword:
+		models.KindWrongPassword, models.KindInvalidResetToken:
 		return http.StatusBadRequest
 	case models.KindInvalidCredentials, models.KindInvalidToken:
 		return http.StatusUnauthorized
 	case models.KindNotAuthenticated, models.KindTenantSuspended,
-		models.KindTenantTokenRequired, models.KindCoreTokenRequired, models.KindRoleRequired:
+		models.KindTenantTokenRequired, models.KindCoreTokenRequired, models.KindRoleRequired,
+		models.KindCorePassword:
 		return http.StatusForbidden
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
 		models.KindNotFound:

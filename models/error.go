@@ -24,6 +24,7 @@ const (
 	KindInvalidToken         Kind = "invalid_token"
 	KindTenantTokenRequired  Kind = "tenant_token_required" //nolint:gosec // a word for clients, no credential
 	KindRoleRequired         Kind = "role_required"
+	KindCorePassword         Kind = "core_password"
 	KindCoreTokenRequired    Kind = "core_token_required" //nolint:gosec // a word for clients, no credential
 	KindOrganizationNotFound Kind = "organization_not_found"
 	KindUserNotFound         Kind = "user_not_found"
@@ -31,6 +32,7 @@ const (
 	KindWrongPassword        Kind = "wrong_password"
 	KindLastOwner            Kind = "last_owner"
 	KindOwnerEmailTaken      Kind = "owner_email_taken"
+	KindInvalidResetToken    Kind = "invalid_reset_token"
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"
 	KindBodyTooLarge         Kind = "body_too_large"

@@ -8,16 +8,14 @@ import (
 
 // ChangeCorePassword gives a user of the core another password, and ends all
 // their sessions but the one to keep, those inside the tenants they own included:
-// user.SessionEpoch is another then. KindWrongPassword when the password was
-// changed since the user was read.
+// user.SessionEpoch is another then. A reset that is pending ends with them.
+// KindWrongPassword when the password was changed since the user was read.
 func ChangeCorePassword(ctx context.Context, db *gorm.DB, user *CoreUser, hash string, keep int64) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		columns := map[string]any{"session_epoch": gorm.Expr("session_epoch + 1")}
-		if err := replaceHash[CoreUser](tx, &user.Account, hash, columns); err != nil {
+		if err := replaceHash[CoreUser](tx, &user.Account, hash, nextEpoch()); err != nil {
 			return err
 		}
-		// The row is locked: it is the epoch that was just made.
-		if err := tx.Model(user).Select("session_epoch").Take(user).Error; err != nil {
+		if err := readEpoch(tx, user); err != nil {
 			return err
 		}
 		return KeepSession[CoreUser](ctx, tx, user.ID, keep, user.SessionEpoch)
@@ -43,7 +41,10 @@ func replaceHash[U User](tx *gorm.DB, user *Account, hash string, columns map[st
 	if replaced.Error == nil && replaced.RowsAffected == 0 {
 		return ErrWrongPassword()
 	}
-	return replaced.Error
+	if replaced.Error != nil {
+		return replaced.Error
+	}
+	return EndReset[U](tx.Statement.Context, tx, user.ID)
 }
 
 // ErrWrongPassword is what a caller is told whose current password is another.

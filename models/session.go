@@ -71,19 +71,19 @@ func FindSession[U User](ctx context.Context, db *gorm.DB, id int64) (Session, e
 }
 
 // SessionPage is a part of a list of sessions: at most Limit of those that have
-// not expired, the newest first, with an id less than Before where that is not
-// zero.
+// not expired and began after Since, the newest first, with an id less than Before
+// where that is not zero.
 type SessionPage struct {
-	Before int64
-	Limit  int
-	Now    time.Time
+	Before     int64
+	Limit      int
+	Since, Now time.Time
 }
 
 // ListSessions returns a page of the sessions of a user who is signed in.
 func ListSessions[U User](ctx context.Context, db *gorm.DB, user *Account, page SessionPage) ([]Session, error) {
 	// The user's own lives, so that those of an earlier epoch do not.
 	query := sessionsOf[U](ctx, db).
-		Where("user_id = ? AND epoch >= ? AND expires_at > ?", user.ID, *user.signedIn.epoch, page.Now)
+		Where("user_id = ? AND epoch >= ? AND expires_at > ? AND created_at > ?", user.ID, *user.signedIn.epoch, page.Now, page.Since)
 	if page.Before > 0 {
 		query = query.Where("id < ?", page.Before)
 	}
@@ -113,6 +113,30 @@ func EndSession[U User](ctx context.Context, db *gorm.DB, userID, id int64) erro
 // EndSessions ends all of the user's sessions.
 func EndSessions[U User](ctx context.Context, db *gorm.DB, userID int64) error {
 	return sessionsOf[U](ctx, db).Where("user_id = ?", userID).Delete(&Session{}).Error
+}
+
+// EndSessionsEverywhere ends all sessions of a user of the core, and those inside
+// the tenants they own: user.SessionEpoch is another then. KindUserNotFound when
+// they have gone meanwhile.
+func EndSessionsEverywhere(ctx context.Context, db *gorm.DB, user *CoreUser) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Model(&CoreUser{}).Where("id = ?", user.ID).UpdateColumns(nextEpoch()).Error; err != nil {
+			return err
+		}
+		if err := readEpoch(tx, user); err != nil {
+			return err
+		}
+		return EndSessions[CoreUser](ctx, tx, user.ID)
+	})
+}
+
+func nextEpoch() map[string]any {
+	return map[string]any{"session_epoch": gorm.Expr("session_epoch + 1")}
+}
+
+// readEpoch may be called only by who has just made it: the row is locked.
+func readEpoch(tx *gorm.DB, user *CoreUser) error {
+	return lookup(tx.Model(user).Select("session_epoch").Take(user).Error, errUserNotFound())
 }
 
 // KeepSession ends all of the user's sessions but one, which is as good as new:

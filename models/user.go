@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -78,12 +79,16 @@ func (u *TenantUser) IsSignedIn(owner Owner) bool {
 	return owner.ID == *u.CoreUserID && owner.IsActive && u.isSignedIn(owner.SessionEpoch)
 }
 
-func (a *Account) touch(now time.Time) { a.UpdatedAt = &now }
+func (a *Account) touch(now time.Time) *Account {
+	a.UpdatedAt = &now
+	return a
+}
 
 // User is any record of a person.
 type User interface {
 	CoreUser | TenantUser
 	sessionTable() string
+	resetTable() string
 }
 
 // TableName names the table; GORM asks for it.
@@ -95,6 +100,10 @@ func (TenantUser) TableName() string { return "tenant_users" }
 func (CoreUser) sessionTable() string { return "core_sessions" }
 
 func (TenantUser) sessionTable() string { return "tenant_sessions" }
+
+func (CoreUser) resetTable() string { return "core_password_resets" }
+
+func (TenantUser) resetTable() string { return "tenant_password_resets" }
 
 // NewAccount returns an active account for an address that has passed
 // ValidEmail.
@@ -193,13 +202,26 @@ func FindUserByEmail[U User](ctx context.Context, db *gorm.DB, email string) (U,
 
 // UpdateUser writes the named columns of the user, and no others: two changes
 // to different columns at once are both kept. KindUserNotFound when the user has
-// gone meanwhile.
+// gone meanwhile. With somebody who is deactivated ends the password reset that
+// they may have pending.
 func UpdateUser[U User, P interface {
 	*U
-	touch(now time.Time)
+	touch(now time.Time) *Account
 }](ctx context.Context, db *gorm.DB, user P, columns ...string,
 ) error {
-	user.touch(db.NowFunc())
+	account := user.touch(db.NowFunc())
+	if account.IsActive || !slices.Contains(columns, "is_active") {
+		return updateUser(ctx, db, user, columns)
+	}
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := updateUser(ctx, tx, user, columns); err != nil {
+			return err
+		}
+		return EndReset[U](ctx, tx, account.ID)
+	})
+}
+
+func updateUser(ctx context.Context, db *gorm.DB, user any, columns []string) error {
 	updated := db.WithContext(ctx).Model(user).Select(append(columns, "updated_at")).Updates(user)
 	if updated.Error == nil && updated.RowsAffected == 0 {
 		return errUserNotFound()

@@ -158,6 +158,7 @@ func TestCommandsRefuseAnotherSchema(t *testing.T) {
 			{"tenants", "delete", "acme", "--yes"},
 			{"tenants", "doctor", "--repair", "--json"},
 			{"tenants", "isolation", "--json"},
+			{"users", "reset-password", "hank@example.com"},
 			{"migrate", "rollback", "--to", last, "--yes"},
 		}
 		refuse := func(sentence string, commands [][]string) {
@@ -204,6 +205,7 @@ func TestUsageErrors(t *testing.T) {
 	for _, command := range []string{
 		"srve", "tenants", "tenants lst", "tenants show", "tenants delete", "tenants list acme", "migrate rollback", "migrate statsu",
 		"migrate --parallel 0", "migrate --parallel 65", "migrate --parallel many", "migrate --nope", "tenants create acme --name Acme",
+		"users", "users reset-password", "users reset-password a@example.com b@example.com", "users reset-password a@example.com --tenant",
 		"tenants doctor acme", "tenants doctor --parallel 0", "tenants isolation acme",
 	} {
 		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 2)
@@ -223,7 +225,7 @@ func TestCommandsHideThePassword(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.SQLite)
 	settings.Database.URL = "postgres://ada:lovelace@127.0.0.1:1/core"
-	for _, command := range []string{"tenants list", "tenants doctor", "tenants isolation", "migrate", "migrate status"} {
+	for _, command := range []string{"tenants list", "tenants doctor", "tenants isolation", "users reset-password a@example.com", "migrate", "migrate status"} {
 		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 1)
 		require.Contains(t, outcome.Stderr, "core database")
 		require.NotContains(t, outcome.Stderr, "lovelace")

@@ -188,8 +188,8 @@ func TestReadmeCommands(t *testing.T) {
 	_, list, found := strings.Cut(help, "\nCommands:\n")
 	require.True(t, found, help)
 
-	require.Equal(t, captures(`(?m)^  ([a-z]+(?: [a-z]+)?)  +\S`, list),
-		captures("(?m)^\\| `([a-z ]+)` \\|", readmeSection(t, "Operating the fleet")))
+	require.Equal(t, captures(`(?m)^  ([a-z]+(?: [a-z-]+)?)  +\S`, list),
+		captures("(?m)^\\| `([a-z -]+)` \\|", readmeSection(t, "Operating the fleet")))
 }
 
 // openAPIDocument is what the README repeats of it.

@@ -127,6 +127,8 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"POST /api/organizations/{slug}/token": coreRoute,
 		"GET /api/audit":                       auditRoute,
 		"GET /api/audit/":                      auditRoute,
+		"POST /api/auth/password-reset":        redeemsInOne,
+		"POST /api/users/{id}/password-reset":  resetsInOne,
 	}
 }
 

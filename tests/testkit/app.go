@@ -4,6 +4,7 @@ package testkit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"io"
@@ -55,6 +56,8 @@ type Settings struct {
 	OpenFiles      int    // how many a process of its own may have open; zero: as many as this one
 	Quiet          bool   // logs and limits clients as main does, but logs to nowhere: for benchmarks
 	Metrics        bool   // exports metrics, see Scrape
+	// SessionLifetime is how long sessions last; zero means 90 days.
+	SessionLifetime time.Duration `json:"-"`
 	// Now is the clock of tokens and sessions, and Keys sign and verify tokens: the
 	// first signs, Secret alone where there are none.
 	Now  func() time.Time `json:"-"`
@@ -168,6 +171,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 func (s *Settings) tokens() auth.TokenOptions {
 	options := auth.TokenOptions{
 		Secret: []byte(Secret), Algorithm: "HS256", Lifetime: 30 * time.Minute, RefreshLifetime: 30 * 24 * time.Hour, Now: s.Now,
+		SessionLifetime: cmp.Or(s.SessionLifetime, 90*24*time.Hour),
 	}
 	for i, key := range s.Keys {
 		if i == 0 {

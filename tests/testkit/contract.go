@@ -183,7 +183,7 @@ func checkDiscreet(response Response) error {
 		"sql", "gorm", "pgx", "postgres", "select ", "insert ", "constraint", "relation", "column", "table", "database",
 		"driver", "dial ", "tcp", "no such", ".go", "goroutine", "runtime", "panic", "unmarshal", "strconv", "struct",
 		"int64", "uint", "interface", "models", "controllers", "nil", "0x", "bcrypt", "hash", "$2a$", "$2b$", "eyJ",
-		"mtr_", "/tmp", "/root", "/home", "core.db", "spare", Password, Secret)
+		"mtr_", "mtpw_", "/tmp", "/root", "/home", "core.db", "spare", Password, Secret)
 }
 
 func requireNone(text string, words ...string) error {

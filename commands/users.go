@@ -1,0 +1,145 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"multitenant/auth"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// usersCommand has the commands about single users.
+type usersCommand struct {
+	ResetPassword usersResetPasswordCommand `cmd:"" help:"Make a token by which a user chooses a new password."`
+}
+
+type usersResetPasswordCommand struct {
+	Email  string  `arg:"" placeholder:"EMAIL" help:"The user's e-mail address."`
+	Tenant *string `placeholder:"SLUG" help:"The tenant that the user is in; the core if it is not given."`
+	JSON   bool    `name:"json" help:"Write it as JSON."`
+}
+
+// Help describes the command.
+func (usersResetPasswordCommand) Help() string {
+	return "The token is written to stdout, once: it is kept nowhere. Hand it to the user, who redeems it within an hour at " +
+		"POST /api/auth/password-reset. It takes the place of an earlier one; until it is redeemed, the password stays as it is."
+}
+
+type passwordResetView struct {
+	Token     string    `json:"token"`
+	ExpiresAt time.Time `json:"expires_at"`
+	UserID    int64     `json:"user_id"`
+	Email     string    `json:"email"`
+	Tenant    *string   `json:"tenant"` // null for a user of the core
+
+	active bool
+}
+
+func (v *passwordResetView) explain() string {
+	text := fmt.Sprintf("good once, until %s, for a new password of %s", v.ExpiresAt.Format(time.RFC3339), v.Email)
+	if !v.active {
+		text += ", who is deactivated: not before they are active again"
+	}
+	return text
+}
+
+// Run makes the token.
+func (c *usersResetPasswordCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+		issue := c.issueCore
+		if c.Tenant != nil { // an empty one is a mistake, and never means the core
+			issue = c.issueTenant
+		}
+		view, err := issue(ctx, m)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(inv.Stdout, view)
+		}
+		if _, err := fmt.Fprintln(inv.Stdout, view.Token); err != nil {
+			return fmt.Errorf("write output: %w", err)
+		}
+		say(inv.Stderr, view.explain())
+		return nil
+	})
+}
+
+func (c *usersResetPasswordCommand) issueCore(ctx context.Context, m *tenants.Manager) (*passwordResetView, error) {
+	user, err := models.FindUserByEmail[models.CoreUser](ctx, m.Core(), c.Email)
+	if err != nil {
+		return nil, userError(c.Email, "the core", err)
+	}
+	return issueReset(&user.Account, "", func(reset *models.PasswordReset) error {
+		event := resetIssued(&user.Account)
+		event.ReaderID = event.TargetID
+		return models.Recorded(ctx, m.Core(), event, func(tx *gorm.DB) error {
+			return models.IssueCoreReset(ctx, tx, reset)
+		})
+	})
+}
+
+func (c *usersResetPasswordCommand) issueTenant(ctx context.Context, m *tenants.Manager) (*passwordResetView, error) {
+	slug, err := models.ParseSlug(*c.Tenant)
+	if err != nil {
+		return nil, tenantError(*c.Tenant, err)
+	}
+	tenant, release, err := m.Acquire(ctx, slug)
+	if err != nil {
+		return nil, tenantError(*c.Tenant, err)
+	}
+	defer release()
+	user, err := models.FindUserByEmail[models.TenantUser](ctx, tenant.DB, c.Email)
+	if err != nil {
+		return nil, userError(c.Email, fmt.Sprintf("tenant %q", slug), err)
+	}
+	view, err := issueReset(&user.Account, tenant.ID, func(reset *models.PasswordReset) error {
+		return models.Recorded(ctx, tenant.DB, resetIssued(&user.Account), func(tx *gorm.DB) error {
+			return models.IssueOperatorReset(ctx, tx, reset)
+		})
+	})
+	if models.IsKind(err, models.KindCorePassword) {
+		return nil, fmt.Errorf("%s owns the organization of tenant %q, and their password is the core's: "+
+			"reset it there, without --tenant", user.Email, slug)
+	}
+	if err != nil {
+		return nil, tenantError(*c.Tenant, err)
+	}
+	view.Tenant = c.Tenant
+	return view, nil
+}
+
+func resetIssued(user *models.Account) *models.Event {
+	return models.NewOperatorEvent(models.ActionPasswordResetIssued).About(models.TargetUser, user.ID, user.Email)
+}
+
+func issueReset(
+	user *models.Account, tenantID string, issue func(reset *models.PasswordReset) error,
+) (*passwordResetView, error) {
+	token := auth.NewResetToken(tenantID)
+	encoded, err := token.Encode()
+	if err != nil {
+		return nil, err
+	}
+	// As precisely as both engines keep it.
+	reset := models.NewPasswordReset(user.ID, token.Hash(), time.Now().UTC().Truncate(time.Microsecond))
+	if err := issue(&reset); err != nil {
+		return nil, err
+	}
+	return &passwordResetView{
+		Token: encoded, ExpiresAt: reset.ExpiresAt, UserID: user.ID, Email: user.Email, active: user.IsActive,
+	}, nil
+}
+
+// userError says whom an error is about, and where they were looked for.
+func userError(email, place string, err error) error {
+	if models.IsKind(err, models.KindUserNotFound) {
+		return fmt.Errorf("nobody at %s has the address %q", place, strings.TrimSpace(email))
+	}
+	return err
+}

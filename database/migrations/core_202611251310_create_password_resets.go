@@ -1,0 +1,18 @@
+package migrations
+
+import (
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+)
+
+// core202611251310CreatePasswordResets makes room for the pending password resets
+// of core users.
+func core202611251310CreatePasswordResets() *gormigrate.Migration {
+	return &gormigrate.Migration{
+		ID: "202611251310_create_core_password_resets",
+		Migrate: func(tx *gorm.DB) error {
+			return passwordResets202611251310("core_password_resets", "core_users").adopt(tx)
+		},
+		Rollback: func(tx *gorm.DB) error { return run(tx, "DROP TABLE core_password_resets") },
+	}
+}
