@@ -48,6 +48,9 @@ type PasswordOptions struct {
 	Workers int
 	// Wait is how long a caller waits for its turn; 0 means two seconds.
 	Wait time.Duration
+	// OnCompare, where it is set, is called before each comparison, so that a test
+	// can count them.
+	OnCompare func()
 }
 
 // Passwords hashes and compares passwords. A flood of them waits in line, so
@@ -56,6 +59,8 @@ type Passwords struct {
 	cost  int
 	wait  time.Duration
 	slots *semaphore.Weighted
+
+	onCompare func()
 
 	// decoys holds, by cost, a hash that no password has.
 	decoys map[int][]byte
@@ -86,6 +91,8 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 		wait:   o.Wait,
 		slots:  semaphore.NewWeighted(int64(o.Workers)),
 		decoys: decoys,
+
+		onCompare: o.OnCompare,
 	}, nil
 }
 
@@ -132,6 +139,9 @@ func (p *Passwords) Compare(ctx context.Context, hash, password string) error {
 		return err
 	}
 	defer p.slots.Release(1)
+	if p.onCompare != nil {
+		p.onCompare()
+	}
 
 	if err := p.compare([]byte(hash), []byte(password)); err != nil {
 		return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password").Because(err)

@@ -3,10 +3,13 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"net/netip"
 
 	"github.com/gin-gonic/gin"
 
 	"multitenant/auth"
+	"multitenant/middleware"
+	"multitenant/middleware/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -16,6 +19,7 @@ type Accounts struct {
 	Tenants   *tenants.Manager
 	Tokens    *auth.Tokens
 	Passwords *auth.Passwords
+	Limits    *limits.Limits
 }
 
 type registerRequest struct {
@@ -56,6 +60,9 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := ctl.Limits.Registration(middleware.Address(c)); err != nil {
+		return err
+	}
 	account, err := ctl.newAccount(c.Request.Context(), body)
 	if err != nil {
 		return err
@@ -76,7 +83,8 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.Tenants.CheckRegistration(ctx, slug); err != nil {
+	from := middleware.Address(c)
+	if err := ctl.admit(ctx, from, slug); err != nil {
 		return err
 	}
 	account, err := ctl.newAccount(ctx, body)
@@ -84,7 +92,8 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 		return err
 	}
 	var user models.TenantUser
-	err = ctl.Tenants.Register(ctx, slug, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
+	mayMake := func() error { return ctl.Limits.Tenant(from) }
+	err = ctl.Tenants.Register(ctx, slug, mayMake, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
 		user = models.TenantUser{Account: account, Role: role}
 		return models.CreateUser(ctx, tenant.DB, &user)
 	})
@@ -95,6 +104,19 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	return nil
 }
 
+// admit says whether somebody may register in the tenant, before the password is
+// hashed. That a tenant would be made counts only where one is.
+func (ctl *Accounts) admit(ctx context.Context, from netip.Addr, slug models.Slug) error {
+	if err := ctl.Limits.Registration(from); err != nil {
+		return err
+	}
+	isNew, err := ctl.Tenants.CheckRegistration(ctx, slug)
+	if err != nil || !isNew {
+		return err
+	}
+	return ctl.Limits.CheckTenant(from)
+}
+
 // LoginCore begins a session of a user of the core.
 func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	ctx := c.Request.Context()
@@ -102,11 +124,15 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	user, err := models.FindUserByEmail[models.CoreUser](ctx, ctl.Tenants.Core(), *body.Email)
-	if err != nil && !models.IsKind(err, models.KindUserNotFound) {
-		return err
-	}
-	if err := ctl.verify(ctx, user.HashedPassword, *body.Password, user.IsActive); err != nil {
+	var user models.CoreUser
+	err = ctl.guess(c, limits.Account{Email: *body.Email}, func() (err error) {
+		user, err = models.FindUserByEmail[models.CoreUser](ctx, ctl.Tenants.Core(), *body.Email)
+		if err != nil && !models.IsKind(err, models.KindUserNotFound) {
+			return err
+		}
+		return ctl.verify(ctx, user.HashedPassword, *body.Password, user.IsActive)
+	})
+	if err != nil {
 		return err
 	}
 	return signIn[models.CoreUser](c, ctl.Tokens, ctl.Tenants.Core(),
@@ -121,11 +147,14 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	if err != nil {
 		return err
 	}
-	found, err := ctl.findMember(ctx, slug, *body.Email)
+	var found member
+	err = ctl.guess(c, limits.Account{Tenant: slug, Email: *body.Email}, func() (err error) {
+		if found, err = ctl.findMember(ctx, slug, *body.Email); err != nil {
+			return err
+		}
+		return ctl.verify(ctx, found.hash, *body.Password, found.active)
+	})
 	if err != nil {
-		return err
-	}
-	if err := ctl.verify(ctx, found.hash, *body.Password, found.active); err != nil {
 		return err
 	}
 	tenant, release, err := ctl.Tenants.AcquireID(ctx, found.tenantID)
@@ -139,6 +168,16 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	return tenant.Blame(signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, auth.Claims{
 		UserID: found.userID, Realm: auth.RealmTenant, Tenant: string(slug), TenantID: found.tenantID,
 	}, found.proof))
+}
+
+// guess lets the login be tried, unless there were too many, from the client's
+// address or at the account.
+func (ctl *Accounts) guess(c *gin.Context, who limits.Account, try func() error) error {
+	from := middleware.Address(c)
+	if err := ctl.Limits.Login(from); err != nil {
+		return err
+	}
+	return ctl.Limits.Guess(who, from, try)
 }
 
 // member is what a login inside a tenant goes by; without a hash it is nobody.

@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
+	"multitenant/middleware/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -17,6 +18,7 @@ import (
 // its own; those of others do not exist for them.
 type Organizations struct {
 	Tenants *tenants.Manager
+	Limits  *limits.Limits
 }
 
 type createOrganizationRequest struct {
@@ -103,8 +105,13 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
+	ctx, most := c.Request.Context(), ctl.Limits.Organizations()
+	// What counts is counted when the slug is taken; but by then a database is made.
+	if err := models.CheckOrganizations(ctx, ctl.Tenants.Core(), user.ID, most); err != nil {
+		return err
+	}
 	org := models.Organization{Name: *body.Name, Slug: slug, Description: body.Description, IsActive: true}
-	if err := ctl.Tenants.Provision(c.Request.Context(), tenants.PlanOrganization(&org, user)); err != nil {
+	if err := ctl.Tenants.Provision(ctx, tenants.PlanOrganization(&org, user, most)); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))

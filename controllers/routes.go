@@ -12,6 +12,7 @@ import (
 	"multitenant/auth"
 	"multitenant/docs"
 	"multitenant/middleware"
+	"multitenant/middleware/limits"
 	"multitenant/tenants"
 )
 
@@ -23,6 +24,7 @@ type Options struct {
 	Status    *Status
 	Logger    *slog.Logger
 	Meter     middleware.Meter // nil measures nothing
+	Limits    *limits.Limits   // nil limits nothing
 
 	AllowedOrigins []string // of browsers that may call from other sites; none by default
 	TrustedProxies []string // whose X-Forwarded-For is believed; none by default
@@ -35,12 +37,12 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 		return nil, err
 	}
 	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens}
-	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
+	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Limits: o.Limits}
 	profile := &Profile{Tenants: o.Tenants}
-	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords}
+	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords, Limits: o.Limits}
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
-	orgs := &Organizations{Tenants: o.Tenants}
+	orgs := &Organizations{Tenants: o.Tenants, Limits: o.Limits}
 
 	router.GET("/", middleware.Handle(o.Status.Root))
 	router.GET("/health", middleware.Handle(o.Status.Health))
@@ -104,6 +106,9 @@ func newEngine(o *Options) (*gin.Engine, error) {
 		middleware.Recover(),
 		middleware.Limit(),
 	)
+	if len(o.TrustedProxies) == 0 {
+		router.Use(middleware.WarnOfProxy(o.Logger))
+	}
 	if len(o.AllowedOrigins) > 0 {
 		router.Use(middleware.CORS(o.AllowedOrigins))
 	}
