@@ -44,7 +44,8 @@ var (
 type PasswordOptions struct {
 	// Cost is bcrypt's cost of new hashes, MinCost to MaxCost.
 	Cost int
-	// Workers is how many passwords may be hashed at once; 0 means GOMAXPROCS.
+	// Workers is how many passwords may be hashed at once; 0 means one less than
+	// GOMAXPROCS, but at least one.
 	Workers int
 	// Wait is how long a caller waits for its turn; 0 means two seconds.
 	Wait time.Duration
@@ -76,7 +77,9 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 		return nil, errors.New("password workers and wait must not be negative")
 	}
 	if o.Workers == 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
+		// Hashing does not yield: were all processors at it, whoever else has a
+		// moment's work to do would wait for a tenth of a second.
+		o.Workers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if o.Wait == 0 {
 		o.Wait = defaultWait
