@@ -52,13 +52,14 @@ free_port() {
 	node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
 }
 
-# serve NAME=VALUE... starts the app with these settings, in a folder without
-# any, and returns once it is ready. Sets base and app.
+# serve NAME=VALUE... starts the app with these settings and those of a fresh
+# clone, and returns once it is ready. Sets base and app.
 serve() {
 	local port
 	port=$(free_port)
 	base="http://127.0.0.1:$port"
 	mkdir -p "$work/home"
+	cp .env "$work/home/"
 	# The cheapest bcrypt: its price is not what is looked at here.
 	(
 		cd "$work/home" || exit

@@ -44,10 +44,14 @@ var (
 type PasswordOptions struct {
 	// Cost is bcrypt's cost of new hashes, MinCost to MaxCost.
 	Cost int
-	// Workers is how many passwords may be hashed at once; 0 means GOMAXPROCS.
+	// Workers is how many passwords may be hashed at once; 0 means one less than
+	// GOMAXPROCS, but at least one.
 	Workers int
 	// Wait is how long a caller waits for its turn; 0 means two seconds.
 	Wait time.Duration
+	// OnCompare, where it is set, is called before each comparison, so that a test
+	// can count them.
+	OnCompare func()
 }
 
 // Passwords hashes and compares passwords. A flood of them waits in line, so
@@ -56,6 +60,8 @@ type Passwords struct {
 	cost  int
 	wait  time.Duration
 	slots *semaphore.Weighted
+
+	onCompare func()
 
 	// decoys holds, by cost, a hash that no password has.
 	decoys map[int][]byte
@@ -71,7 +77,9 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 		return nil, errors.New("password workers and wait must not be negative")
 	}
 	if o.Workers == 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
+		// Hashing does not yield: were all processors at it, whoever else has a
+		// moment's work to do would wait for a tenth of a second.
+		o.Workers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if o.Wait == 0 {
 		o.Wait = defaultWait
@@ -86,6 +94,8 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 		wait:   o.Wait,
 		slots:  semaphore.NewWeighted(int64(o.Workers)),
 		decoys: decoys,
+
+		onCompare: o.OnCompare,
 	}, nil
 }
 
@@ -132,6 +142,9 @@ func (p *Passwords) Compare(ctx context.Context, hash, password string) error {
 		return err
 	}
 	defer p.slots.Release(1)
+	if p.onCompare != nil {
+		p.onCompare()
+	}
 
 	if err := p.compare([]byte(hash), []byte(password)); err != nil {
 		return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password").Because(err)

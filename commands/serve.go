@@ -14,6 +14,7 @@ import (
 	"multitenant/commands/metrics"
 	"multitenant/config"
 	"multitenant/controllers"
+	"multitenant/middleware/limits"
 	"multitenant/tenants"
 )
 
@@ -96,6 +97,7 @@ func newHandler(
 		Passwords:      passwords,
 		Status:         status,
 		Logger:         in.logger,
+		Limits:         limits.New(in.config.Limits),
 		AllowedOrigins: in.config.CORSAllowedOrigins,
 		TrustedProxies: in.config.TrustedProxies,
 	}

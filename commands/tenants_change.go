@@ -69,7 +69,7 @@ func (c *tenantsCreateCommand) plan(ctx context.Context, m *tenants.Manager) (te
 	if wrong, ok := errors.AsType[*models.Error](checks.Err()); ok {
 		return plan, errors.New("--name " + wrong.Fields[0].Message)
 	}
-	return tenants.PlanOrganization(&models.Organization{Name: name, Slug: slug, IsActive: true}, &owner), nil
+	return tenants.PlanOrganization(&models.Organization{Name: name, Slug: slug, IsActive: true}, &owner, 0), nil
 }
 
 type tenantsSuspendCommand struct {

@@ -10,6 +10,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/database"
+	"multitenant/middleware/limits"
 )
 
 // Config is every setting, checked and in the form its user takes.
@@ -23,6 +24,7 @@ type Config struct {
 	TenantSpares       int
 	CORSAllowedOrigins []string
 	TrustedProxies     []string
+	Limits             *limits.Options // nil means none
 	LogLevel           slog.Level
 	LogFormat          string
 }
@@ -47,6 +49,14 @@ type settings struct {
 	TenantDatabasePrefix   string `env:"TENANT_DATABASE_PREFIX" envDefault:"multitenant_"`
 	CORSAllowedOrigins     list   `env:"CORS_ALLOWED_ORIGINS"`
 	TrustedProxies         list   `env:"TRUSTED_PROXIES"`
+	RateLimitEnabled       bool   `env:"RATE_LIMIT_ENABLED" envDefault:"true"`
+	Logins                 int    `env:"RATE_LIMIT_LOGINS_PER_MINUTE" envDefault:"20"`
+	Registrations          int    `env:"RATE_LIMIT_REGISTRATIONS_PER_HOUR" envDefault:"20"`
+	NewTenants             int    `env:"RATE_LIMIT_TENANTS_PER_HOUR" envDefault:"5"`
+	AllNewTenants          int    `env:"RATE_LIMIT_ALL_TENANTS_PER_HOUR" envDefault:"60"`
+	Organizations          int    `env:"RATE_LIMIT_ORGANIZATIONS_PER_USER" envDefault:"20"`
+	Guesses                int    `env:"RATE_LIMIT_GUESSES" envDefault:"10"`
+	AllGuesses             int    `env:"RATE_LIMIT_ALL_GUESSES" envDefault:"100"`
 	LogLevel               string `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat              string `env:"LOG_FORMAT" envDefault:"text"`
 }
@@ -127,7 +137,24 @@ func (s *settings) config(secret []byte) Config {
 		TenantSpares:       s.TenantSpares,
 		CORSAllowedOrigins: s.CORSAllowedOrigins,
 		TrustedProxies:     s.TrustedProxies,
+		Limits:             s.limits(),
 		LogLevel:           logLevels()[s.LogLevel],
 		LogFormat:          s.LogFormat,
+	}
+}
+
+// limits returns nil where they are turned off.
+func (s *settings) limits() *limits.Options {
+	if !s.RateLimitEnabled {
+		return nil
+	}
+	return &limits.Options{
+		LoginsPerMinute:      s.Logins,
+		RegistrationsPerHour: s.Registrations,
+		TenantsPerHour:       s.NewTenants,
+		AllTenantsPerHour:    s.AllNewTenants,
+		Organizations:        s.Organizations,
+		Guesses:              s.Guesses,
+		AllGuesses:           s.AllGuesses,
 	}
 }

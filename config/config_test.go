@@ -15,6 +15,7 @@ import (
 	"multitenant/auth"
 	"multitenant/config"
 	"multitenant/database"
+	"multitenant/middleware/limits"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -57,8 +58,12 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 		Passwords:        auth.PasswordOptions{Cost: 12},
 		TenantAutoCreate: true,
 		TenantSpares:     2,
-		LogLevel:         slog.LevelInfo,
-		LogFormat:        "text",
+		Limits: &limits.Options{
+			LoginsPerMinute: 20, RegistrationsPerHour: 20, TenantsPerHour: 5, AllTenantsPerHour: 60, Organizations: 20,
+			Guesses: 10, AllGuesses: 100,
+		},
+		LogLevel:  slog.LevelInfo,
+		LogFormat: "text",
 	}, got)
 }
 
@@ -66,26 +71,34 @@ func TestLoadReadsEverySetting(t *testing.T) {
 	t.Parallel()
 
 	got, err := config.Load(environ{
-		"DATABASE_URL":                    "postgres://app:pw@db.example/core",
-		"TENANT_DATABASE_URL":             "postgres://pooler.example:6432",
-		"DATABASE_MAX_CONNECTIONS":        "90",
-		"HTTP_ADDR":                       ":9000",
-		"METRICS_ADDR":                    "127.0.0.1:9100",
-		"JWT_SECRET_KEY":                  " " + secret + " ",
-		"JWT_PREVIOUS_SECRET_KEYS":        "old " + secret + ", older " + secret,
-		"JWT_ALGORITHM":                   "HS512",
-		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "5",
-		"JWT_REFRESH_TOKEN_EXPIRE_DAYS":   "7",
-		"JWT_SESSION_EXPIRE_DAYS":         "60",
-		"BCRYPT_COST":                     "4",
-		"TENANT_AUTO_CREATE":              "false",
-		"TENANT_SPARES":                   "5",
-		"TENANT_DATABASE_PREFIX":          "shop_eu_",
-		"CORS_ALLOWED_ORIGINS":            "https://a.example, http://localhost:3000,",
-		"TRUSTED_PROXIES":                 "10.0.0.0/8,::1",
-		"LOG_LEVEL":                       "debug",
-		"LOG_FORMAT":                      "json",
-		"PATH":                            "/bin",
+		"DATABASE_URL":                      "postgres://app:pw@db.example/core",
+		"TENANT_DATABASE_URL":               "postgres://pooler.example:6432",
+		"DATABASE_MAX_CONNECTIONS":          "90",
+		"HTTP_ADDR":                         ":9000",
+		"METRICS_ADDR":                      "127.0.0.1:9100",
+		"JWT_SECRET_KEY":                    " " + secret + " ",
+		"JWT_PREVIOUS_SECRET_KEYS":          "old " + secret + ", older " + secret,
+		"JWT_ALGORITHM":                     "HS512",
+		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES":   "5",
+		"JWT_REFRESH_TOKEN_EXPIRE_DAYS":     "7",
+		"JWT_SESSION_EXPIRE_DAYS":           "60",
+		"BCRYPT_COST":                       "4",
+		"TENANT_AUTO_CREATE":                "false",
+		"TENANT_SPARES":                     "5",
+		"TENANT_DATABASE_PREFIX":            "shop_eu_",
+		"CORS_ALLOWED_ORIGINS":              "https://a.example, http://localhost:3000,",
+		"TRUSTED_PROXIES":                   "10.0.0.0/8,::1",
+		"RATE_LIMIT_ENABLED":                "true",
+		"RATE_LIMIT_LOGINS_PER_MINUTE":      "1",
+		"RATE_LIMIT_REGISTRATIONS_PER_HOUR": "2",
+		"RATE_LIMIT_TENANTS_PER_HOUR":       "3",
+		"RATE_LIMIT_ALL_TENANTS_PER_HOUR":   "4",
+		"RATE_LIMIT_ORGANIZATIONS_PER_USER": "5",
+		"RATE_LIMIT_GUESSES":                "6",
+		"RATE_LIMIT_ALL_GUESSES":            "7",
+		"LOG_LEVEL":                         "debug",
+		"LOG_FORMAT":                        "json",
+		"PATH":                              "/bin",
 	}, t.TempDir())
 
 	require.NoError(t, err)
@@ -110,8 +123,12 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		TenantSpares:       5,
 		CORSAllowedOrigins: []string{"https://a.example", "http://localhost:3000"},
 		TrustedProxies:     []string{"10.0.0.0/8", "::1"},
-		LogLevel:           slog.LevelDebug,
-		LogFormat:          "json",
+		Limits: &limits.Options{
+			LoginsPerMinute: 1, RegistrationsPerHour: 2, TenantsPerHour: 3, AllTenantsPerHour: 4, Organizations: 5,
+			Guesses: 6, AllGuesses: 7,
+		},
+		LogLevel:  slog.LevelDebug,
+		LogFormat: "json",
 	}, got)
 }
 
@@ -121,25 +138,33 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 	write(t, dir, ".env", "JWT_ALGORITHM='hunter2\n")
 	write(t, dir, ".env.local", "hunter2\nHTTP_ADDR=1\n")
 	wrong := environ{
-		"DATABASE_URL":                    "mysql://root:hunter2@host/db",
-		"TENANT_DATABASE_URL":             "mysql://root:hunter2@host/db",
-		"DATABASE_MAX_CONNECTIONS":        "hunter2",
-		"HTTP_ADDR":                       "hunter2",
-		"METRICS_ADDR":                    "hunter2",
-		"JWT_SECRET_KEY":                  "hunter2",
-		"JWT_PREVIOUS_SECRET_KEYS":        "hunter2",
-		"JWT_ALGORITHM":                   "hunter2",
-		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": "0",
-		"JWT_REFRESH_TOKEN_EXPIRE_DAYS":   "0",
-		"JWT_SESSION_EXPIRE_DAYS":         "366",
-		"BCRYPT_COST":                     "16",
-		"TENANT_AUTO_CREATE":              "hunter2",
-		"TENANT_SPARES":                   "hunter2",
-		"TENANT_DATABASE_PREFIX":          "hunter2",
-		"CORS_ALLOWED_ORIGINS":            "https://good.example,hunter2",
-		"TRUSTED_PROXIES":                 "hunter2",
-		"LOG_LEVEL":                       "hunter2",
-		"LOG_FORMAT":                      "hunter2",
+		"DATABASE_URL":                      "mysql://root:hunter2@host/db",
+		"TENANT_DATABASE_URL":               "mysql://root:hunter2@host/db",
+		"DATABASE_MAX_CONNECTIONS":          "hunter2",
+		"HTTP_ADDR":                         "hunter2",
+		"METRICS_ADDR":                      "hunter2",
+		"JWT_SECRET_KEY":                    "hunter2",
+		"JWT_PREVIOUS_SECRET_KEYS":          "hunter2",
+		"JWT_ALGORITHM":                     "hunter2",
+		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES":   "0",
+		"JWT_REFRESH_TOKEN_EXPIRE_DAYS":     "0",
+		"JWT_SESSION_EXPIRE_DAYS":           "366",
+		"BCRYPT_COST":                       "16",
+		"TENANT_AUTO_CREATE":                "hunter2",
+		"TENANT_SPARES":                     "hunter2",
+		"TENANT_DATABASE_PREFIX":            "hunter2",
+		"CORS_ALLOWED_ORIGINS":              "https://good.example,hunter2",
+		"TRUSTED_PROXIES":                   "hunter2",
+		"RATE_LIMIT_ENABLED":                "hunter2",
+		"RATE_LIMIT_LOGINS_PER_MINUTE":      "0",
+		"RATE_LIMIT_REGISTRATIONS_PER_HOUR": "0",
+		"RATE_LIMIT_TENANTS_PER_HOUR":       "0",
+		"RATE_LIMIT_ALL_TENANTS_PER_HOUR":   "0",
+		"RATE_LIMIT_ORGANIZATIONS_PER_USER": "0",
+		"RATE_LIMIT_GUESSES":                "0",
+		"RATE_LIMIT_ALL_GUESSES":            "hunter2",
+		"LOG_LEVEL":                         "hunter2",
+		"LOG_FORMAT":                        "hunter2",
 	}
 
 	_, err := config.Load(wrong, dir)
@@ -178,9 +203,17 @@ func TestLoadRefusesValues(t *testing.T) {
 			"https://user@example.com", "ftp://example.com", "HTTPS://example.com", "https://Example.com", "https://",
 			"https://example.com:443", "http://example.com:80", "https://example.com:", "https://example.com#x", "https://a.example https://b.example",
 		},
-		"TRUSTED_PROXIES": {"proxy.example", "10.0.0.0/33", "10.0.0", "*", "fe80::1%eth0", "10.0.0.1:80"},
-		"LOG_LEVEL":       {"trace", "INFO", "info+2", "4"},
-		"LOG_FORMAT":      {"JSON", "xml"},
+		"TRUSTED_PROXIES":                   {"proxy.example", "10.0.0.0/33", "10.0.0", "*", "fe80::1%eth0", "10.0.0.1:80"},
+		"RATE_LIMIT_ENABLED":                {"yes", "off", "2"},
+		"RATE_LIMIT_LOGINS_PER_MINUTE":      {"0", "-1", "1000001", "20/min", "1.5"},
+		"RATE_LIMIT_REGISTRATIONS_PER_HOUR": {"0", "-1", "1000001"},
+		"RATE_LIMIT_TENANTS_PER_HOUR":       {"0", "-1", "1000001"},
+		"RATE_LIMIT_ALL_TENANTS_PER_HOUR":   {"0", "-1", "1000001"},
+		"RATE_LIMIT_ORGANIZATIONS_PER_USER": {"0", "-1", "1000001"},
+		"RATE_LIMIT_GUESSES":                {"0", "-1", "1000001"},
+		"RATE_LIMIT_ALL_GUESSES":            {"0", "-1", "1000001"},
+		"LOG_LEVEL":                         {"trace", "INFO", "info+2", "4"},
+		"LOG_FORMAT":                        {"JSON", "xml"},
 	}
 	for name, values := range cases {
 		for _, value := range values {
@@ -221,13 +254,14 @@ func TestLoadAcceptsValues(t *testing.T) {
 	}
 }
 
-// The file documents every setting with its default and sets none of them.
+// The file documents every setting with its default. All it sets are limits on
+// what comes from one address, which on a developer's machine is everything.
 func TestDotEnvNamesEverySetting(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../.env")
 	require.NoError(t, err)
 
-	lines := regexp.MustCompile(`(?m)^(?:# )?([A-Za-z_]+)=(.*)$`).FindAllStringSubmatch(string(text), -1)
+	lines := regexp.MustCompile(`(?m)^# ([A-Za-z_]+)=(.*)$`).FindAllStringSubmatch(string(text), -1)
 	named := make([]string, 0, len(lines))
 	defaults := environ{}
 	for _, line := range lines {
@@ -248,5 +282,15 @@ func TestDotEnvNamesEverySetting(t *testing.T) {
 	write(t, dir, ".env", string(text))
 	got, err = config.Load(environ{"JWT_SECRET_KEY": secret}, dir)
 	require.NoError(t, err)
-	require.Equal(t, want, got)
+	require.Greater(t, got.Limits.LoginsPerMinute, want.Limits.LoginsPerMinute)
+	got.Limits.LoginsPerMinute, got.Limits.RegistrationsPerHour = want.Limits.LoginsPerMinute, want.Limits.RegistrationsPerHour
+	got.Limits.TenantsPerHour, got.Limits.AllTenantsPerHour = want.Limits.TenantsPerHour, want.Limits.AllTenantsPerHour
+	require.Equal(t, want, got, "the guesses and all else are as by default")
+}
+
+func TestLimitsCanBeTurnedOff(t *testing.T) {
+	t.Parallel()
+	got, err := load(t, environ{"RATE_LIMIT_ENABLED": "false"})
+	require.NoError(t, err)
+	require.Nil(t, got.Limits)
 }

@@ -31,6 +31,10 @@ const (
 
 	// A prefix and a slug of 40 bytes stay within PostgreSQL's 63.
 	maxPrefixBytes = 20
+
+	// More than anybody comes near; 0 is no limit to some and nothing to others,
+	// so it is neither.
+	maxRate = 1_000_000
 )
 
 // check applies the rule of every setting but the URLs and JWT_SECRET_KEY.
@@ -48,8 +52,23 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("TENANT_DATABASE_PREFIX", checkPrefix(s.TenantDatabasePrefix))
 	wrong.add("CORS_ALLOWED_ORIGINS", checkEach(s.CORSAllowedOrigins, checkOrigin))
 	wrong.add("TRUSTED_PROXIES", checkEach(s.TrustedProxies, checkProxy))
+	s.checkLimits(wrong)
 	wrong.add("LOG_LEVEL", checkChoice(s.LogLevel, []string{"debug", "info", "warn", "error"}))
 	wrong.add("LOG_FORMAT", checkChoice(s.LogFormat, []string{"text", "json"}))
+}
+
+func (s *settings) checkLimits(wrong mistakes) {
+	for name, value := range map[string]int{
+		"RATE_LIMIT_LOGINS_PER_MINUTE":      s.Logins,
+		"RATE_LIMIT_REGISTRATIONS_PER_HOUR": s.Registrations,
+		"RATE_LIMIT_TENANTS_PER_HOUR":       s.NewTenants,
+		"RATE_LIMIT_ALL_TENANTS_PER_HOUR":   s.AllNewTenants,
+		"RATE_LIMIT_ORGANIZATIONS_PER_USER": s.Organizations,
+		"RATE_LIMIT_GUESSES":                s.Guesses,
+		"RATE_LIMIT_ALL_GUESSES":            s.AllGuesses,
+	} {
+		wrong.add(name, checkRange(value, 1, maxRate))
+	}
 }
 
 func logLevels() map[string]slog.Level {

@@ -3,12 +3,14 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"net/netip"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/middleware"
+	"multitenant/middleware/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -18,6 +20,7 @@ type Accounts struct {
 	Tenants   *tenants.Manager
 	Tokens    *auth.Tokens
 	Passwords *auth.Passwords
+	Limits    *limits.Limits
 }
 
 type registerRequest struct {
@@ -49,6 +52,9 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := ctl.Limits.Registration(middleware.Address(c)); err != nil {
+		return err
+	}
 	account, err := ctl.newAccount(c.Request.Context(), body)
 	if err != nil {
 		return err
@@ -70,7 +76,8 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.Tenants.CheckRegistration(ctx, slug); err != nil {
+	from := middleware.Address(c)
+	if err := ctl.admit(ctx, from, slug); err != nil {
 		return err
 	}
 	account, err := ctl.newAccount(ctx, body)
@@ -79,7 +86,8 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	}
 	var user models.TenantUser
 	event := middleware.NewEvent(c, models.ActionRegistered)
-	err = ctl.Tenants.Register(ctx, slug, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
+	mayMake := func() error { return ctl.Limits.Tenant(from) }
+	err = ctl.Tenants.Register(ctx, slug, mayMake, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
 		user = models.TenantUser{Account: account, Role: role}
 		return register(ctx, tenant.DB, event, &user, &user.Account)
 	})
@@ -88,6 +96,19 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	}
 	c.JSON(http.StatusOK, newTenantUserResponse(&user))
 	return nil
+}
+
+// admit says whether somebody may register in the tenant, before the password is
+// hashed. That a tenant would be made counts only where one is.
+func (ctl *Accounts) admit(ctx context.Context, from netip.Addr, slug models.Slug) error {
+	if err := ctl.Limits.Registration(from); err != nil {
+		return err
+	}
+	isNew, err := ctl.Tenants.CheckRegistration(ctx, slug)
+	if err != nil || !isNew {
+		return err
+	}
+	return ctl.Limits.CheckTenant(from)
 }
 
 // register inserts a user who has come by themselves, and is on record for it.

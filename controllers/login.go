@@ -8,6 +8,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/middleware"
+	"multitenant/middleware/limits"
 	"multitenant/models"
 )
 
@@ -41,11 +42,13 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := ctl.findCore(ctx, *body.Email)
-	if err != nil {
-		return err
-	}
-	err = ctl.verify(ctx, &found, *body.Password)
+	var found login
+	err = ctl.guess(c, limits.Account{Email: *body.Email}, func() (err error) {
+		if found, err = ctl.findCore(ctx, *body.Email); err != nil {
+			return err
+		}
+		return ctl.verify(ctx, &found, *body.Password)
+	})
 	if err == nil {
 		err = signIn[models.CoreUser](c, ctl.Tokens, core, auth.Claims{Realm: auth.RealmCore}, &found)
 	}
@@ -60,11 +63,13 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	if err != nil {
 		return err
 	}
-	found, err := ctl.findMember(ctx, slug, *body.Email)
-	if err != nil {
-		return err
-	}
-	verified := ctl.verify(ctx, &found, *body.Password)
+	var found login
+	verified := ctl.guess(c, limits.Account{Tenant: slug, Email: *body.Email}, func() (err error) {
+		if found, err = ctl.findMember(ctx, slug, *body.Email); err != nil {
+			return err
+		}
+		return ctl.verify(ctx, &found, *body.Password)
+	})
 	if unless(verified, models.KindInvalidCredentials) != nil {
 		return verified
 	}
@@ -90,6 +95,16 @@ func (ctl *Accounts) enter(c *gin.Context, slug models.Slug, found *login, verif
 		}, found)
 	}
 	return tenant.Blame(refuseSignIn(c, tenant.DB, found, verified))
+}
+
+// guess lets the login be tried, unless there were too many, from the client's
+// address or at the account.
+func (ctl *Accounts) guess(c *gin.Context, who limits.Account, try func() error) error {
+	from := middleware.Address(c)
+	if err := ctl.Limits.Login(from); err != nil {
+		return err
+	}
+	return ctl.Limits.Guess(who, from, try)
 }
 
 func (ctl *Accounts) findCore(ctx context.Context, email string) (login, error) {

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/middleware"
+	"multitenant/middleware/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -19,6 +20,7 @@ import (
 // its own; those of others do not exist for them.
 type Organizations struct {
 	Tenants *tenants.Manager
+	Limits  *limits.Limits
 }
 
 type createOrganizationRequest struct {
@@ -116,13 +118,18 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
+	ctx, most := c.Request.Context(), ctl.Limits.Organizations()
+	// What counts is counted when the slug is taken; but by then a database is made.
+	if err := models.CheckOrganizations(ctx, ctl.Tenants.Core(), user.ID, most); err != nil {
+		return err
+	}
 	org := models.Organization{Name: *body.Name, Slug: slug, Description: body.Description, IsActive: true}
-	plan := tenants.PlanOrganization(&org, user)
+	plan := tenants.PlanOrganization(&org, user, most)
 	event := middleware.NewEvent(c, models.ActionOrganizationCreated).By(&user.Account)
 	plan.Done = func(ctx context.Context, tx *gorm.DB, _ string) error {
 		return models.Record(ctx, tx, event.AboutOrganization(&org))
 	}
-	if err := ctl.Tenants.Provision(c.Request.Context(), plan); err != nil {
+	if err := ctl.Tenants.Provision(ctx, plan); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))

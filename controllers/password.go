@@ -3,12 +3,14 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"net/netip"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/middleware"
+	"multitenant/middleware/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -17,11 +19,14 @@ import (
 type Password struct {
 	Tenants   *tenants.Manager
 	Passwords *auth.Passwords
+	Limits    *limits.Limits
 }
 
 type passwordRequest struct {
 	CurrentPassword *string `json:"current_password"`
 	NewPassword     *string `json:"new_password"`
+
+	from netip.Addr // whom it comes from
 }
 
 func bindPassword(c *gin.Context, email string) (passwordRequest, error) {
@@ -42,6 +47,7 @@ func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
+	body.from = middleware.Address(c)
 	if err := ctl.changeCore(c, user, &body, user.SessionID()); err != nil {
 		return refusePassword(c, ctl.Tenants.Core(), &user.Account, err)
 	}
@@ -57,6 +63,7 @@ func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *
 	if err != nil {
 		return err
 	}
+	body.from = middleware.Address(c)
 	change := ctl.changeTenant
 	if user.CoreUserID != nil {
 		change = ctl.changeOwner
@@ -70,7 +77,7 @@ func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *
 
 func (ctl *Password) changeCore(c *gin.Context, user *models.CoreUser, body *passwordRequest, keep int64) error {
 	ctx := c.Request.Context()
-	hash, err := ctl.replace(ctx, user.HashedPassword, body)
+	hash, err := ctl.replace(ctx, limits.Account{Email: user.Email}, user.HashedPassword, body)
 	if err != nil {
 		return err
 	}
@@ -84,7 +91,7 @@ func (ctl *Password) changeTenant(
 	c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
 ) error {
 	ctx := c.Request.Context()
-	hash, err := ctl.replace(ctx, user.HashedPassword, body)
+	hash, err := ctl.replace(ctx, limits.Account{Tenant: tenant.Slug, Email: user.Email}, user.HashedPassword, body)
 	if err != nil {
 		return err
 	}
@@ -126,9 +133,14 @@ func refusePassword(c *gin.Context, db *gorm.DB, user *models.Account, refusal e
 }
 
 // replace returns the hash of the new password, once the current one is found to
-// be what they say; else it is KindWrongPassword.
-func (ctl *Password) replace(ctx context.Context, current string, body *passwordRequest) (string, error) {
-	err := ctl.Passwords.Compare(ctx, current, *body.CurrentPassword)
+// be what they say; else it is KindWrongPassword. Whoever has only got hold of a
+// session guesses here as they would at the login, and it counts together.
+func (ctl *Password) replace(
+	ctx context.Context, who limits.Account, current string, body *passwordRequest,
+) (string, error) {
+	err := ctl.Limits.Guess(who, body.from, func() error {
+		return ctl.Passwords.Compare(ctx, current, *body.CurrentPassword)
+	})
 	if models.IsKind(err, models.KindInvalidCredentials) {
 		return "", models.ErrWrongPassword().Because(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"multitenant/auth"
 	"multitenant/docs"
 	"multitenant/middleware"
+	"multitenant/middleware/limits"
 	"multitenant/tenants"
 )
 
@@ -23,6 +24,7 @@ type Options struct {
 	Status    *Status
 	Logger    *slog.Logger
 	Meter     middleware.Meter // nil measures nothing
+	Limits    *limits.Limits   // nil limits nothing
 
 	AllowedOrigins []string // of browsers that may call from other sites; none by default
 	TrustedProxies []string // whose X-Forwarded-For is believed; none by default
@@ -51,7 +53,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 
 // addSignIn adds what everybody may ask for, to get in.
 func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
-	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
+	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Limits: o.Limits}
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
 	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
 
@@ -65,7 +67,7 @@ func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	profile := &Profile{Tenants: o.Tenants}
-	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords}
+	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords, Limits: o.Limits}
 
 	api.POST("/auth/logout", gate.SignedIn(sessions.LogoutCore, sessions.LogoutTenant))
 	api.GET("/auth/sessions", gate.SignedIn(sessions.ListCore, sessions.ListTenant))
@@ -96,7 +98,7 @@ func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 
 // addOrganizations adds what core users do with theirs.
 func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
-	orgs := &Organizations{Tenants: o.Tenants}
+	orgs := &Organizations{Tenants: o.Tenants, Limits: o.Limits}
 	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
 
 	for _, path := range []string{"/organizations", "/organizations/"} {
@@ -154,6 +156,9 @@ func newEngine(o *Options) (*gin.Engine, error) {
 		middleware.Recover(),
 		middleware.Limit(),
 	)
+	if len(o.TrustedProxies) == 0 {
+		router.Use(middleware.WarnOfProxy(o.Logger))
+	}
 	if len(o.AllowedOrigins) > 0 {
 		router.Use(middleware.CORS(o.AllowedOrigins))
 	}

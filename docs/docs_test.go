@@ -243,7 +243,9 @@ func requireProblem(t *testing.T, where string, status int, example any, statuse
 func TestResponseHeaders(t *testing.T) {
 	t.Parallel()
 
-	needed := map[string]string{"201": "Location", "401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
+	needed := map[string]string{
+		"201": "Location", "401": "WWW-Authenticate", "405": "Allow", "429": "Retry-After", "503": "Retry-After",
+	}
 	for name, operation := range operations(load(t)) {
 		for status, response := range operation.Responses.Map() {
 			require.Contains(t, response.Value.Headers, "X-Request-ID", "%s %s", name, status)

@@ -1,7 +1,10 @@
 package middleware
 
 import (
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -46,9 +49,16 @@ func writeProblem(c *gin.Context, err *models.Error) {
 		c.Header("WWW-Authenticate", "Bearer")
 	case http.StatusServiceUnavailable:
 		c.Header("Retry-After", retryAfter)
+	case http.StatusTooManyRequests:
+		c.Header("Retry-After", strconv.Itoa(wholeSeconds(err.RetryAfter)))
 	}
 	c.Header("Content-Type", "application/problem+json")
 	c.JSON(status, body)
+}
+
+// wholeSeconds rounds up: who comes back then is not too early.
+func wholeSeconds(wait time.Duration) int {
+	return max(1, int(math.Ceil(wait.Seconds())))
 }
 
 // statusOf is the one place where a kind becomes a status.
@@ -76,6 +86,9 @@ func statusOf(kind models.Kind) int {
 		return http.StatusUnsupportedMediaType
 	case models.KindValidationFailed, models.KindMalformedBody:
 		return http.StatusUnprocessableEntity
+	case models.KindTooManyLogins, models.KindTooManyAttempts, models.KindTooManyRegistrations,
+		models.KindTooManyTenants, models.KindTooManyOrganizations:
+		return http.StatusTooManyRequests
 	case models.KindTenantUnavailable, models.KindCoreUnavailable, models.KindBusy, models.KindTimeout:
 		return http.StatusServiceUnavailable
 	case models.KindInternal:

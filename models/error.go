@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind names a class of failure; its text is stable and is the `code` on the wire.
@@ -37,6 +38,11 @@ const (
 	KindMethodNotAllowed     Kind = "method_not_allowed"
 	KindBodyTooLarge         Kind = "body_too_large"
 	KindUnsupportedMediaType Kind = "unsupported_media_type"
+	KindTooManyLogins        Kind = "too_many_logins"
+	KindTooManyAttempts      Kind = "too_many_attempts"
+	KindTooManyRegistrations Kind = "too_many_registrations"
+	KindTooManyTenants       Kind = "too_many_tenants"
+	KindTooManyOrganizations Kind = "too_many_organizations"
 	KindTenantUnavailable    Kind = "tenant_unavailable"
 	KindCoreUnavailable      Kind = "core_unavailable"
 	KindBusy                 Kind = "busy"
@@ -57,6 +63,8 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Fields  []FieldError
+	// RetryAfter is how long the caller ought to wait, where it was too much.
+	RetryAfter time.Duration
 
 	cause error
 }

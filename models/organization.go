@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Organization is a customer. Its people and their data live in the database
@@ -21,10 +22,40 @@ type Organization struct {
 	TenantID    string
 }
 
+// organizationsRetry is what somebody is asked to wait who owns all they may. No
+// time frees a place, only deleting one does; so it is long.
+const organizationsRetry = time.Hour
+
 // CreateOrganization inserts the organization; KindSlugTaken when there is one
-// of that slug.
-func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization) error {
+// of that slug, KindTooManyOrganizations when its owner has as many as most
+// already, where that is not 0. It is to be called in a transaction, in which
+// the owner's others wait for this one: each counts those before it.
+func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization, most int) error {
+	if most > 0 {
+		owner := gorm.G[CoreUser](db, clause.Locking{Strength: clause.LockingStrengthUpdate})
+		if _, err := owner.Select("id").Where("id = ?", org.OwnerID).Take(ctx); err != nil {
+			return lookup(err, errUserNotFound())
+		}
+	}
+	if err := CheckOrganizations(ctx, db, org.OwnerID, most); err != nil {
+		return err
+	}
 	return insert(gorm.G[Organization](db).Create(ctx, org), ErrSlugTaken())
+}
+
+// CheckOrganizations is KindTooManyOrganizations when the user owns as many as
+// most, where that is not 0. Those that are suspended or being deleted count.
+func CheckOrganizations(ctx context.Context, db *gorm.DB, ownerID int64, most int) error {
+	if most == 0 {
+		return nil
+	}
+	owned, err := gorm.G[Organization](db).Where("owner_id = ?", ownerID).Count(ctx, "id")
+	if err == nil && owned >= int64(most) {
+		tooMany := Errorf(KindTooManyOrganizations, "Nobody may own more than %d organizations", most)
+		tooMany.RetryAfter = organizationsRetry
+		return tooMany
+	}
+	return err
 }
 
 // FindOrganization returns the owner's organization of that slug. One that is

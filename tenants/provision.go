@@ -24,6 +24,9 @@ const (
 // Plan describes a tenant to be made.
 type Plan struct {
 	Slug models.Slug
+	// Admit, where it is set, is asked before anything is made, once the slug is
+	// found to be free.
+	Admit func() error
 	// Reserve, where it is set, writes the rows of core that come with the
 	// tenant, in the very transaction that takes its slug. It may be repeated for
 	// another database; what it wrote is gone then.
@@ -37,13 +40,14 @@ type Plan struct {
 }
 
 // PlanOrganization plans the tenant of an organization, whose first user is the
-// owner. Once it is provisioned, org is the row in core.
-func PlanOrganization(org *models.Organization, owner *models.CoreUser) Plan {
+// owner. Once it is provisioned, org is the row in core. The owner may have no
+// more than most of them, where that is not 0.
+func PlanOrganization(org *models.Organization, owner *models.CoreUser, most int) Plan {
 	return Plan{
 		Slug: org.Slug,
 		Reserve: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
 			org.ID, org.OwnerID, org.TenantID = 0, owner.ID, tenantID
-			return models.CreateOrganization(ctx, tx, org)
+			return models.CreateOrganization(ctx, tx, org, most)
 		},
 		Seed: func(ctx context.Context, tenant *Tenant) error {
 			user := models.OwnerOf(owner)
@@ -56,7 +60,7 @@ func PlanOrganization(org *models.Organization, owner *models.CoreUser) Plan {
 // migrated, seeded and open; when it returns an error, nothing is left of it,
 // or will be as soon as the reconciler comes by. The errors: KindInvalidSlug,
 // KindSlugTaken, KindBusy when others are being made for too long, whatever
-// Reserve and Seed return.
+// Admit, Reserve and Seed return.
 //
 // A database is made under a name that is no tenant's, and is complete before it
 // becomes one's: a spare from the stock, or where that is empty one made now.
@@ -78,6 +82,11 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	defer done()
 	if _, err := models.FindTenantBySlug(ctx, m.core, plan.Slug); err == nil {
 		return models.ErrSlugTaken()
+	}
+	if plan.Admit != nil {
+		if err := plan.Admit(); err != nil {
+			return err
+		}
 	}
 	defer m.refillSoon()
 	spare, err := m.claimSpare(ctx, plan)

@@ -9,22 +9,22 @@ import (
 )
 
 // CheckRegistration says whether somebody may register in the tenant with that
-// slug, before anything is done for them: KindTenantSuspended; for a tenant that
-// does not exist KindTenantNotFound where registrations make none, or
-// KindInvalidTenant where none may have that name.
-func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) error {
+// slug, before anything is done for them, and whether that would make it:
+// KindTenantSuspended; for a tenant that does not exist KindTenantNotFound where
+// registrations make none, or KindInvalidTenant where none may have that name.
+func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) (isNew bool, err error) {
 	record, err := models.FindTenantBySlug(ctx, m.core, slug)
 	switch {
 	case err == nil && record.Status == models.TenantSuspended:
-		return admit(record.Status)
+		return false, admit(record.Status)
 	case err == nil || !models.IsKind(err, models.KindTenantNotFound):
-		return err
+		return false, err
 	case !m.autoCreate:
-		return err
+		return false, err
 	case slug.CheckNew() != nil:
-		return errInvalidTenant()
+		return false, errInvalidTenant()
 	}
-	return nil
+	return true, nil
 }
 
 // Registration makes a user of the tenant with that role: the first of a tenant
@@ -32,17 +32,17 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) error
 type Registration func(ctx context.Context, tenant *Tenant, role models.Role) error
 
 // Register runs do in the database of the tenant with that slug, which is made
-// if there is none; then do is what seeds it, and nothing is left of a tenant
-// whose first registration fails. However many come at once, one of them makes
-// it and the others find it.
-func (m *Manager) Register(ctx context.Context, slug models.Slug, do Registration) error {
+// if there is none and mayMake says so; then do is what seeds it, and nothing is
+// left of a tenant whose first registration fails. However many come at once, one
+// of them makes it and the others find it.
+func (m *Manager) Register(ctx context.Context, slug models.Slug, mayMake func() error, do Registration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleWait, errors.New("another makes or deletes the tenant"))
 	defer cancel()
 	for {
 		record, err := models.FindTenantBySlug(ctx, m.core, slug)
 		switch {
 		case models.IsKind(err, models.KindTenantNotFound):
-			err = m.registerFirst(ctx, slug, do)
+			err = m.registerFirst(ctx, slug, mayMake, do)
 			if !errors.Is(err, errTaken) {
 				return err
 			}
@@ -62,11 +62,11 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, do Registratio
 // errTaken says that another was first to make the tenant.
 var errTaken = errors.New("tenant exists")
 
-func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, do Registration) error {
+func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, mayMake func() error, do Registration) error {
 	if !m.autoCreate {
 		return models.ErrTenantNotFound()
 	}
-	err := m.Provision(ctx, Plan{Slug: slug, Seed: func(ctx context.Context, tenant *Tenant) error {
+	err := m.Provision(ctx, Plan{Slug: slug, Admit: mayMake, Seed: func(ctx context.Context, tenant *Tenant) error {
 		return do(ctx, tenant, models.RoleOwner)
 	}})
 	switch {

@@ -210,7 +210,7 @@ func TestUsersOfTwoTenantsAreDifferent(t *testing.T) {
 }
 
 // deactivate does what an operator does in the database.
-func deactivate(t *testing.T, app *testkit.App, tenant, email string) {
+func deactivate(t testing.TB, app *testkit.App, tenant, email string) {
 	t.Helper()
 	statement := "UPDATE tenant_users SET is_active = false WHERE email = '" + email + "'"
 	if tenant == "" {

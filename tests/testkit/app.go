@@ -25,6 +25,7 @@ import (
 	"multitenant/commands/metrics"
 	"multitenant/controllers"
 	"multitenant/database"
+	"multitenant/middleware/limits"
 	"multitenant/tenants"
 	"multitenant/tests/pgtest"
 )
@@ -58,6 +59,10 @@ type Settings struct {
 	Metrics        bool   // exports metrics, see Scrape
 	// SessionLifetime is how long sessions last; zero means 90 days.
 	SessionLifetime time.Duration `json:"-"`
+	// Limits are none by default, so that tests may do what they like.
+	Limits *limits.Options `json:"-"`
+	// Passwords are hashed cheaply by default, and whoever waits for it does so for long.
+	Passwords auth.PasswordOptions `json:"-"`
 	// Now is the clock of tokens and sessions, and Keys sign and verify tokens: the
 	// first signs, Secret alone where there are none.
 	Now  func() time.Time `json:"-"`
@@ -184,7 +189,10 @@ func (s *Settings) tokens() auth.TokenOptions {
 }
 
 func (app *App) serve(logger *slog.Logger) {
-	passwords, err := auth.NewPasswords(auth.PasswordOptions{Cost: 4, Wait: 30 * time.Second})
+	if app.Settings.Passwords.Cost == 0 {
+		app.Settings.Passwords.Cost, app.Settings.Passwords.Wait = 4, 30*time.Second
+	}
+	passwords, err := auth.NewPasswords(app.Settings.Passwords)
 	require.NoError(app.tb, err)
 	options := &controllers.Options{
 		Tenants:        app.Tenants,
@@ -192,6 +200,7 @@ func (app *App) serve(logger *slog.Logger) {
 		Passwords:      passwords,
 		Status:         app.Status,
 		Logger:         logger,
+		Limits:         limits.New(app.Settings.Limits),
 		AllowedOrigins: app.Settings.AllowedOrigins,
 		TrustedProxies: app.Settings.TrustedProxies,
 	}

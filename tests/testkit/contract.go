@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -130,6 +131,10 @@ func checkHeaders(request *http.Request, response Response) error {
 		problems = append(problems, requireHeader(header, "Www-Authenticate", "Bearer"))
 	case http.StatusServiceUnavailable:
 		problems = append(problems, requireHeader(header, "Retry-After", "1"))
+	case http.StatusTooManyRequests:
+		if seconds, err := strconv.Atoi(header.Get("Retry-After")); err != nil || seconds < 1 {
+			problems = append(problems, fmt.Errorf("Retry-After is %q", header.Get("Retry-After")))
+		}
 	}
 	return errors.Join(problems...)
 }

@@ -1,0 +1,132 @@
+// Package limits keeps people from doing too often what costs the service or
+// others much: guessing passwords, registering, making tenants. What it
+// remembers is of this process, bounded in memory, and gone with it.
+package limits
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"multitenant/models"
+)
+
+// Options are the limits, all of them greater than zero.
+type Options struct {
+	LoginsPerMinute      int // from one address
+	RegistrationsPerHour int // from one address
+	TenantsPerHour       int // made by registrations from one address
+	AllTenantsPerHour    int // made by registrations from all
+	Organizations        int // of one core user
+	Guesses              int // wrong passwords in a row at one account, from one address
+	AllGuesses           int // wrong passwords in a row at one account, from all
+
+	Now func() time.Time // nil means time.Now
+}
+
+// Limits counts what is done. A nil one lets everything pass. It is safe for use
+// by several goroutines.
+type Limits struct {
+	organizations int
+	logins        *rates
+	registrations *rates
+	tenants       *rates
+	allTenants    *rate.Limiter
+	guesses       *guesses
+	now           func() time.Time
+}
+
+// New returns limits that nobody has come near. Without options there are none.
+func New(o *Options) *Limits {
+	if o == nil {
+		return nil
+	}
+	l := &Limits{
+		organizations: o.Organizations,
+		logins:        newRates(o.LoginsPerMinute, time.Minute),
+		registrations: newRates(o.RegistrationsPerHour, time.Hour),
+		tenants:       newRates(o.TenantsPerHour, time.Hour),
+		allTenants:    newRates(o.AllTenantsPerHour, time.Hour).limiter(),
+		guesses:       newGuesses(o.Guesses, o.AllGuesses),
+		now:           o.Now,
+	}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	return l
+}
+
+// Login counts a login from the address; KindTooManyLogins where it is too many.
+func (l *Limits) Login(from netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	return refusal(l.logins.take(from, l.now()), models.KindTooManyLogins, "Too many logins, try again later")
+}
+
+// Registration counts a registration from the address;
+// KindTooManyRegistrations where it is too many.
+func (l *Limits) Registration(from netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	return refusal(l.registrations.take(from, l.now()),
+		models.KindTooManyRegistrations, "Too many registrations, try again later")
+}
+
+// CheckTenant is Tenant before the work that comes first is done: it counts nothing.
+func (l *Limits) CheckTenant(from netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	now := l.now()
+	return tooManyTenants(max(l.tenants.look(from, now), missing(l.allTenants, now)))
+}
+
+// Tenant counts a tenant that a registration from the address makes;
+// KindTooManyTenants where it is too many, from there or from everywhere.
+func (l *Limits) Tenant(from netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	return tooManyTenants(l.tenants.takeBoth(from, l.allTenants, l.now()))
+}
+
+func tooManyTenants(wait time.Duration) error {
+	return refusal(wait, models.KindTooManyTenants, "Too many new tenants, try again later")
+}
+
+// Organizations is how many one core user may own; 0 means any number.
+func (l *Limits) Organizations() int {
+	if l == nil {
+		return 0
+	}
+	return l.organizations
+}
+
+// Guess runs compare, which compares a password that somebody at the address
+// says is the account's. It is counted as a miss before, so that however many
+// come at once no more than may are compared; and no longer where compare
+// returns anything but KindInvalidCredentials. Where there were too many it is
+// KindTooManyAttempts, whether there is such an account or not.
+func (l *Limits) Guess(who Account, from netip.Addr, compare func() error) error {
+	if l == nil {
+		return compare()
+	}
+	attempt, wait := l.guesses.begin(who, from, l.now())
+	if wait > 0 {
+		return refusal(wait, models.KindTooManyAttempts, "Too many wrong passwords, try again later")
+	}
+	err := compare()
+	l.guesses.end(&attempt, err, l.now())
+	return err
+}
+
+// refusal is nil where there is nothing to wait for.
+func refusal(wait time.Duration, kind models.Kind, message string) error {
+	if wait <= 0 {
+		return nil
+	}
+	return &models.Error{Kind: kind, Message: message, RetryAfter: wait}
+}
