@@ -66,7 +66,8 @@ func (c *tenantsCreateCommand) plan(ctx context.Context, m *tenants.Manager) (te
 	if wrong, ok := errors.AsType[*models.Error](checks.Err()); ok {
 		return plan, errors.New("--name " + wrong.Fields[0].Message)
 	}
-	return tenants.PlanOrganization(&models.Organization{Name: name, Slug: slug, IsActive: true}, &owner), nil
+	org := models.Organization{Name: name, Slug: slug, IsActive: true, Registration: models.RegistrationOpen}
+	return tenants.PlanOrganization(&org, &owner), nil
 }
 
 type tenantsSuspendCommand struct {

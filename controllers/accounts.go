@@ -22,6 +22,8 @@ type registerRequest struct {
 	Email    *string `json:"email"`
 	Password *string `json:"password"`
 	FullName *string `json:"full_name"`
+	// InvitationToken is taken as it is: any text that is no good is refused alike.
+	InvitationToken *string `json:"invitation_token"`
 }
 
 func (r *registerRequest) check() error {
@@ -50,11 +52,14 @@ func (r *loginRequest) check() error {
 	return checks.Err()
 }
 
-// RegisterCore makes a user of the core.
+// RegisterCore makes a user of the core, to which nobody is invited.
 func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	body, err := bindChecked[registerRequest](c)
 	if err != nil {
 		return err
+	}
+	if body.InvitationToken != nil {
+		return models.ErrInvalidInvitation()
 	}
 	account, err := ctl.newAccount(c.Request.Context(), body)
 	if err != nil {
@@ -76,7 +81,8 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.Tenants.CheckRegistration(ctx, slug); err != nil {
+	hash, err := ctl.checkNewcomer(ctx, slug, &body)
+	if err != nil {
 		return err
 	}
 	account, err := ctl.newAccount(ctx, body)
@@ -84,15 +90,40 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 		return err
 	}
 	var user models.TenantUser
-	err = ctl.Tenants.Register(ctx, slug, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
+	err = ctl.Tenants.Register(ctx, slug, hash != "", func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
 		user = models.TenantUser{Account: account, Role: role}
-		return models.CreateUser(ctx, tenant.DB, &user)
+		return models.RegisterTenantUser(ctx, tenant.DB, &user, hash, ctl.Tokens.Now())
 	})
 	if err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newTenantUserResponse(&user))
 	return nil
+}
+
+// checkNewcomer refuses who may not register in the tenant, before anything is done
+// for them. It returns the hash of their invitation, which is empty without one.
+func (ctl *Accounts) checkNewcomer(ctx context.Context, slug models.Slug, body *registerRequest) (string, error) {
+	if err := ctl.Tenants.CheckRegistration(ctx, slug, body.InvitationToken != nil); err != nil {
+		return "", err
+	}
+	if body.InvitationToken == nil {
+		return "", nil
+	}
+	hash, ok := auth.HashInvitationToken(*body.InvitationToken)
+	if !ok {
+		return "", models.ErrInvalidInvitation()
+	}
+	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
+	if models.IsKind(err, models.KindTenantNotFound) {
+		return "", models.ErrInvalidInvitation().Because(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	_, err = models.FindInvitation(ctx, tenant.DB, *body.Email, hash, ctl.Tokens.Now())
+	return hash, tenant.Blame(err)
 }
 
 // LoginCore begins a session of a user of the core.

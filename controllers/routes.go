@@ -59,6 +59,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
 	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
+	addInvitations(api, gate, &Invitations{Tokens: o.Tokens})
 	for _, path := range []string{"/organizations", "/organizations/"} {
 		api.POST(path, gate.SignedInAtCore(orgs.Create))
 		api.GET(path, gate.SignedInAtCore(orgs.List))
@@ -67,6 +68,14 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))
 	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
 	return router, nil
+}
+
+func addInvitations(api *gin.RouterGroup, gate *middleware.Gate, invitations *Invitations) {
+	for _, path := range []string{"/invitations", "/invitations/"} {
+		api.POST(path, gate.Managing(invitations.Create))
+		api.GET(path, gate.Managing(invitations.List))
+	}
+	api.DELETE("/invitations/:id", gate.Managing(invitations.Withdraw))
 }
 
 // addDocs adds the interactive page and the document that it shows.

@@ -59,6 +59,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"GET /", "GET /health", "GET /ready", "GET /docs", "GET /openapi.json",
 		"POST /api/auth/register", "POST /api/auth/login", "POST /api/auth/refresh", "POST /api/auth/logout",
 		"GET /api/auth/sessions", "DELETE /api/auth/sessions/{id}",
+		"GET /api/invitations/", "POST /api/invitations/", "DELETE /api/invitations/{id}",
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
 		"GET /api/users/me", "PUT /api/users/me", "PUT /api/users/me/password",
@@ -153,6 +154,7 @@ func TestTenantHeader(t *testing.T) {
 		"POST /api/auth/register": true, "POST /api/auth/login": true,
 		"POST /api/auth/refresh": true, "POST /api/auth/logout": true,
 		"GET /api/auth/sessions": true, "DELETE /api/auth/sessions/{id}": true,
+		"GET /api/invitations/": true, "POST /api/invitations/": true, "DELETE /api/invitations/{id}": true,
 		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
 	}, asked)
 }
@@ -234,7 +236,7 @@ func requireProblem(t *testing.T, where string, status int, example any, statuse
 func TestResponseHeaders(t *testing.T) {
 	t.Parallel()
 
-	needed := map[string]string{"401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
+	needed := map[string]string{"201": "Location", "401": "WWW-Authenticate", "405": "Allow", "503": "Retry-After"}
 	for name, operation := range operations(load(t)) {
 		for status, response := range operation.Responses.Map() {
 			require.Contains(t, response.Value.Headers, "X-Request-ID", "%s %s", name, status)

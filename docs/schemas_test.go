@@ -16,6 +16,7 @@ func TestAnswersAreClosed(t *testing.T) {
 	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
 	for _, request := range []string{
 		"Registration", "Credentials", "Refreshing", "PasswordChange", "ProfileChange", "NewOrganization", "OrganizationChange",
+		"NewInvitation",
 	} {
 		open[request] = true // unknown fields of a request are ignored
 	}
@@ -45,7 +46,7 @@ func TestUserSchema(t *testing.T) {
 		fits bool
 	}{
 		"core user":       {core, true},
-		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1"}), true},
+		"tenant user":     {with(map[string]any{"bio": nil, "phone": "1", "role": "member"}), true},
 		"half a tenant's": {with(map[string]any{"bio": nil}), false},
 		"leaked hash":     {with(map[string]any{"hashed_password": "$2a$"}), false},
 		"leaked by both":  {with(map[string]any{"bio": nil, "phone": nil, "core_user_id": 1.0}), false},
@@ -101,6 +102,13 @@ func TestRequestLimits(t *testing.T) {
 		{"OrganizationChange", `{"description": null}`, true},
 		{"OrganizationChange", `{"name": null}`, false},
 		{"OrganizationChange", `{"is_active": null}`, false},
+		{"NewOrganization", `{"name": "Acme", "slug": "acme", "registration": "closed"}`, true},
+		{"OrganizationChange", `{"registration": "Open"}`, false},
+		{"OrganizationChange", `{"registration": null}`, false},
+		{"NewInvitation", `{"email": "ada@example.com"}`, true},
+		{"NewInvitation", `{"email": "ada@example.com", "role": null}`, true},
+		{"NewInvitation", `{"email": "ada@example.com", "role": "guest"}`, false},
+		{"NewInvitation", `{"role": "member"}`, false},
 		{"ProfileChange", `{"full_name": null, "bio": null, "phone": null}`, true},
 		{"ProfileChange", `{"phone": "123456789012345678901234567890123"}`, false},
 	} {

@@ -60,10 +60,11 @@ func statusOf(kind models.Kind) int {
 	case models.KindInvalidCredentials, models.KindInvalidToken:
 		return http.StatusUnauthorized
 	case models.KindNotAuthenticated, models.KindTenantSuspended,
-		models.KindTenantTokenRequired, models.KindCoreTokenRequired, models.KindRoleRequired:
+		models.KindTenantTokenRequired, models.KindCoreTokenRequired, models.KindRoleRequired,
+		models.KindInvalidInvitation, models.KindInvitationRequired, models.KindRegistrationClosed:
 		return http.StatusForbidden
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
-		models.KindNotFound:
+		models.KindInvitationNotFound, models.KindNotFound:
 		return http.StatusNotFound
 	case models.KindMethodNotAllowed:
 		return http.StatusMethodNotAllowed

@@ -25,9 +25,13 @@ const (
 	KindTenantTokenRequired  Kind = "tenant_token_required" //nolint:gosec // a word for clients, no credential
 	KindRoleRequired         Kind = "role_required"
 	KindCoreTokenRequired    Kind = "core_token_required" //nolint:gosec // a word for clients, no credential
+	KindInvalidInvitation    Kind = "invalid_invitation"
+	KindInvitationRequired   Kind = "invitation_required"
+	KindRegistrationClosed   Kind = "registration_closed"
 	KindOrganizationNotFound Kind = "organization_not_found"
 	KindUserNotFound         Kind = "user_not_found"
 	KindSessionNotFound      Kind = "session_not_found"
+	KindInvitationNotFound   Kind = "invitation_not_found"
 	KindWrongPassword        Kind = "wrong_password"
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"

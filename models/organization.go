@@ -19,6 +19,8 @@ type Organization struct {
 	CreatedAt   time.Time
 	UpdatedAt   *time.Time `gorm:"autoUpdateTime:false"` // nil until the first change
 	TenantID    string
+	// Registration says who may register in its tenant.
+	Registration Registration
 }
 
 // CreateOrganization inserts the organization; KindSlugTaken when there is one

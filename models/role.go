@@ -23,6 +23,12 @@ func (r Role) IsValid() bool { return slices.Contains(Roles(), r) }
 // Manages reports whether the role manages the people of its tenant.
 func (r Role) Manages() bool { return r == RoleOwner || r == RoleAdmin }
 
+// MayManage reports whether somebody of the role may make, change and remove
+// people of the other one.
+func (r Role) MayManage(other Role) bool {
+	return r == RoleOwner || r == RoleAdmin && other != RoleOwner
+}
+
 // ErrRoleRequired is what a caller is told who is signed in, but has not the
 // role that it takes.
 func ErrRoleRequired() *Error {

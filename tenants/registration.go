@@ -9,16 +9,21 @@ import (
 )
 
 // CheckRegistration says whether somebody may register in the tenant with that
-// slug, before anything is done for them: KindTenantSuspended; for a tenant that
-// does not exist KindTenantNotFound where registrations make none, or
-// KindInvalidTenant where none may have that name.
-func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) error {
-	record, err := models.FindTenantBySlug(ctx, m.core, slug)
+// slug, before anything is done for them: KindTenantSuspended,
+// KindInvitationRequired, KindRegistrationClosed; for a tenant that does not exist
+// KindInvalidInvitation where they are invited, KindTenantNotFound where
+// registrations make none, or KindInvalidTenant where none may have that name.
+func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invited bool) error {
+	record, registration, err := models.FindRegistration(ctx, m.core, slug)
 	switch {
 	case err == nil && record.Status == models.TenantSuspended:
 		return admit(record.Status)
-	case err == nil || !models.IsKind(err, models.KindTenantNotFound):
+	case err == nil:
+		return registration.Admit(invited)
+	case !models.IsKind(err, models.KindTenantNotFound):
 		return err
+	case invited:
+		return models.ErrInvalidInvitation().Because(err)
 	case !m.autoCreate:
 		return err
 	case slug.CheckNew() != nil:
@@ -31,16 +36,19 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) error
 // that registering has made is its owner.
 type Registration func(ctx context.Context, tenant *Tenant, role models.Role) error
 
-// Register runs do in the database of the tenant with that slug, which is made
-// if there is none; then do is what seeds it, and nothing is left of a tenant
-// whose first registration fails. However many come at once, one of them makes
-// it and the others find it.
-func (m *Manager) Register(ctx context.Context, slug models.Slug, do Registration) error {
+// Register runs do in the database of the tenant with that slug. For somebody who
+// is not invited it is made if there is none; then do is what seeds it, and nothing
+// is left of a tenant whose first registration fails. However many come at once,
+// one of them makes it and the others find it. The errors are CheckRegistration's
+// too: things may have changed since.
+func (m *Manager) Register(ctx context.Context, slug models.Slug, invited bool, do Registration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleWait, errors.New("another makes or deletes the tenant"))
 	defer cancel()
 	for {
-		record, err := models.FindTenantBySlug(ctx, m.core, slug)
+		record, registration, err := models.FindRegistration(ctx, m.core, slug)
 		switch {
+		case models.IsKind(err, models.KindTenantNotFound) && invited:
+			return models.ErrInvalidInvitation().Because(err)
 		case models.IsKind(err, models.KindTenantNotFound):
 			err = m.registerFirst(ctx, slug, do)
 			if !errors.Is(err, errTaken) {
@@ -49,6 +57,9 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, do Registratio
 		case err != nil:
 			return err
 		case record.Status.IsSettled():
+			if err := registration.Admit(invited); err != nil {
+				return err
+			}
 			return m.registerIn(ctx, &record, do)
 		}
 		select {

@@ -39,7 +39,7 @@ func TestModelsAndMigrationsAgree(t *testing.T) {
 
 		requireAgreement(t, app.Tenants.Core(), "schema_migrations",
 			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &coreSession{})
-		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &tenantSession{})
+		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &tenantSession{}, &models.Invitation{})
 	})
 }
 

@@ -18,6 +18,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611250900AddDatabasePrefix(prefix),
 		core202611250910AddTenantRoles(),
 		core202611251000CreateSessions(),
+		core202611251320AddOrganizationRegistration(),
 	}
 }
 
@@ -30,5 +31,6 @@ func Tenant() []*gormigrate.Migration {
 		tenant202611240230CreateStamp(),
 		tenant202611251000CreateSessions(),
 		tenant202611251300AddUserRoles(),
+		tenant202611251320CreateInvitations(),
 	}
 }
