@@ -69,7 +69,8 @@ func (c *tenantsCreateCommand) plan(ctx context.Context, m *tenants.Manager) (te
 	if wrong, ok := errors.AsType[*models.Error](checks.Err()); ok {
 		return plan, errors.New("--name " + wrong.Fields[0].Message)
 	}
-	return tenants.PlanOrganization(&models.Organization{Name: name, Slug: slug, IsActive: true}, &owner, 0), nil
+	org := models.Organization{Name: name, Slug: slug, IsActive: true, Registration: models.RegistrationOpen}
+	return tenants.PlanOrganization(&org, &owner, 0), nil
 }
 
 type tenantsSuspendCommand struct {

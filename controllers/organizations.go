@@ -27,20 +27,44 @@ type createOrganizationRequest struct {
 	Name        *string `json:"name"`
 	Slug        *string `json:"slug"`
 	Description *string `json:"description"`
+
+	Registration *models.Registration `json:"registration"`
 }
 
 func (r *createOrganizationRequest) check() error {
 	var checks models.Checks
+	if r.Registration != nil {
+		checkRegistration(&checks, *r.Registration)
+	}
 	checks.RequiredText("name", r.Name, models.MaxNameLength)
 	checks.Present("slug", r.Slug)
 	checks.Text("description", r.Description, models.MaxDescriptionLength)
 	return checks.Err()
 }
 
+func checkRegistration(checks *models.Checks, registration models.Registration) {
+	if !registration.IsValid() {
+		checks.Add("registration", "invalid_registration", "must be open, invite or closed")
+	}
+}
+
+// organization is what the request asks for.
+func (r *createOrganizationRequest) organization() models.Organization {
+	org := models.Organization{
+		Name: *r.Name, Description: r.Description, IsActive: true, Registration: models.RegistrationOpen,
+	}
+	if r.Registration != nil {
+		org.Registration = *r.Registration
+	}
+	return org
+}
+
 type updateOrganizationRequest struct {
 	Name        optional[string] `json:"name"`
 	Description optional[string] `json:"description"`
 	IsActive    optional[bool]   `json:"is_active"`
+
+	Registration optional[models.Registration] `json:"registration"`
 }
 
 func (r *updateOrganizationRequest) check() error {
@@ -53,6 +77,12 @@ func (r *updateOrganizationRequest) check() error {
 	}
 	if r.IsActive.check(&checks, "is_active") && r.IsActive.Value == nil {
 		checks.Add("is_active", "required", "must be true or false")
+	}
+	switch set := r.Registration.check(&checks, "registration"); {
+	case set && r.Registration.Value == nil:
+		checks.Add("registration", "required", "must be open, invite or closed")
+	case set:
+		checkRegistration(&checks, *r.Registration.Value)
 	}
 	return checks.Err()
 }
@@ -71,6 +101,10 @@ func (r *updateOrganizationRequest) apply(org *models.Organization) []string {
 	if r.IsActive.Set {
 		org.IsActive = *r.IsActive.Value
 		columns = append(columns, "is_active")
+	}
+	if r.Registration.Set {
+		org.Registration = *r.Registration.Value
+		columns = append(columns, "registration")
 	}
 	return columns
 }
@@ -94,6 +128,8 @@ type organizationResponse struct {
 	OwnerID     int64       `json:"owner_id"`
 	IsActive    bool        `json:"is_active"`
 	CreatedAt   time.Time   `json:"created_at"`
+
+	Registration models.Registration `json:"registration"`
 }
 
 func newOrganizationResponse(org *models.Organization) organizationResponse {
@@ -105,6 +141,8 @@ func newOrganizationResponse(org *models.Organization) organizationResponse {
 		OwnerID:     org.OwnerID,
 		IsActive:    org.IsActive,
 		CreatedAt:   org.CreatedAt.UTC(),
+
+		Registration: org.Registration,
 	}
 }
 
@@ -114,8 +152,8 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
-	slug, err := models.ParseSlug(*body.Slug)
-	if err != nil {
+	org := body.organization()
+	if org.Slug, err = models.ParseSlug(*body.Slug); err != nil {
 		return err
 	}
 	ctx, most := c.Request.Context(), ctl.Limits.Organizations()
@@ -123,7 +161,6 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	if err := models.CheckOrganizations(ctx, ctl.Tenants.Core(), user.ID, most); err != nil {
 		return err
 	}
-	org := models.Organization{Name: *body.Name, Slug: slug, Description: body.Description, IsActive: true}
 	plan := tenants.PlanOrganization(&org, user, most)
 	event := middleware.NewEvent(c, models.ActionOrganizationCreated).By(&user.Account)
 	plan.Done = func(ctx context.Context, tx *gorm.DB, _ string) error {
@@ -162,7 +199,7 @@ func (ctl *Organizations) Show(c *gin.Context, user *models.CoreUser) error {
 }
 
 // Update changes one of the user's organizations; is_active suspends its tenant
-// and resumes it.
+// and resumes it, registration says who may register in it.
 func (ctl *Organizations) Update(c *gin.Context, user *models.CoreUser) error {
 	ctx := c.Request.Context()
 	org, err := models.FindOrganization(ctx, ctl.Tenants.Core(), user.ID, c.Param("slug"))

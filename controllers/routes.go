@@ -81,6 +81,7 @@ func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	people := &People{Passwords: o.Passwords}
 	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
+	invitations := &Invitations{Tokens: o.Tokens}
 	audit := &Audit{Tenants: o.Tenants}
 
 	for _, path := range []string{"/users", "/users/"} {
@@ -91,6 +92,11 @@ func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.PUT("/users/:id", gate.Managing(people.Update))
 	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
 	api.POST("/users/:id/password-reset", gate.Managing(resets.Create))
+	for _, path := range []string{"/invitations", "/invitations/"} {
+		api.POST(path, gate.Managing(invitations.Create))
+		api.GET(path, gate.Managing(invitations.List))
+	}
+	api.DELETE("/invitations/:id", gate.Managing(invitations.Withdraw))
 	for _, path := range []string{"/audit", "/audit/"} {
 		api.GET(path, gate.SignedInOrManaging(audit.ListCore, audit.ListTenant))
 	}

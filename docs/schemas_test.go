@@ -16,7 +16,7 @@ func TestAnswersAreClosed(t *testing.T) {
 	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
 	for _, request := range []string{
 		"Registration", "Credentials", "Refreshing", "PasswordChange", "PasswordRedemption", "ProfileChange", "NewOrganization", "OrganizationChange",
-		"NewPerson", "PersonChange",
+		"NewPerson", "PersonChange", "NewInvitation",
 	} {
 		open[request] = true // unknown fields of a request are ignored
 	}
@@ -106,6 +106,13 @@ func TestRequestLimits(t *testing.T) {
 		{"OrganizationChange", `{"description": null}`, true},
 		{"OrganizationChange", `{"name": null}`, false},
 		{"OrganizationChange", `{"is_active": null}`, false},
+		{"NewOrganization", `{"name": "Acme", "slug": "acme", "registration": "closed"}`, true},
+		{"OrganizationChange", `{"registration": "Open"}`, false},
+		{"OrganizationChange", `{"registration": null}`, false},
+		{"NewInvitation", `{"email": "ada@example.com"}`, true},
+		{"NewInvitation", `{"email": "ada@example.com", "role": null}`, true},
+		{"NewInvitation", `{"email": "ada@example.com", "role": "guest"}`, false},
+		{"NewInvitation", `{"role": "member"}`, false},
 		{"ProfileChange", `{"full_name": null, "bio": null, "phone": null}`, true},
 		{"NewPerson", `{"email": "ada@example.com", "password": "12345678", "role": null, "bio": null}`, true},
 		{"NewPerson", `{"email": "ada@example.com", "password": "12345678", "role": "root"}`, false},

@@ -71,10 +71,10 @@ func statusOf(kind models.Kind) int {
 		return http.StatusUnauthorized
 	case models.KindNotAuthenticated, models.KindTenantSuspended,
 		models.KindTenantTokenRequired, models.KindCoreTokenRequired, models.KindRoleRequired,
-		models.KindCorePassword:
+		models.KindCorePassword, models.KindInvalidInvitation, models.KindInvitationRequired, models.KindRegistrationClosed:
 		return http.StatusForbidden
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
-		models.KindNotFound:
+		models.KindInvitationNotFound, models.KindNotFound:
 		return http.StatusNotFound
 	case models.KindLastOwner, models.KindOwnerEmailTaken:
 		return http.StatusConflict

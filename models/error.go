@@ -27,9 +27,13 @@ const (
 	KindRoleRequired         Kind = "role_required"
 	KindCorePassword         Kind = "core_password"
 	KindCoreTokenRequired    Kind = "core_token_required" //nolint:gosec // a word for clients, no credential
+	KindInvalidInvitation    Kind = "invalid_invitation"
+	KindInvitationRequired   Kind = "invitation_required"
+	KindRegistrationClosed   Kind = "registration_closed"
 	KindOrganizationNotFound Kind = "organization_not_found"
 	KindUserNotFound         Kind = "user_not_found"
 	KindSessionNotFound      Kind = "session_not_found"
+	KindInvitationNotFound   Kind = "invitation_not_found"
 	KindWrongPassword        Kind = "wrong_password"
 	KindLastOwner            Kind = "last_owner"
 	KindOwnerEmailTaken      Kind = "owner_email_taken"

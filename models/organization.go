@@ -20,6 +20,8 @@ type Organization struct {
 	CreatedAt   time.Time
 	UpdatedAt   *time.Time `gorm:"autoUpdateTime:false"` // nil until the first change
 	TenantID    string
+	// Registration says who may register in its tenant.
+	Registration Registration
 }
 
 // organizationsRetry is what somebody is asked to wait who owns all they may. No

@@ -123,7 +123,7 @@ func OwnerOf(owner *CoreUser) TenantUser {
 // CreateUser inserts the user; KindEmailTaken when the address is registered
 // already, in whatever case.
 func CreateUser[U User](ctx context.Context, db *gorm.DB, user *U) error {
-	return insert(gorm.G[U](db).Create(ctx, user), Errorf(KindEmailTaken, "Email already registered"))
+	return insert(gorm.G[U](db).Create(ctx, user), errEmailTaken())
 }
 
 // FindUser returns the user with that id, or KindUserNotFound.
@@ -227,6 +227,10 @@ func updateUser(ctx context.Context, db *gorm.DB, user any, columns []string) er
 		return errUserNotFound()
 	}
 	return updated.Error
+}
+
+func errEmailTaken() *Error {
+	return Errorf(KindEmailTaken, "Email already registered")
 }
 
 func errUserNotFound() *Error {

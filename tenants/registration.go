@@ -10,15 +10,21 @@ import (
 
 // CheckRegistration says whether somebody may register in the tenant with that
 // slug, before anything is done for them, and whether that would make it:
-// KindTenantSuspended; for a tenant that does not exist KindTenantNotFound where
-// registrations make none, or KindInvalidTenant where none may have that name.
-func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) (isNew bool, err error) {
-	record, err := models.FindTenantBySlug(ctx, m.core, slug)
+// KindTenantSuspended, KindInvitationRequired, KindRegistrationClosed; for a tenant
+// that does not exist KindInvalidInvitation where they are invited,
+// KindTenantNotFound where registrations make none, or KindInvalidTenant where none
+// may have that name.
+func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invited bool) (isNew bool, err error) {
+	record, registration, err := models.FindRegistration(ctx, m.core, slug)
 	switch {
 	case err == nil && record.Status == models.TenantSuspended:
 		return false, admit(record.Status)
-	case err == nil || !models.IsKind(err, models.KindTenantNotFound):
+	case err == nil:
+		return false, registration.Admit(invited)
+	case !models.IsKind(err, models.KindTenantNotFound):
 		return false, err
+	case invited:
+		return false, models.ErrInvalidInvitation().Because(err)
 	case !m.autoCreate:
 		return false, err
 	case slug.CheckNew() != nil:
@@ -31,24 +37,36 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug) (isNe
 // that registering has made is its owner.
 type Registration func(ctx context.Context, tenant *Tenant, role models.Role) error
 
-// Register runs do in the database of the tenant with that slug, which is made
-// if there is none and mayMake says so; then do is what seeds it, and nothing is
-// left of a tenant whose first registration fails. However many come at once, one
-// of them makes it and the others find it.
-func (m *Manager) Register(ctx context.Context, slug models.Slug, mayMake func() error, do Registration) error {
+// Newcomer is somebody who registers in a tenant.
+type Newcomer struct {
+	Invited bool         // for whom no tenant is made: one that does not exist has not invited anybody
+	MayMake func() error // is asked before a tenant is made for anybody else
+}
+
+// Register runs do in the database of the tenant with that slug. For somebody who
+// is not invited it is made if there is none and MayMake agrees; then do is what
+// seeds it, and nothing is left of a tenant whose first registration fails. However
+// many come at once, one of them makes it and the others find it. The errors are
+// CheckRegistration's too: things may have changed since.
+func (m *Manager) Register(ctx context.Context, slug models.Slug, newcomer Newcomer, do Registration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleWait, errors.New("another makes or deletes the tenant"))
 	defer cancel()
 	for {
-		record, err := models.FindTenantBySlug(ctx, m.core, slug)
+		record, registration, err := models.FindRegistration(ctx, m.core, slug)
 		switch {
+		case models.IsKind(err, models.KindTenantNotFound) && newcomer.Invited:
+			return models.ErrInvalidInvitation().Because(err)
 		case models.IsKind(err, models.KindTenantNotFound):
-			err = m.registerFirst(ctx, slug, mayMake, do)
+			err = m.registerFirst(ctx, slug, newcomer.MayMake, do)
 			if !errors.Is(err, errTaken) {
 				return err
 			}
 		case err != nil:
 			return err
 		case record.Status.IsSettled():
+			if err := registration.Admit(newcomer.Invited); err != nil {
+				return err
+			}
 			return m.registerIn(ctx, &record, do)
 		}
 		select {

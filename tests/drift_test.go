@@ -41,7 +41,7 @@ func TestModelsAndMigrationsAgree(t *testing.T) {
 			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &coreSession{}, &coreReset{},
 			&models.Event{})
 		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &tenantSession{},
-			&tenantReset{}, &models.Event{})
+			&tenantReset{}, &models.Event{}, &models.Invitation{})
 	})
 }
 

@@ -24,13 +24,14 @@ func TestOrganizationsAreMadeShownAndChanged(t *testing.T) {
 		})
 		require.Equal(t, http.StatusOK, created.Code, created.Raw)
 		org := created.Object(app)
-		require.Len(t, org, 7)
+		require.Len(t, org, 8)
 		require.Equal(t, " Acme Inc. 🐎 ", org["name"])
 		require.Equal(t, "acme", org["slug"])
 		require.Equal(t, "Makers\nof 'everything'", org["description"])
 		require.EqualValues(t, 1, org["id"])
 		require.EqualValues(t, 2, org["owner_id"])
 		require.Equal(t, true, org["is_active"])
+		require.Equal(t, "open", org["registration"])
 		require.JSONEq(t, created.Raw, app.Get(organizationsPath+"acme", core).Raw)
 
 		steps := []struct{ body, want testkit.JSON }{

@@ -129,6 +129,11 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"GET /api/audit/":                      auditRoute,
 		"POST /api/auth/password-reset":        redeemsInOne,
 		"POST /api/users/{id}/password-reset":  resetsInOne,
+		"GET /api/invitations":                 invitationRoute,
+		"POST /api/invitations":                invitationRoute,
+		"GET /api/invitations/":                invitationRoute,
+		"POST /api/invitations/":               invitationRoute,
+		"DELETE /api/invitations/{id}":         invitationRoute,
 	}
 }
 

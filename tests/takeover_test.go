@@ -126,7 +126,7 @@ func TestTakeOverOfWhatTheOriginalBroke(t *testing.T) {
 			app.LoginWith(slug, "ada@example.com", passwordOf("ada")).
 				RequireProblem(app, 503, "tenant_unavailable", "Tenant is unavailable")
 			app.Register(slug, "new@example.com").RequireProblem(app, 503, "tenant_unavailable", "Tenant is unavailable")
-			require.Equal(t, http.StatusOK, app.Get("/api/organizations/"+slug, ada).Code)
+			require.Equal(t, "open", app.Get("/api/organizations/"+slug, ada).Text(app, "registration"), "as it was")
 			deleted := app.Delete("/api/organizations/"+slug, ada)
 			require.Equal(t, http.StatusNoContent, deleted.Code, "%s: %s", slug, deleted.Raw)
 			require.Equal(t, http.StatusNotFound, app.Get("/api/organizations/"+slug, ada).Code)

@@ -24,7 +24,7 @@ func TestChangesAtOnceAreAllKept(t *testing.T) {
 			want        testkit.JSON
 		}{
 			{profilePath, app.Token("acme", "grace@example.com"), testkit.JSON{"full_name": "changed", "bio": "changed", "phone": "changed"}},
-			{organizationsPath + "acme", core, testkit.JSON{"name": "changed", "description": "changed", "is_active": false}},
+			{organizationsPath + "acme", core, testkit.JSON{"name": "changed", "description": "changed", "is_active": false, "registration": "invite"}},
 		}
 		for _, tc := range cases {
 			var finish []func()

@@ -19,6 +19,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611250910AddTenantRoles(),
 		core202611251000CreateSessions(),
 		core202611251310CreatePasswordResets(),
+		core202611251320AddOrganizationRegistration(),
 		core202611251340CreateAuditEvents(),
 	}
 }
@@ -33,6 +34,7 @@ func Tenant() []*gormigrate.Migration {
 		tenant202611251000CreateSessions(),
 		tenant202611251300AddUserRoles(),
 		tenant202611251310CreatePasswordResets(),
+		tenant202611251320CreateInvitations(),
 		tenant202611251340CreateAuditEvents(),
 	}
 }

@@ -11,7 +11,7 @@ func passwordResets202611251310(name, users string) table {
 			same("user_id", "integer NOT NULL REFERENCES "+users+" (id) ON DELETE CASCADE"),
 			same("token_hash", "varchar NOT NULL"),
 			{createdAt, "timestamptz" + notNull, "datetime" + notNull},
-			{"expires_at", "timestamptz" + notNull, "datetime" + notNull},
+			{expiresAt, "timestamptz" + notNull, "datetime" + notNull},
 		},
 		indexes: []index{{"user_id", true}, {"token_hash", true}},
 	}

@@ -29,6 +29,7 @@ type index struct {
 const (
 	createdAt = "created_at"
 	updatedAt = "updated_at"
+	expiresAt = "expires_at"
 	tenantID  = "tenant_id"
 )
 

@@ -18,7 +18,7 @@ func sessions202611251000(name, users string) table {
 			same("user_agent", "varchar NOT NULL"),
 			{createdAt, "timestamptz" + notNull, "datetime" + notNull},
 			{"last_used_at", "timestamptz" + notNull, "datetime" + notNull},
-			{"expires_at", "timestamptz" + notNull, "datetime" + notNull},
+			{expiresAt, "timestamptz" + notNull, "datetime" + notNull},
 		},
 		indexes: []index{{"user_id", false}},
 	}

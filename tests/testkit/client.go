@@ -95,7 +95,7 @@ func (app *App) exchange(request *http.Request) (Response, error) {
 
 // checkNoEcho makes sure that a password or a token does not come back.
 func checkNoEcho(sent JSON, response Response) error {
-	for field := range strings.FieldsSeq("password current_password new_password refresh_token token") {
+	for field := range strings.FieldsSeq("password current_password new_password refresh_token invitation_token token") {
 		if secret, ok := sent[field].(string); ok && len(secret) > 7 { // shorter ones are found by chance
 			if err := requireNone(response.Raw, secret); err != nil {
 				return err

@@ -78,7 +78,7 @@ func checkDocument(request *http.Request, response Response) error {
 // same.
 func DocumentedPath(path string) string {
 	switch path {
-	case "/api/organizations", "/api/users", "/api/audit":
+	case "/api/organizations", "/api/users", "/api/audit", "/api/invitations":
 		return path + "/"
 	}
 	return path
@@ -121,8 +121,11 @@ func checkHeaders(request *http.Request, response Response) error {
 	if len(header["X-Request-Id"]) != 1 || header.Get("X-Request-Id") == "" {
 		problems = append(problems, fmt.Errorf("X-Request-Id is %q", header["X-Request-Id"]))
 	}
-	for _, name := range []string{"Location", "Set-Cookie", "Server", "X-Powered-By"} {
-		if values, found := header[name]; found && (name != "Location" || response.Code != http.StatusCreated) {
+	if _, found := header["Location"]; found != (response.Code == http.StatusCreated) {
+		problems = append(problems, fmt.Errorf("the header Location is %q", header["Location"]))
+	}
+	for _, name := range []string{"Set-Cookie", "Server", "X-Powered-By"} {
+		if values, found := header[name]; found {
 			problems = append(problems, fmt.Errorf("there is a header %s: %q", name, values))
 		}
 	}
@@ -188,7 +191,7 @@ func checkDiscreet(response Response) error {
 		"sql", "gorm", "pgx", "postgres", "select ", "insert ", "constraint", "relation", "column", "table", "database",
 		"driver", "dial ", "tcp", "no such", ".go", "goroutine", "runtime", "panic", "unmarshal", "strconv", "struct",
 		"int64", "uint", "interface", "models", "controllers", "nil", "0x", "bcrypt", "hash", "$2a$", "$2b$", "eyJ",
-		"mtr_", "mtpw_", "/tmp", "/root", "/home", "core.db", "spare", Password, Secret)
+		"mtr_", "mtpw_", "mti_", "/tmp", "/root", "/home", "core.db", "spare", Password, Secret)
 }
 
 func requireNone(text string, words ...string) error {

@@ -1,0 +1,50 @@
+package models
+
+import (
+	"context"
+	"slices"
+
+	"gorm.io/gorm"
+)
+
+// Registration says who may register in the tenant of an organization.
+type Registration string
+
+// What an organization's owner may choose from: everybody who knows the slug,
+// those with an invitation, nobody.
+const (
+	RegistrationOpen   Registration = "open"
+	RegistrationInvite Registration = "invite"
+	RegistrationClosed Registration = "closed"
+)
+
+// IsValid reports whether there is such a choice.
+func (r Registration) IsValid() bool {
+	return slices.Contains([]Registration{RegistrationOpen, RegistrationInvite, RegistrationClosed}, r)
+}
+
+// Admit says whether somebody may register, with an invitation or without:
+// KindInvitationRequired, KindRegistrationClosed. What it does not know is closed.
+func (r Registration) Admit(invited bool) error {
+	switch {
+	case r == RegistrationOpen, r == RegistrationInvite && invited:
+		return nil
+	case r == RegistrationInvite:
+		return Errorf(KindInvitationRequired, "Invitation required")
+	}
+	return Errorf(KindRegistrationClosed, "Registration is closed")
+}
+
+// FindRegistration returns the tenant with that slug, or KindTenantNotFound, and
+// who may register in it. One that belongs to no organization is open.
+func FindRegistration(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, Registration, error) {
+	var row struct {
+		Tenant       Tenant `gorm:"embedded"`
+		Registration Registration
+	}
+	err := db.WithContext(ctx).Table("tenants").
+		Select("tenants.*, COALESCE(o.registration, ?) AS registration", RegistrationOpen).
+		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id").
+		Where("tenants.slug = ?", slug).Take(&row).Error
+	return row.Tenant, row.Registration, lookup(err, ErrTenantNotFound())
+}
