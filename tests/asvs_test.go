@@ -79,10 +79,12 @@ func TestASVSIsComplete(t *testing.T) {
 
 	text := readFile(t, asvsDocument)
 	require.Len(t, regexp.MustCompile(`(?m)^\| V\d`).FindAllString(text, -1), len(numbers["1"])+len(numbers["2"]))
-	for level, name := range map[string]string{"1": "1", "2": "2, of V7, V8, V9 and V16"} {
-		require.Contains(t, text, fmt.Sprintf("\n| %s | %d | %d | %d | %d |\n", name, len(numbers[level]),
+	want := make([]string, 0, len(counts))
+	for _, level := range []string{"1", "2"} {
+		want = append(want, fmt.Sprintf("%d | %d | %d | %d", len(numbers[level]),
 			counts[level]["Met"], counts[level]["Not met"], counts[level]["Not applicable"]))
 	}
+	require.Equal(t, want, captures(`(?m)^\| [12][^|]* \| (\d+ \| \d+ \| \d+ \| \d+) \|$`, text))
 	for chapter, section := range asvsChapters(t) {
 		for _, number := range captures(`(?m)^\| (V\d+)\.`, section) {
 			require.Equal(t, chapter, number)
