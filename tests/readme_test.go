@@ -311,7 +311,7 @@ func documents(t *testing.T) []string {
 	for i, decision := range decisions {
 		decisions[i] = filepath.Join("docs", "adr", filepath.Base(decision))
 	}
-	return append(decisions, "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+	return append(decisions, "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", asvsDocument)
 }
 
 // readmeSection returns what the README has under a heading of the second level.

@@ -1,0 +1,79 @@
+package tests_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// importers returns, for every package that the program's own code imports, the
+// folders that do.
+func importers(t *testing.T) map[string][]string {
+	t.Helper()
+	folders := map[string][]string{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch name, nested := entry.Name(), path != root; {
+		case err != nil:
+			return err
+		case entry.IsDir() && nested && (name == "tests" || strings.HasPrefix(name, ".")):
+			return filepath.SkipDir
+		case entry.IsDir(), !strings.HasSuffix(name, ".go"), strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(path))
+		for _, spec := range parsed.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value) // it has been parsed
+			if !slices.Contains(folders[name], folder) {
+				folders[name] = append(folders[name], folder)
+			}
+		}
+		return err
+	})
+	require.NoError(t, err)
+	require.Contains(t, folders, "github.com/gin-gonic/gin", "it looks in the right place")
+	return folders
+}
+
+// TestCryptographyIsWhatIsKnown: HMAC and SHA-256, bcrypt for passwords, PBKDF2
+// where PostgreSQL's SCRAM asks for it, and the system's random numbers. There is
+// nothing that encrypts, and nothing that is broken. What comes to it belongs into
+// docs/asvs.md, too.
+func TestCryptographyIsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	var used []string
+	for name := range importers(t) {
+		if strings.HasPrefix(name, "crypto/") || strings.HasPrefix(name, "golang.org/x/crypto/") {
+			used = append(used, name)
+		}
+	}
+	require.ElementsMatch(t, []string{
+		"crypto/hmac", "crypto/pbkdf2", "crypto/rand", "crypto/sha256", "golang.org/x/crypto/bcrypt",
+	}, used)
+}
+
+// TestNothingRunsWhatItIsGiven: no code of the program's starts other programs,
+// loads code, fills in templates, or reads formats that can reach for more than
+// is in them.
+func TestNothingRunsWhatItIsGiven(t *testing.T) {
+	t.Parallel()
+	folders := importers(t)
+	for _, name := range []string{
+		"os/exec", "plugin", "text/template", "html/template", "encoding/xml", "encoding/gob", "net/rpc", "net/smtp", "unsafe", "C",
+	} {
+		require.Empty(t, folders[name], name)
+	}
+	// Words that are no secret may be guessed: the ids of requests.
+	require.Equal(t, []string{"middleware"}, folders["math/rand/v2"])
+	require.Empty(t, folders["math/rand"])
+}
