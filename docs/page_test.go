@@ -82,7 +82,7 @@ func TestPageSettings(t *testing.T) {
 	script := ask(t, http.MethodGet, "/docs/page.js").Body.String()
 
 	for _, setting := range []string{
-		`url: "/openapi.json"`, "deepLinking: true", "persistAuthorization: true", "tryItOutEnabled: true",
+		`url: "/openapi.json"`, "deepLinking: true", "persistAuthorization: false", "tryItOutEnabled: true",
 		"displayRequestDuration: true", "validatorUrl: null",
 	} {
 		require.Contains(t, script, setting)

@@ -45,17 +45,17 @@ func NewInvitation(email string, role Role, hash string, now time.Time) Invitati
 func Invite(ctx context.Context, db *gorm.DB, by *TenantUser, invitation *Invitation) error {
 	invitation.InvitedBy = &by.ID
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		role, err := lockManager(tx, by.ID)
+		c, err := lockCircle(ctx, tx, by.ID, by.ID)
 		if err != nil {
 			return err
 		}
-		if !role.MayManage(invitation.Role) {
+		if !c.actor.Role.MayManage(invitation.Role) {
 			return ErrRoleRequired()
 		}
 		if err := tx.Where("expires_at <= ?", invitation.CreatedAt).Delete(&Invitation{}).Error; err != nil {
 			return err
 		}
-		if err := replaceInvitation(tx, invitation, role); err != nil {
+		if err := replaceInvitation(tx, invitation, c.actor.Role); err != nil {
 			return err
 		}
 		// Last: replacing waits for whoever is just using up what is replaced.
@@ -86,23 +86,6 @@ func replaceInvitation(tx *gorm.DB, invitation *Invitation, by Role) error {
 	return kept.Error
 }
 
-// lockManager returns the role that a user has now, and keeps it until the end of
-// the transaction: whoever is no manager any more does nothing as one.
-func lockManager(tx *gorm.DB, id int64) (Role, error) {
-	var user TenantUser
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthShare}).
-		Where("id = ?", id).Take(&user).Error
-	switch {
-	case err != nil:
-		return "", lookup(err, errUserNotFound())
-	case !user.IsActive:
-		return "", ErrInvalidToken()
-	case !user.Role.Manages():
-		return "", ErrRoleRequired()
-	}
-	return user.Role, nil
-}
-
 // InvitationPage is a part of the list of invitations: at most Limit of those that
 // have not expired, the newest id first, with one less than Before where that is
 // not zero.
@@ -126,7 +109,7 @@ func ListInvitations(ctx context.Context, db *gorm.DB, page InvitationPage) ([]I
 // The errors of a user who is out are Invite's.
 func Withdraw(ctx context.Context, db *gorm.DB, by *TenantUser, id int64, now time.Time) (invitation Invitation, err error) {
 	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		role, err := lockManager(tx, by.ID)
+		c, err := lockCircle(ctx, tx, by.ID, by.ID)
 		if err != nil {
 			return err
 		}
@@ -134,7 +117,7 @@ func Withdraw(ctx context.Context, db *gorm.DB, by *TenantUser, id int64, now ti
 		if err != nil {
 			return lookup(err, ErrInvitationNotFound())
 		}
-		if !role.MayManage(invitation.Role) {
+		if !c.actor.Role.MayManage(invitation.Role) {
 			return ErrRoleRequired()
 		}
 		return useUp(tx, &invitation, ErrInvitationNotFound())
