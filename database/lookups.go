@@ -25,7 +25,8 @@ const (
 // others. Where they take longer than a moment nobody waits for anybody: each goes
 // alone.
 type lookups struct {
-	atOnce int // under way before others wait
+	ctx    context.Context // the database's lifetime, not a request's
+	atOnce int             // under way before others wait
 	// answer has the answers scanned, as far as it comes.
 	answer func(ctx context.Context, all []*lookup) error
 
@@ -45,8 +46,8 @@ type lookup struct {
 	done    chan error  // has room for one
 }
 
-func newLookups(answer func(ctx context.Context, all []*lookup) error) *lookups {
-	return &lookups{answer: answer, atOnce: runtime.GOMAXPROCS(0)}
+func newLookups(ctx context.Context, answer func(ctx context.Context, all []*lookup) error) *lookups {
+	return &lookups{ctx: ctx, answer: answer, atOnce: runtime.GOMAXPROCS(0)}
 }
 
 // enter returns nil to who may set out alone, and has to leave in the end.
@@ -117,7 +118,7 @@ func (q *lookups) send(n int) {
 func (q *lookups) run(all []*lookup) {
 	began := time.Now()
 	defer func() { q.leave(time.Since(began)) }()
-	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	ctx, cancel := context.WithTimeout(q.ctx, lookupTimeout)
 	defer cancel()
 	err := q.answer(ctx, all)
 	for _, l := range all {
@@ -127,21 +128,25 @@ func (q *lookups) run(all []*lookup) {
 	}
 }
 
-// scan takes the next answer, which is the lookup's.
-func (l *lookup) scan(answers pgx.BatchResults) error {
+// scan waits for the answer and has it scanned. Only then is it settled that it is
+// wanted: whoever gives up before must not have to wait for it.
+func (l *lookup) scan(answer pgx.Rows) error {
+	defer answer.Close()
+	isThere := answer.Next()
 	if !l.isTaken.CompareAndSwap(false, true) {
-		_, err := answers.Exec() // nobody wants it any more
-		return err
+		answer.Close()
+		return answer.Err()
 	}
-	err := answers.QueryRow().Scan(l.dest...)
+	if isThere {
+		_ = answer.Scan(l.dest...) // it is in Err too
+		answer.Close()
+	}
+	err := answer.Err()
+	if err == nil && !isThere {
+		err = pgx.ErrNoRows
+	}
 	l.done <- err
 	return err
-}
-
-func (l *lookup) scanAlone(ctx context.Context, conn *pgx.Conn) {
-	if l.isTaken.CompareAndSwap(false, true) {
-		l.done <- conn.QueryRow(ctx, l.query, l.args...).Scan(l.dest...)
-	}
 }
 
 // await returns when dest has the row, or never will.

@@ -49,7 +49,8 @@ func TestLookupsKeepTheirAnswers(t *testing.T) {
 		})
 	}
 	group.Wait()
-	require.Zero(t, b.Stats().InUse)
+	// The last may have their answers before the connection is given back.
+	require.Eventually(t, func() bool { return b.Stats().InUse == 0 }, time.Minute, time.Millisecond)
 }
 
 // ask asks one of several things, as the number says, and returns what it got and
@@ -103,6 +104,7 @@ func TestLookupsPassSlowOnes(t *testing.T) {
 	}
 	cancel()
 	group.Wait()
+	require.NoError(t, database.Close(db), "what nobody waits for any more ends with the database")
 }
 
 // TestLookupsThatBreakDown: a session that ends under many fails them all, as

@@ -20,7 +20,7 @@ type postgresPool struct {
 
 func newPostgresPool(handles *sql.DB, s *share) postgresPool {
 	p := postgresPool{DB: handles, share: s}
-	p.lookups = newLookups(p.answer)
+	p.lookups = newLookups(s.ctx, p.answer)
 	return p
 }
 
@@ -61,14 +61,16 @@ func (p postgresPool) answer(ctx context.Context, all []*lookup) error {
 	answers := conn.SendBatch(ctx, batch)
 	var alone []*lookup
 	for i, l := range all {
-		if err := l.scan(answers); isServerError(err) {
+		rows, _ := answers.Query() // what is wrong, rows say as well
+		if err := l.scan(rows); isServerError(err) {
 			alone = all[i+1:]
 			break
 		}
 	}
 	err = answers.Close()
 	for _, l := range alone {
-		l.scanAlone(ctx, conn)
+		rows, _ := conn.Query(ctx, l.query, l.args...)
+		_ = l.scan(rows) // whoever waits has been told
 	}
 	return err
 }
