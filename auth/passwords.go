@@ -147,7 +147,7 @@ func (p *Passwords) Compare(ctx context.Context, hash, password string) error {
 	}
 
 	if err := p.compare([]byte(hash), []byte(password)); err != nil {
-		return models.Errorf(models.KindInvalidCredentials, "Incorrect email or password").Because(err)
+		return models.ErrInvalidCredentials().Because(err)
 	}
 	return nil
 }

@@ -4,19 +4,13 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"math"
-	"strings"
-
-	"github.com/google/uuid"
 )
 
 const (
-	// refreshPrefix lets people, and programs that look for leaked secrets,
-	// recognise a refresh token.
 	refreshPrefix = "mtr_"
 
 	sessionBytes = 8
@@ -26,9 +20,7 @@ const (
 	tenantEnd  = uuidRawBytes
 	sessionEnd = tenantEnd + sessionBytes
 	familyEnd  = sessionEnd + familyBytes
-	secretEnd  = familyEnd + secretBytes // a multiple of three: base64 has one spelling of it
-
-	uuidRawBytes = 16
+	secretEnd  = familyEnd + secretBytes
 )
 
 var (
@@ -91,42 +83,28 @@ func hashOf(secret []byte) string {
 // Encode returns the token as it is sent.
 func (t *RefreshToken) Encode() (string, error) {
 	var raw [secretEnd]byte
-	if t.TenantID != "" {
-		tenant, err := uuid.Parse(t.TenantID)
-		if err != nil {
-			return "", errTenantID
-		}
-		copy(raw[:tenantEnd], tenant[:])
-	}
 	if t.SessionID < 1 {
 		return "", errRefreshSession
 	}
 	binary.BigEndian.PutUint64(raw[tenantEnd:sessionEnd], uint64(t.SessionID))
 	copy(raw[sessionEnd:familyEnd], t.family[:])
 	copy(raw[familyEnd:], t.secret[:])
-	return refreshPrefix + base64.RawURLEncoding.EncodeToString(raw[:]), nil
+	return encodeOpaque(refreshPrefix, t.TenantID, raw[:])
 }
 
 // ParseRefreshToken reads what Encode wrote, in that spelling alone; any other
 // text is KindInvalidToken. What it says is to be believed only once its hashes
 // are found to be those that are kept.
 func ParseRefreshToken(text string) (RefreshToken, error) {
-	encoded, found := strings.CutPrefix(text, refreshPrefix)
-	if !found || len(encoded) != base64.RawURLEncoding.EncodedLen(secretEnd) || strings.ContainsAny(encoded, "\r\n") {
+	tenantID, raw, ok := decodeOpaque(refreshPrefix, text, secretEnd)
+	if !ok {
 		return RefreshToken{}, invalidToken(errRefreshForm)
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
-		return RefreshToken{}, invalidToken(errRefreshForm) // the decoder's own would quote it
 	}
 	session := binary.BigEndian.Uint64(raw[tenantEnd:sessionEnd])
 	if session < 1 || session > math.MaxInt64 {
 		return RefreshToken{}, invalidToken(errRefreshSession)
 	}
-	token := RefreshToken{SessionID: int64(session)}
-	if tenant := uuid.UUID(raw[:tenantEnd]); tenant != uuid.Nil {
-		token.TenantID = tenant.String()
-	}
+	token := RefreshToken{TenantID: tenantID, SessionID: int64(session)}
 	copy(token.family[:], raw[sessionEnd:familyEnd])
 	copy(token.secret[:], raw[familyEnd:])
 	return token, nil

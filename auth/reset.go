@@ -2,11 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
-	"strings"
-
-	"github.com/google/uuid"
 
 	"multitenant/models"
 )
@@ -16,7 +12,7 @@ const (
 	// can be read as the other.
 	resetPrefix = "mtpw_"
 
-	resetEnd = uuidRawBytes + secretBytes // a multiple of three: base64 has one spelling of it
+	resetEnd = uuidRawBytes + secretBytes
 )
 
 var errResetForm = errors.New("password reset token is malformed")
@@ -45,32 +41,18 @@ func (t *ResetToken) Hash() string {
 // Encode returns the token as it is handed over.
 func (t *ResetToken) Encode() (string, error) {
 	var raw [resetEnd]byte
-	if t.TenantID != "" {
-		tenant, err := uuid.Parse(t.TenantID)
-		if err != nil {
-			return "", errTenantID
-		}
-		copy(raw[:uuidRawBytes], tenant[:])
-	}
 	copy(raw[uuidRawBytes:], t.secret[:])
-	return resetPrefix + base64.RawURLEncoding.EncodeToString(raw[:]), nil
+	return encodeOpaque(resetPrefix, t.TenantID, raw[:])
 }
 
 // ParseResetToken reads what Encode wrote, in that spelling alone; any other text
 // is KindInvalidResetToken.
 func ParseResetToken(text string) (ResetToken, error) {
-	encoded, found := strings.CutPrefix(text, resetPrefix)
-	if !found || len(encoded) != base64.RawURLEncoding.EncodedLen(resetEnd) || strings.ContainsAny(encoded, "\r\n") {
+	tenantID, raw, ok := decodeOpaque(resetPrefix, text, resetEnd)
+	if !ok {
 		return ResetToken{}, models.ErrInvalidResetToken().Because(errResetForm)
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
-		return ResetToken{}, models.ErrInvalidResetToken().Because(errResetForm) // the decoder's own would quote it
-	}
-	var token ResetToken
-	if tenant := uuid.UUID(raw[:uuidRawBytes]); tenant != uuid.Nil {
-		token.TenantID = tenant.String()
-	}
+	token := ResetToken{TenantID: tenantID}
 	copy(token.secret[:], raw[uuidRawBytes:])
 	return token, nil
 }

@@ -186,5 +186,5 @@ func (t *Tokens) keyFor(token *jwt.Token) (any, error) {
 }
 
 func invalidToken(cause error) error {
-	return models.Errorf(models.KindInvalidToken, "Could not validate credentials").Because(cause)
+	return models.ErrInvalidToken().Because(cause)
 }

@@ -26,15 +26,11 @@ func (ctl *OrganizationTokens) Create(c *gin.Context, user *models.CoreUser) err
 	if err != nil {
 		return err
 	}
-	tenant, release, err := ctl.Tenants.AcquireID(ctx, org.TenantID)
-	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
-		return models.ErrOrganizationNotFound().Because(err)
-	}
+	tenant, release, err := lend(c, ctl.Tenants, org.TenantID, models.ErrOrganizationNotFound())
 	if err != nil {
 		return err
 	}
 	defer release()
-	middleware.SetTenant(c, tenant.Slug)
 	e := entry{
 		tokens: ctl.Tokens, db: tenant.DB, event: middleware.NewEvent(c, models.ActionOrganizationEntered),
 		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},

@@ -63,18 +63,9 @@ func (r *redemptionRequest) check() error {
 	return checks.Err()
 }
 
-// RedeemAnywhere takes a token of the core or of any tenant, as it says itself.
-func (ctl *PasswordResets) RedeemAnywhere(c *gin.Context) error {
-	return ctl.redeem(c, "")
-}
-
-// RedeemWithin takes a token of that tenant alone.
-func (ctl *PasswordResets) RedeemWithin(c *gin.Context, slug models.Slug) error {
-	return ctl.redeem(c, slug)
-}
-
-// redeem goes where the token says; slug, where it is not empty, must agree.
-func (ctl *PasswordResets) redeem(c *gin.Context, slug models.Slug) error {
+// Redeem gives the token's user a new password. It goes where the token says; slug,
+// where it is not empty, must agree.
+func (ctl *PasswordResets) Redeem(c *gin.Context, slug models.Slug) error {
 	body, err := bindChecked[redemptionRequest](c)
 	if err != nil {
 		return err
@@ -84,11 +75,8 @@ func (ctl *PasswordResets) redeem(c *gin.Context, slug models.Slug) error {
 		return err
 	}
 	redeemIn := ctl.redeemCore
-	switch {
-	case token.TenantID != "":
+	if token.TenantID != "" {
 		redeemIn = ctl.redeemTenant
-	case slug != "":
-		return models.ErrTenantTokenRequired()
 	}
 	if err := redeemIn(c, slug, &token, *body.NewPassword); err != nil {
 		return err
@@ -97,19 +85,17 @@ func (ctl *PasswordResets) redeem(c *gin.Context, slug models.Slug) error {
 	return nil
 }
 
-func (ctl *PasswordResets) redeemCore(c *gin.Context, _ models.Slug, token *auth.ResetToken, password string) error {
+func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *auth.ResetToken, password string) error {
+	if err := checkAgreement(slug, ""); err != nil {
+		return err
+	}
 	ctx, core, claim := c.Request.Context(), ctl.Tenants.Core(), ctl.claim(token)
 	claimant, err := models.FindClaimant[models.CoreUser](ctx, core, claim)
 	if err != nil {
 		return err
 	}
-	hash, err := ctl.hash(ctx, password, claimant.Email)
-	if err != nil {
-		return err
-	}
 	var user models.CoreUser
-	event := middleware.NewEvent(c, models.ActionPasswordReset).By(&claimant.Account)
-	err = models.Recorded(ctx, core, event, func(tx *gorm.DB) (err error) {
+	err = ctl.redeem(c, core, &claimant.Account, password, func(tx *gorm.DB, hash string) (err error) {
 		user, err = models.ResetCorePassword(ctx, tx, claim, hash)
 		return err
 	})
@@ -121,36 +107,36 @@ func (ctl *PasswordResets) redeemCore(c *gin.Context, _ models.Slug, token *auth
 }
 
 func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token *auth.ResetToken, password string) error {
-	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), token.TenantID)
-	if models.IsKind(err, models.KindTenantNotFound) {
-		return models.ErrInvalidResetToken().Because(err)
-	}
+	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidResetToken())
 	if err != nil {
 		return err
 	}
 	defer release()
-	middleware.SetTenant(c, tenant.Slug)
-	if slug != "" && slug != tenant.Slug {
-		return models.ErrTenantTokenRequired()
-	}
-	return tenant.Blame(ctl.redeemMember(c, tenant.DB, ctl.claim(token), password))
-}
-
-func (ctl *PasswordResets) redeemMember(c *gin.Context, db *gorm.DB, claim models.ResetClaim, password string) error {
-	ctx := c.Request.Context()
-	claimant, err := models.FindClaimant[models.TenantUser](ctx, db, claim)
-	if err != nil {
+	if err := checkAgreement(slug, tenant.Slug); err != nil {
 		return err
 	}
+	ctx, claim := c.Request.Context(), ctl.claim(token)
+	claimant, err := models.FindClaimant[models.TenantUser](ctx, tenant.DB, claim)
+	if err != nil {
+		return tenant.Blame(err)
+	}
+	return tenant.Blame(ctl.redeem(c, tenant.DB, &claimant.Account, password, func(tx *gorm.DB, hash string) error {
+		return models.ResetTenantPassword(ctx, tx, claim, hash)
+	}))
+}
+
+// redeem hashes the password for whoever the token was found to be of, and has
+// reset change it, on record.
+func (ctl *PasswordResets) redeem(
+	c *gin.Context, db *gorm.DB, claimant *models.Account, password string, reset func(tx *gorm.DB, hash string) error,
+) error {
+	ctx := c.Request.Context()
 	hash, err := ctl.hash(ctx, password, claimant.Email)
 	if err != nil {
 		return err
 	}
-	event := middleware.NewEvent(c, models.ActionPasswordReset).By(&claimant.Account)
-	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
-		_, err := models.ResetTenantPassword(ctx, tx, claim, hash)
-		return err
-	})
+	event := middleware.NewEvent(c, models.ActionPasswordReset).By(claimant)
+	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error { return reset(tx, hash) })
 }
 
 func (ctl *PasswordResets) claim(token *auth.ResetToken) models.ResetClaim {

@@ -39,30 +39,22 @@ func (r *refreshRequest) check() error {
 	return checks.Err()
 }
 
-// Anywhere takes a token of the core or of any tenant, as it says itself.
-func (ctl *Refresh) Anywhere(c *gin.Context) error {
-	return ctl.refresh(c, "")
-}
-
-// Within takes a token of that tenant alone.
-func (ctl *Refresh) Within(c *gin.Context, slug models.Slug) error {
-	return ctl.refresh(c, slug)
-}
-
-// refresh goes where the token says; slug, where it is not empty, must agree.
-func (ctl *Refresh) refresh(c *gin.Context, slug models.Slug) error {
+// Create answers with another pair. It goes where the token says; slug, where it is
+// not empty, must agree.
+func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 	body, err := bindChecked[refreshRequest](c)
 	if err != nil {
 		return err
 	}
 	token, err := auth.ParseRefreshToken(*body.RefreshToken)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case token.TenantID != "":
+	}
+	if token.TenantID != "" {
 		return ctl.refreshTenant(c, slug, &token)
-	case slug != "":
-		return models.ErrTenantTokenRequired()
+	}
+	if err := checkAgreement(slug, ""); err != nil {
+		return err
 	}
 	return renew(c, ctl.Tokens, ctl.Tenants.Core(), &renewal[models.CoreUser]{
 		token:  token,
@@ -72,17 +64,13 @@ func (ctl *Refresh) refresh(c *gin.Context, slug models.Slug) error {
 }
 
 func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.RefreshToken) error {
-	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), token.TenantID)
-	if models.IsKind(err, models.KindTenantNotFound) {
-		return models.ErrInvalidToken().Because(err)
-	}
+	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidToken())
 	if err != nil {
 		return err
 	}
 	defer release()
-	middleware.SetTenant(c, tenant.Slug)
-	if slug != "" && slug != tenant.Slug {
-		return models.ErrTenantTokenRequired()
+	if err := checkAgreement(slug, tenant.Slug); err != nil {
+		return err
 	}
 	return tenant.Blame(renew(c, ctl.Tokens, tenant.DB, &renewal[models.TenantUser]{
 		token:  *token,

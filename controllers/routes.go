@@ -59,8 +59,8 @@ func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
 	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
-	api.POST("/auth/refresh", gate.Public(refresh.Anywhere, refresh.Within))
-	api.POST("/auth/password-reset", gate.Public(resets.RedeemAnywhere, resets.RedeemWithin))
+	api.POST("/auth/refresh", gate.ByToken(refresh.Create))
+	api.POST("/auth/password-reset", gate.ByToken(resets.Redeem))
 }
 
 // addOwn adds what is about whoever asks, at the core or in a tenant.

@@ -38,22 +38,22 @@ func (p postgresPool) ScanRow(ctx context.Context, dest []any, query string, arg
 	}
 	began := time.Now()
 	defer func() { p.lookups.leave(time.Since(began)) }() //nolint:contextcheck // those who wait have time of their own
-	conn, giveBack, err := p.take(ctx)
+	conn, taken, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer giveBack()
+	defer p.share.give(taken)
 	return conn.QueryRow(ctx, query, args...).Scan(dest...)
 }
 
 // answer sends queries together and reads their answers. Where the server finds
 // fault with one, it looks at none that follow: those are asked alone.
 func (p postgresPool) answer(ctx context.Context, all []*lookup) error {
-	conn, giveBack, err := p.take(ctx)
+	conn, taken, err := p.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer giveBack()
+	defer p.share.give(taken)
 	batch := &pgx.Batch{QueuedQueries: make([]*pgx.QueuedQuery, 0, len(all))}
 	for _, l := range all {
 		batch.Queue(l.query, l.args...)
@@ -80,7 +80,8 @@ func isServerError(err error) bool {
 	return ok
 }
 
-func (p postgresPool) take(ctx context.Context) (conn *pgx.Conn, giveBack func(), err error) {
+// take returns a connection, and what is to be given back to the share.
+func (p postgresPool) take(ctx context.Context) (*pgx.Conn, *pooled, error) {
 	taken, err := p.share.take(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -89,5 +90,5 @@ func (p postgresPool) take(ctx context.Context) (conn *pgx.Conn, giveBack func()
 	if err != nil {
 		return nil, nil, err
 	}
-	return mine.Conn.Conn(), func() { p.share.give(taken) }, nil
+	return mine.Conn.Conn(), taken, nil
 }

@@ -44,6 +44,12 @@ func (g *Gate) Public(
 	})
 }
 
+// ByToken is Public for what a token in the body says where to go: slug, where it is
+// not empty, is what X-TENANT names, and must agree.
+func (g *Gate) ByToken(handler func(c *gin.Context, slug models.Slug) error) gin.HandlerFunc {
+	return g.Public(func(c *gin.Context) error { return handler(c, "") }, handler)
+}
+
 // SignedIn lets the bearer of a token through: to core or to tenant, as the
 // token says. X-TENANT, where it is sent along, may only agree with it.
 func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {

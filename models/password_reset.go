@@ -97,7 +97,7 @@ type ResetClaim struct {
 // FindClaimant returns the user whose password the claim may change, or
 // KindInvalidResetToken.
 func FindClaimant[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) (U, error) {
-	pending := resetsOf[U](ctx, db).Select("user_id").Where("token_hash = ? AND expires_at > ?", claim.TokenHash, claim.Now)
+	pending := pendingResets[U](ctx, db, claim).Select("user_id")
 	user, err := gorm.G[U](db).Where("id = (?) AND is_active = ?", pending, true).Take(ctx)
 	return user, lookup(err, ErrInvalidResetToken())
 }
@@ -117,10 +117,10 @@ func ResetCorePassword(ctx context.Context, db *gorm.DB, claim ResetClaim, hash 
 }
 
 // ResetTenantPassword is ResetCorePassword for a user of a tenant.
-func ResetTenantPassword(ctx context.Context, db *gorm.DB, claim ResetClaim, hash string) (TenantUser, error) {
-	var user TenantUser
-	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
-		if user, err = takeReset[TenantUser](ctx, tx, claim); err != nil {
+func ResetTenantPassword(ctx context.Context, db *gorm.DB, claim ResetClaim, hash string) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		user, err := takeReset[TenantUser](ctx, tx, claim)
+		if err != nil {
 			return err
 		}
 		if user.CoreUserID != nil {
@@ -128,15 +128,13 @@ func ResetTenantPassword(ctx context.Context, db *gorm.DB, claim ResetClaim, has
 		}
 		return ChangeTenantPassword(ctx, tx, &user, hash, 0)
 	})
-	return user, err
 }
 
 // takeReset uses the claim up and returns its user, locked. The user comes first,
 // as with all who change a password: in another order two would wait for each other.
 func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, error) {
 	var reset PasswordReset
-	pending := resetsOf[U](ctx, tx).Where("token_hash = ? AND expires_at > ?", claim.TokenHash, claim.Now)
-	if err := pending.Session(&gorm.Session{}).Take(&reset).Error; err != nil {
+	if err := pendingResets[U](ctx, tx, claim).Take(&reset).Error; err != nil {
 		var nobody U
 		return nobody, lookup(err, ErrInvalidResetToken())
 	}
@@ -147,11 +145,15 @@ func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, e
 	if err != nil {
 		return user, err
 	}
-	taken := pending.Session(&gorm.Session{}).Delete(&PasswordReset{})
+	taken := pendingResets[U](ctx, tx, claim).Delete(&PasswordReset{})
 	if taken.Error == nil && taken.RowsAffected == 0 {
 		return user, ErrInvalidResetToken().Because(errNoReset)
 	}
 	return user, taken.Error
+}
+
+func pendingResets[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) *gorm.DB {
+	return resetsOf[U](ctx, db).Where("token_hash = ? AND expires_at > ?", claim.TokenHash, claim.Now)
 }
 
 // EndReset ends the password reset that the user may have pending.

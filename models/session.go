@@ -45,7 +45,7 @@ func CreateSession[U User](ctx context.Context, db *gorm.DB, session *Session, h
 			Select("id").Where("id = ? AND hashed_password = ? AND is_active = ?", session.UserID, hash, true).
 			Take(&user).Error
 		if err != nil {
-			return lookup(err, Errorf(KindInvalidCredentials, "Incorrect email or password"))
+			return lookup(err, ErrInvalidCredentials())
 		}
 		if err := tidySessions(tx, user.sessionTable(), session); err != nil {
 			return err
@@ -159,6 +159,12 @@ func sessionsOf[U User](ctx context.Context, db *gorm.DB) *gorm.DB {
 // ErrSessionNotFound is what a caller is told of a session that is not theirs.
 func ErrSessionNotFound() *Error {
 	return Errorf(KindSessionNotFound, "Session not found")
+}
+
+// ErrInvalidCredentials is what a caller is told who could not log in, whatever the
+// reason.
+func ErrInvalidCredentials() *Error {
+	return Errorf(KindInvalidCredentials, "Incorrect email or password")
 }
 
 // ErrInvalidToken is what a caller is told of a token that opens nothing,

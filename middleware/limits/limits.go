@@ -47,7 +47,7 @@ func New(o *Options) *Limits {
 		logins:        newRates(o.LoginsPerMinute, time.Minute),
 		registrations: newRates(o.RegistrationsPerHour, time.Hour),
 		tenants:       newRates(o.TenantsPerHour, time.Hour),
-		allTenants:    newRates(o.AllTenantsPerHour, time.Hour).limiter(),
+		allTenants:    newLimiter(o.AllTenantsPerHour, time.Hour),
 		guesses:       newGuesses(o.Guesses, o.AllGuesses),
 		now:           o.Now,
 	}

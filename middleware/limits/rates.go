@@ -13,23 +13,17 @@ const siteBits = 64
 
 // rates allows each address so many of something at once, and as many again in
 // the time per, one after the other.
-type rates struct {
-	limit  rate.Limit // in a second
-	burst  int
-	bucket *table[bucket]
-}
+type rates struct{ bucket *table[bucket] }
 
 // bucket holds what an address may still do.
 type bucket struct{ *rate.Limiter }
 
 func newRates(number int, per time.Duration) *rates {
-	r := &rates{limit: rate.Limit(float64(number) / per.Seconds()), burst: number}
-	r.bucket = newTable(func() bucket { return bucket{r.limiter()} })
-	return r
+	return &rates{newTable(func() bucket { return bucket{newLimiter(number, per)} })}
 }
 
-func (r *rates) limiter() *rate.Limiter {
-	return rate.NewLimiter(r.limit, r.burst)
+func newLimiter(number int, per time.Duration) *rate.Limiter {
+	return rate.NewLimiter(rate.Limit(float64(number)/per.Seconds()), number)
 }
 
 // take counts one more from the address. It returns how long to wait where that
