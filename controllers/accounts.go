@@ -50,6 +50,7 @@ func checkAccount(checks *models.Checks, email, password, fullName *string) {
 
 // RegisterCore makes a user of the core, to which nobody is invited.
 func (ctl *Accounts) RegisterCore(c *gin.Context) error {
+	ctx := c.Request.Context()
 	body, err := bindChecked[registerRequest](c)
 	if err != nil {
 		return err
@@ -60,13 +61,12 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	if err := ctl.Limits.Registration(middleware.Address(c)); err != nil {
 		return err
 	}
-	account, err := ctl.newAccount(c.Request.Context(), body)
+	account, err := ctl.newAccount(ctx, body)
 	if err != nil {
 		return err
 	}
 	user := models.CoreUser{Account: account}
 	event := middleware.NewEvent(c, models.ActionRegistered)
-	ctx := c.Request.Context()
 	err = register(ctx, ctl.Tenants.Core(), event, &user.Account, func(tx *gorm.DB) error {
 		return models.CreateUser(ctx, tx, &user)
 	})

@@ -133,6 +133,17 @@ func (o *optional[T]) check(checks *models.Checks, field string) bool {
 	return o.Set && !o.wrongType
 }
 
+// checkKept is check for a field that null cannot clear; message says what it must
+// be.
+func (o *optional[T]) checkKept(checks *models.Checks, field, message string) bool {
+	set := o.check(checks, field)
+	if set && o.Value == nil {
+		checks.Add(field, "required", message)
+		return false
+	}
+	return set
+}
+
 // bindChecked is bind for a body that has rules of its own.
 func bindChecked[T any, P interface {
 	*T

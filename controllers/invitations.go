@@ -27,17 +27,8 @@ type invitationRequest struct {
 func (r *invitationRequest) check() error {
 	var checks models.Checks
 	checks.Email("email", r.Email)
-	if r.Role != nil && !r.Role.IsValid() {
-		checks.Add("role", "invalid_role", "must be owner, admin or member")
-	}
+	checkNewRole(&checks, r.Role)
 	return checks.Err()
-}
-
-func (r *invitationRequest) role() models.Role {
-	if r.Role == nil {
-		return models.RoleMember
-	}
-	return *r.Role
 }
 
 type invitationResponse struct {
@@ -75,7 +66,7 @@ func (ctl *Invitations) Create(c *gin.Context, tenant *tenants.Tenant, user *mod
 	}
 	token := auth.NewInvitationToken()
 	hash, _ := auth.HashInvitationToken(token) // it is one
-	invitation := models.NewInvitation(*body.Email, body.role(), hash, ctl.Tokens.Now())
+	invitation := models.NewInvitation(*body.Email, newRole(body.Role), hash, ctl.Tokens.Now())
 	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionInvitationCreated).By(&user.Account)
 	event.Detail = string(invitation.Role)
 	err = models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {

@@ -42,9 +42,11 @@ func (r *createOrganizationRequest) check() error {
 	return checks.Err()
 }
 
+const knownRegistrations = "must be open, invite or closed"
+
 func checkRegistration(checks *models.Checks, registration models.Registration) {
 	if !registration.IsValid() {
-		checks.Add("registration", "invalid_registration", "must be open, invite or closed")
+		checks.Add("registration", "invalid_registration", knownRegistrations)
 	}
 }
 
@@ -75,13 +77,8 @@ func (r *updateOrganizationRequest) check() error {
 	if r.Description.check(&checks, "description") {
 		checks.Text("description", r.Description.Value, models.MaxDescriptionLength)
 	}
-	if r.IsActive.check(&checks, "is_active") && r.IsActive.Value == nil {
-		checks.Add("is_active", "required", "must be true or false")
-	}
-	switch set := r.Registration.check(&checks, "registration"); {
-	case set && r.Registration.Value == nil:
-		checks.Add("registration", "required", "must be open, invite or closed")
-	case set:
+	r.IsActive.checkKept(&checks, "is_active", "must be true or false")
+	if r.Registration.checkKept(&checks, "registration", knownRegistrations) {
 		checkRegistration(&checks, *r.Registration.Value)
 	}
 	return checks.Err()

@@ -27,7 +27,8 @@ type createPersonRequest struct {
 	FullName *string `json:"full_name"`
 	Bio      *string `json:"bio"`
 	Phone    *string `json:"phone"`
-	Role     *string `json:"role"`
+
+	Role *models.Role `json:"role"`
 }
 
 func (r *createPersonRequest) check() error {
@@ -35,34 +36,23 @@ func (r *createPersonRequest) check() error {
 	checkAccount(&checks, r.Email, r.Password, r.FullName)
 	checks.Text("bio", r.Bio, models.MaxBioLength)
 	checks.Text("phone", r.Phone, models.MaxPhoneLength)
-	if r.Role != nil {
-		checkRole(&checks, r.Role)
-	}
+	checkNewRole(&checks, r.Role)
 	return checks.Err()
-}
-
-func (r *createPersonRequest) role() models.Role {
-	if r.Role == nil {
-		return models.RoleMember
-	}
-	return models.Role(*r.Role)
 }
 
 type updatePersonRequest struct {
 	updateTenantProfileRequest
 
-	IsActive optional[bool]   `json:"is_active"`
-	Role     optional[string] `json:"role"`
+	IsActive optional[bool]        `json:"is_active"`
+	Role     optional[models.Role] `json:"role"`
 }
 
 func (r *updatePersonRequest) check() error {
 	var checks models.Checks
 	r.checkFields(&checks)
-	if r.IsActive.check(&checks, "is_active") && r.IsActive.Value == nil {
-		checks.Add("is_active", "required", "must be true or false")
-	}
-	if r.Role.check(&checks, "role") {
-		checkRole(&checks, r.Role.Value)
+	r.IsActive.checkKept(&checks, "is_active", "must be true or false")
+	if r.Role.checkKept(&checks, "role", knownRoles) {
+		checkRole(&checks, *r.Role.Value)
 	}
 	return checks.Err()
 }
@@ -75,19 +65,10 @@ func (r *updatePersonRequest) apply(person *models.TenantUser) []string {
 		columns = append(columns, "is_active")
 	}
 	if r.Role.Set {
-		person.Role = models.Role(*r.Role.Value)
+		person.Role = *r.Role.Value
 		columns = append(columns, "role")
 	}
 	return columns
-}
-
-func checkRole(checks *models.Checks, role *string) {
-	switch {
-	case role == nil:
-		checks.Add("role", "required", "must be owner, admin or member")
-	case !models.Role(*role).IsValid():
-		checks.Add("role", "invalid_role", "must be owner, admin or member")
-	}
 }
 
 // Create makes a person, with a password that was chosen for them. To hash it
@@ -98,7 +79,7 @@ func (ctl *People) Create(c *gin.Context) (middleware.TenantHandler, error) {
 		return nil, err
 	}
 	person := models.TenantUser{
-		Account: models.NewAccount(*body.Email, body.FullName), Bio: body.Bio, Phone: body.Phone, Role: body.role(),
+		Account: models.NewAccount(*body.Email, body.FullName), Bio: body.Bio, Phone: body.Phone, Role: newRole(body.Role),
 	}
 	if person.HashedPassword, err = ctl.Passwords.Hash(c.Request.Context(), *body.Password); err != nil {
 		return nil, err

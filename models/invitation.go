@@ -104,9 +104,9 @@ func ListInvitations(ctx context.Context, db *gorm.DB, page InvitationPage) ([]I
 	return query.Order("id DESC").Limit(page.Limit).Find(ctx)
 }
 
-// Withdraw removes the invitation with that id, and returns it, or is KindInvitationNotFound.
-// KindRoleRequired when it is to be owner, and the user who withdraws it is not.
-// The errors of a user who is out are Invite's.
+// Withdraw removes the invitation with that id, and returns it, or is
+// KindInvitationNotFound. KindRoleRequired when it is to be owner, and the user who
+// withdraws it is not. The errors of a user who is out are Invite's.
 func Withdraw(ctx context.Context, db *gorm.DB, by *TenantUser, id int64, now time.Time) (invitation Invitation, err error) {
 	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		c, err := lockCircle(ctx, tx, by.ID, by.ID)
@@ -145,8 +145,9 @@ func FindInvitation(ctx context.Context, db *gorm.DB, email, hash string, now ti
 
 // RegisterTenantUser makes a user of a tenant. Where there is the hash of an
 // invitation's token, that is used up and gives its role, and its id is returned:
-// KindInvalidInvitation as of FindInvitation, and when somebody else was faster. KindEmailTaken. An
-// invitation of the address is of no use from then on, and goes too.
+// KindInvalidInvitation as of FindInvitation, and when somebody else was faster.
+// KindEmailTaken. An invitation of the address is of no use from then on, and goes
+// too.
 func RegisterTenantUser(
 	ctx context.Context, db *gorm.DB, user *TenantUser, hash string, now time.Time,
 ) (invitationID int64, err error) {

@@ -56,10 +56,10 @@ func CreatePerson(ctx context.Context, db *gorm.DB, actorID int64, person *Tenan
 }
 
 // ChangePerson changes a person on behalf of the actor, and returns them as they
-// were and as they are: change is called with
-// them, changes what it wants and returns the columns. Whoever is deactivated has
-// no session any more, so that none revives with them. The errors: those of
-// CreatePerson, KindUserNotFound also for the person, and KindLastOwner.
+// were and as they are: change is called with them, changes what it wants and
+// returns the columns. Whoever is deactivated has no session any more, so that none
+// revives with them. The errors: those of CreatePerson, KindUserNotFound also for
+// the person, and KindLastOwner.
 func ChangePerson(
 	ctx context.Context, db *gorm.DB, actorID, id int64, change func(person *TenantUser) (columns []string),
 ) (before, person TenantUser, err error) {

@@ -1,0 +1,26 @@
+package controllers
+
+import "multitenant/models"
+
+const knownRoles = "must be owner, admin or member"
+
+func checkRole(checks *models.Checks, role models.Role) {
+	if !role.IsValid() {
+		checks.Add("role", "invalid_role", knownRoles)
+	}
+}
+
+// checkNewRole is checkRole for a role that need not be said, see newRole.
+func checkNewRole(checks *models.Checks, role *models.Role) {
+	if role != nil {
+		checkRole(checks, *role)
+	}
+}
+
+// newRole is what somebody new is: without a word, a member.
+func newRole(role *models.Role) models.Role {
+	if role == nil {
+		return models.RoleMember
+	}
+	return *role
+}
