@@ -8,6 +8,7 @@ import (
 
 	"multitenant/config"
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tenants"
 )
 
@@ -37,7 +38,7 @@ func enter(
 	cfg.Database.Existing = existing
 	logger, flush := NewLogger(inv.Stderr, cfg.LogLevel, cfg.LogFormat)
 	cfg.Database.Logger = logger
-	backend, err := database.Open(ctx, cfg.Database)
+	backend, err := connect.Open(ctx, cfg.Database)
 	if err != nil {
 		flush()
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tests/pgtest"
 )
 
@@ -19,7 +20,7 @@ func engineURLs() map[string]func(*testing.B) string {
 
 func begin(b *testing.B, url string) (database.Backend, database.Session) {
 	b.Helper()
-	backend, err := database.Open(b.Context(), database.Options{URL: url, MaxConnections: maxConns})
+	backend, err := connect.Open(b.Context(), database.Options{URL: url, MaxConnections: maxConns})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, backend.Close()) })
 	session, err := backend.Lock(b.Context(), "k")

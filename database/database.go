@@ -1,5 +1,7 @@
-// Package database makes, opens, locks, migrates and drops databases, on SQLite
-// and on PostgreSQL alike. Nothing outside it knows which engine is in use.
+// Package database is the contract between the application and its engines: what a
+// Backend can do, its errors, and how a schema is migrated. The packages postgres
+// and sqlite below it are the engines, connect chooses one of them, and no package
+// above knows which one is in use.
 package database
 
 import (
@@ -8,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -151,12 +152,16 @@ type Session interface {
 	Unlock()
 }
 
+// MinConnections is the least Options.MaxConnections that PostgreSQL works with: a
+// few connections for core, for databases being made, and for tenants.
+const MinConnections = 12
+
 const (
-	// closeTimeout bounds the wait for the far end of closing connections.
-	closeTimeout = 5 * time.Second
-	// connectTimeout bounds the making of one connection, check included, also
+	// CloseTimeout bounds the wait for the far end of closing connections.
+	CloseTimeout = 5 * time.Second
+	// ConnectTimeout bounds the making of one connection, check included, also
 	// where database/sql makes it on nobody's behalf.
-	connectTimeout = 8 * time.Second
+	ConnectTimeout = 8 * time.Second
 )
 
 // Stats counts the connections of a Backend: those there are now, and since it was
@@ -172,23 +177,6 @@ type Stats struct {
 	DialFailures int
 	Evictions    int // connections closed for the sake of another database
 	BusyRefusals int
-}
-
-// Open opens the core database on the engine the URL names. On SQLite a missing
-// one is made, with its folder; on PostgreSQL it must be there.
-func Open(ctx context.Context, o Options) (Backend, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	scheme, _, _ := strings.Cut(o.URL, "://")
-	switch scheme {
-	case sqliteName:
-		return openSQLite(ctx, o)
-	case postgresName, postgresAlias:
-		return openPostgres(ctx, o)
-	default:
-		return nil, errors.New("database URL must begin with sqlite://, postgres:// or postgresql://")
-	}
 }
 
 // Close closes a database that OpenDatabase or OpenTenant opened, and waits until its

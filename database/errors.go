@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"gorm.io/gorm"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -29,7 +28,7 @@ func IsUnavailable(err error) bool {
 	if _, ok := errors.AsType[*timeoutError](err); ok {
 		return true
 	}
-	if isContextError(err) {
+	if IsContextError(err) {
 		return false
 	}
 	if errors.Is(err, ErrBusy) || errors.Is(err, ErrNotExist) || errors.Is(err, ErrForeign) || errors.Is(err, ErrInUse) {
@@ -57,7 +56,18 @@ func IsUndefinedTable(err error) bool {
 
 // IsDenied reports whether err means that the role of the connection may not do
 // what was asked.
-func IsDenied(err error) bool { return hasState(err, "42501") }
+func IsDenied(err error) bool { return HasState(err, "42501") }
+
+// IsLoginRefused reports whether err means that a role may not log in, or not
+// with that password.
+func IsLoginRefused(err error) bool { return HasState(err, "28000", "28P01") }
+
+// HasState reports whether err is an error of a PostgreSQL server with one of
+// these SQLSTATEs.
+func HasState(err error, states ...string) bool {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains(states, server.Code)
+}
 
 // IsDamaged reports whether err means that the database cannot be read: what is
 // there is no database any more.
@@ -74,10 +84,15 @@ func IsDamaged(err error) bool {
 // not the caller's context that ended.
 type timeoutError struct{ cause error }
 
+// NewTimeout returns an error for a connection that took longer than we allow. It
+// hides cause from errors.Is, since the context of the caller has not ended.
+func NewTimeout(cause error) error { return &timeoutError{cause: cause} }
+
 // Error says what was waited for.
 func (e *timeoutError) Error() string { return fmt.Sprintf("connect to database: %v", e.cause) }
 
-func isContextError(err error) bool {
+// IsContextError reports whether a context that ended is the cause of err.
+func IsContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
@@ -136,38 +151,4 @@ func isExhausted(err error) bool {
 	return ok && slices.Contains([]syscall.Errno{
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.EROFS, syscall.EIO,
 	}, number)
-}
-
-// translatePostgres gives GORM its own errors and keeps the server's inside.
-func translatePostgres(err error) error {
-	server, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return err
-	}
-	switch server.Code {
-	case "23505":
-		return fmt.Errorf("%w: %w", gorm.ErrDuplicatedKey, err)
-	case "23503":
-		return fmt.Errorf("%w: %w", gorm.ErrForeignKeyViolated, err)
-	case "23514":
-		return fmt.Errorf("%w: %w", gorm.ErrCheckConstraintViolated, err)
-	}
-	return err
-}
-
-// translateSQLite gives GORM its own errors and keeps the driver's inside.
-func translateSQLite(err error) error {
-	lite, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return err
-	}
-	switch lite.Code() {
-	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-		return fmt.Errorf("%w: %w", gorm.ErrDuplicatedKey, err)
-	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-		return fmt.Errorf("%w: %w", gorm.ErrForeignKeyViolated, err)
-	case sqlite3.SQLITE_CONSTRAINT_CHECK:
-		return fmt.Errorf("%w: %w", gorm.ErrCheckConstraintViolated, err)
-	}
-	return err
 }

@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 )
 
 func TestErrorsAreTranslated(t *testing.T) {
@@ -29,7 +30,7 @@ func TestErrorsAreTranslated(t *testing.T) {
 			url := freshURL(t)
 
 			var log bytes.Buffer
-			b, err := database.Open(t.Context(), database.Options{
+			b, err := connect.Open(t.Context(), database.Options{
 				URL: url, MaxConnections: maxConns, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			})
 			require.NoError(t, err)
@@ -144,7 +145,7 @@ func TestOpenRefusesBadURLsWithoutQuotingThem(t *testing.T) {
 	for _, url := range urls {
 		t.Run(url, func(t *testing.T) {
 			t.Parallel()
-			_, err := database.Open(t.Context(), database.Options{URL: url, MaxConnections: maxConns})
+			_, err := connect.Open(t.Context(), database.Options{URL: url, MaxConnections: maxConns})
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "hunter2")
 		})

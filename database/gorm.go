@@ -17,38 +17,38 @@ import (
 // slowStatement is the time after which a statement is worth a line in the log.
 const slowStatement = time.Second
 
-// limits bound what database/sql keeps open for one database.
-type limits struct {
-	connections     int // zero: any number
-	idleConnections int // below zero: none
-	idle            time.Duration
+// Limits bound what database/sql keeps open for one database.
+type Limits struct {
+	Connections     int // zero: any number
+	IdleConnections int // below zero: none
+	Idle            time.Duration
 }
 
-// hurrier is a connector whose Close waits for the far end, if it is not told
-// to hurry.
-type hurrier interface {
+// Connector is a driver.Connector whose Close waits until the far end of each
+// connection has closed. SkipDrain makes Close return at once.
+type Connector interface {
 	driver.Connector
-	hurry()
+	SkipDrain()
 }
 
-// connectOnce makes a pool of database/sql's and has it connect, so that whatever
-// is wrong is said with the caller's own context.
-func connectOnce(ctx context.Context, c hurrier, l limits) (*sql.DB, error) {
+// ConnectOnce makes a database/sql pool and opens one connection, so that the
+// caller learns of a failure within its own context.
+func ConnectOnce(ctx context.Context, c Connector, l Limits) (*sql.DB, error) {
 	handles := sql.OpenDB(c)
-	handles.SetMaxOpenConns(l.connections)
-	handles.SetMaxIdleConns(l.idleConnections)
-	handles.SetConnMaxIdleTime(l.idle)
+	handles.SetMaxOpenConns(l.Connections)
+	handles.SetMaxIdleConns(l.IdleConnections)
+	handles.SetConnMaxIdleTime(l.Idle)
 	if err := handles.PingContext(ctx); err != nil {
-		// A server that does not answer would not say good-bye either.
-		c.hurry()
+		// A server that does not answer does not close its end either.
+		c.SkipDrain()
 		return nil, errors.Join(err, handles.Close())
 	}
 	return handles, nil
 }
 
-// copyGORM puts on a pool what is on another: what GORM remembers of its models
-// and calls on its way is there once, however many databases there are.
-func copyGORM(db *gorm.DB, conns gorm.ConnPool) *gorm.DB {
+// CopyGORM returns a handle on conns that shares the configuration and the parsed
+// models of db, so that an open database costs little memory.
+func CopyGORM(db *gorm.DB, conns gorm.ConnPool) *gorm.DB {
 	mine := db.Session(&gorm.Session{NewDB: true})
 	mine.ConnPool = conns
 	mine.Statement = &gorm.Statement{
@@ -60,8 +60,8 @@ func copyGORM(db *gorm.DB, conns gorm.ConnPool) *gorm.DB {
 	return mine
 }
 
-// openGORM puts GORM on a pool.
-func openGORM(handles *sql.DB, dialector gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
+// OpenGORM opens GORM on a database/sql pool.
+func OpenGORM(handles *sql.DB, dialector gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
 	db, err := gorm.Open(dialector, &gorm.Config{
 		SkipDefaultTransaction: true,
 		TranslateError:         true,
@@ -119,5 +119,5 @@ func (l statementLog) ParamsFilter(_ context.Context, query string, _ ...any) (s
 func isExpected(err error) bool {
 	return err == nil || errors.Is(err, gorm.ErrRecordNotFound) || errors.Is(err, gorm.ErrDuplicatedKey) ||
 		errors.Is(err, gorm.ErrForeignKeyViolated) || errors.Is(err, gorm.ErrCheckConstraintViolated) ||
-		isContextError(err) || IsUnavailable(err)
+		IsContextError(err) || IsUnavailable(err)
 }

@@ -58,7 +58,8 @@ type Place struct {
 	Login Login
 }
 
-func corePlace(name string) Place {
+// CorePlace is the core database.
+func CorePlace(name string) Place {
 	const core = "core"
 	return Place{Kind: core, Label: core, Name: name}
 }
@@ -88,32 +89,32 @@ type Trial struct {
 	Detail string
 }
 
-// attempt is what is tried in a trial.
-type attempt struct {
-	name string
-	what string // completes "it can" and "it cannot"
-	// excuse says who can close it, where the service cannot.
-	excuse string
-	// statements are tried one by one, and none may be let through.
-	statements []string
-	// proof, where it is set, is a query for a number that must be zero after
+// Attempt is what is tried in a trial.
+type Attempt struct {
+	Name string
+	What string // completes "it can" and "it cannot"
+	// Excuse names the party that can close the way, where this service cannot.
+	Excuse string
+	// Statements are tried one by one, and none may succeed.
+	Statements []string
+	// Proof, where it is set, is a query for a number that must be zero after
 	// each of them, or without any: not all that is in vain is refused.
-	proof string
+	Proof string
 }
 
-// judge makes a trial of how the attempt ended: without an error it was let
+// Judge makes a trial of how the attempt ended: without an error it was let
 // through, and refused says which errors are what keeps tenants apart.
-func (a *attempt) judge(err error, refused func(error) bool) Trial {
-	trial := Trial{Name: a.name, Result: ResultFail}
+func (a *Attempt) Judge(err error, refused func(error) bool) Trial {
+	trial := Trial{Name: a.Name, Result: ResultFail}
 	switch {
-	case err == nil && a.excuse != "":
-		trial.Result, trial.Detail = ResultNote, "can "+a.what+": "+a.excuse
+	case err == nil && a.Excuse != "":
+		trial.Result, trial.Detail = ResultNote, "can "+a.What+": "+a.Excuse
 	case err == nil:
-		trial.Detail = "can " + a.what
+		trial.Detail = "can " + a.What
 	case refused(err):
-		trial.Result, trial.Detail = ResultPass, "cannot "+a.what
+		trial.Result, trial.Detail = ResultPass, "cannot "+a.What
 	default:
-		trial.Detail = "was not refused to " + a.what + ", but failed: " + err.Error()
+		trial.Detail = "was not refused to " + a.What + ", but failed: " + err.Error()
 	}
 	return trial
 }

@@ -10,42 +10,6 @@ import (
 	"multitenant/database"
 )
 
-// The trials of SQLite go red on a connection that is not confined, and leave
-// nothing behind then.
-func TestSQLiteTrialsFindAnUnconfinedConnection(t *testing.T) {
-	t.Parallel()
-	url := sqliteURL(t)
-	b := open(t, url)
-	s := lock(t, b, "k")
-	crossing := &database.Crossing{
-		From:   database.Place{Name: makeDatabase(t, b, s)},
-		Others: []database.Place{{Kind: "other_tenant", Label: "another", Name: makeDatabase(t, b, s)}},
-	}
-	results := func(trials []database.Trial, err error) map[string]database.Result {
-		require.NoError(t, err)
-		named := make(map[string]database.Result)
-		for _, trial := range trials {
-			named[trial.Name] = trial.Result
-		}
-		return named
-	}
-	files, err := os.ReadDir(folderOf(url))
-	require.NoError(t, err)
-
-	require.Equal(t, map[string]database.Result{
-		"attach_other_tenant": database.ResultFail, "attach_core": database.ResultFail, "vacuum_into": database.ResultFail,
-		"load_extension": database.ResultPass, // that is the driver's refusal
-	}, results(database.CrossUnconfined(t.Context(), b, crossing)))
-	require.Equal(t, map[string]database.Result{
-		"attach_other_tenant": database.ResultPass, "attach_core": database.ResultPass, "vacuum_into": database.ResultPass,
-		"load_extension": database.ResultPass, "read_files": database.ResultPass,
-	}, results(b.Cross(t.Context(), crossing)))
-
-	left, err := os.ReadDir(folderOf(url))
-	require.NoError(t, err)
-	require.Len(t, left, len(files))
-}
-
 func TestListNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	for engine, freshURL := range engines() {

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tests/pgtest"
 )
 
@@ -25,7 +26,7 @@ func scanRow(ctx context.Context, db *gorm.DB, dest any, query string, args ...a
 
 func openOne(t *testing.T) (database.Backend, *gorm.DB) {
 	t.Helper()
-	b, err := database.Open(t.Context(), database.Options{URL: pgtest.Database(t), MaxConnections: 24})
+	b, err := connect.Open(t.Context(), database.Options{URL: pgtest.Database(t), MaxConnections: 24})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b, openMany(t, b, 1)[0]

@@ -17,6 +17,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tests/pgtest"
 )
 
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 
 // playHolder takes a lock and keeps it until it is killed.
 func playHolder(ctx context.Context, url, key string) error {
-	b, err := database.Open(ctx, database.Options{URL: url, MaxConnections: maxConns})
+	b, err := connect.Open(ctx, database.Options{URL: url, MaxConnections: maxConns})
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func sqliteURL(t *testing.T) string {
 
 func open(t *testing.T, url string) database.Backend {
 	t.Helper()
-	b, err := database.Open(t.Context(), database.Options{URL: url, MaxConnections: maxConns})
+	b, err := connect.Open(t.Context(), database.Options{URL: url, MaxConnections: maxConns})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b

@@ -46,21 +46,10 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, fin
 // ever: everybody else would have to wait behind it. SQLite's wait is bounded
 // for every statement.
 func boundLockWait(tx *gorm.DB) error {
-	if tx.Name() != postgresName {
+	if tx.Name() != "postgres" {
 		return nil
 	}
 	return tx.Exec("SET LOCAL lock_timeout = '5s'").Error
-}
-
-// Rollback undoes the last migration of list that has run.
-func Rollback(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration) error {
-	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return gormigrate.New(tx, migrationOptions(), list).RollbackLast()
-	})
-	if err != nil {
-		return fmt.Errorf("roll back database: %w", err)
-	}
-	return nil
 }
 
 // LatestID is the ID of the last migration of list: the version of a database

@@ -6,9 +6,9 @@ import "fmt"
 // would be one database.
 const maxNameBytes = 63
 
-// checkName lets through only what is the same thing to both engines, to every
-// file system and inside quotes.
-func checkName(name string) error {
+// CheckName returns ErrName for a name that is not the same to both engines, to
+// every file system and inside quotes.
+func CheckName(name string) error {
 	if name == "" || len(name) > maxNameBytes || name[0] == '-' {
 		return fmt.Errorf("%w: %.80q", ErrName, name)
 	}

@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tests/pgtest"
 )
 
@@ -28,7 +29,7 @@ func TestPostgresTenantURL(t *testing.T) {
 		_, err := admin.Exec(context.WithoutCancel(t.Context()), "DROP OWNED BY "+role+"; DROP ROLE "+role)
 		require.NoError(t, err)
 	})
-	b, err := database.Open(t.Context(), database.Options{
+	b, err := connect.Open(t.Context(), database.Options{
 		URL: raw, MaxConnections: maxConns, TenantURL: withParameter(t, raw, "application_name", "served"),
 	})
 	require.NoError(t, err)
@@ -64,7 +65,7 @@ func TestPostgresTenantURL(t *testing.T) {
 	require.NotContains(t, shown, password)
 	require.Contains(t, shown, role)
 
-	_, err = database.Open(t.Context(), database.Options{URL: raw, MaxConnections: maxConns, TenantURL: "mysql://u:" + password + "@h/"})
+	_, err = connect.Open(t.Context(), database.Options{URL: raw, MaxConnections: maxConns, TenantURL: "mysql://u:" + password + "@h/"})
 	require.ErrorContains(t, err, "tenant URL")
 	require.NotContains(t, err.Error(), password)
 }

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tests/pgtest"
 )
 
@@ -77,7 +78,7 @@ func TestPostgresPoolServesHotAndCold(t *testing.T) {
 	t.Parallel()
 	const connections = 24
 	raw := pgtest.Database(t)
-	b, err := database.Open(t.Context(), database.Options{URL: raw, MaxConnections: connections})
+	b, err := connect.Open(t.Context(), database.Options{URL: raw, MaxConnections: connections})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	dbs := openMany(t, b, 61)
@@ -118,7 +119,7 @@ func TestPostgresPoolServesHotAndCold(t *testing.T) {
 func TestPostgresConnectionsStayWithinTheSetting(t *testing.T) {
 	t.Parallel()
 	raw := pgtest.Database(t)
-	b, err := database.Open(t.Context(), database.Options{URL: raw, MaxConnections: database.MinConnections})
+	b, err := connect.Open(t.Context(), database.Options{URL: raw, MaxConnections: database.MinConnections})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	s := lock(t, b, "k")

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tests/pgtest"
 )
 
@@ -56,7 +57,7 @@ func TestPostgresPoolerAndTheNextDatabase(t *testing.T) {
 	raw := pgtest.Database(t)
 	prefix := newName()
 	pooler := pgtest.StartPooler(t, pgtest.Server(t), prefix)
-	b, err := database.Open(t.Context(), database.Options{URL: raw, MaxConnections: maxConns, TenantURL: pooler.URL()})
+	b, err := connect.Open(t.Context(), database.Options{URL: raw, MaxConnections: maxConns, TenantURL: pooler.URL()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	s := &served{backend: b, pooler: pooler, name: newName()}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tests/pgtest"
 )
 
@@ -46,12 +47,12 @@ func TestPostgresSettingIsSharedOut(t *testing.T) {
 	t.Parallel()
 	raw := pgtest.Database(t)
 	for _, connections := range []int{database.MinConnections, 20, 40, 100} {
-		b, err := database.Open(t.Context(), database.Options{URL: raw, MaxConnections: connections})
+		b, err := connect.Open(t.Context(), database.Options{URL: raw, MaxConnections: connections})
 		require.NoError(t, err)
 		require.Equal(t, connections, b.Stats().MaxConnections, "no less and no more")
 		require.NoError(t, b.Close())
 	}
-	_, err := database.Open(t.Context(), database.Options{URL: raw, MaxConnections: database.MinConnections - 1})
+	_, err := connect.Open(t.Context(), database.Options{URL: raw, MaxConnections: database.MinConnections - 1})
 	require.Error(t, err)
 }
 
@@ -62,11 +63,11 @@ func TestPostgresCoreMustExist(t *testing.T) {
 	password, _ := parsed.User.Password()
 	parsed.Path = "/nowhere"
 
-	_, err = database.Open(t.Context(), database.Options{URL: parsed.String(), MaxConnections: maxConns})
+	_, err = connect.Open(t.Context(), database.Options{URL: parsed.String(), MaxConnections: maxConns})
 	require.ErrorContains(t, err, `core database "nowhere" does not exist: create it first`)
 
 	parsed.User = url.UserPassword(parsed.User.Username(), "not-"+password)
-	_, err = database.Open(t.Context(), database.Options{URL: parsed.String(), MaxConnections: maxConns})
+	_, err = connect.Open(t.Context(), database.Options{URL: parsed.String(), MaxConnections: maxConns})
 	require.Error(t, err)
 	require.True(t, database.IsUnavailable(err))
 	require.NotContains(t, err.Error(), password)
@@ -141,14 +142,14 @@ func TestPostgresUnreachableServerIsUnavailable(t *testing.T) {
 	address := "postgres://u:p@" + silent.Addr().String() + "/d?sslmode=disable&connect_timeout=1"
 	began := time.Now()
 
-	_, err = database.Open(t.Context(), database.Options{URL: address, MaxConnections: maxConns})
+	_, err = connect.Open(t.Context(), database.Options{URL: address, MaxConnections: maxConns})
 	require.True(t, database.IsUnavailable(err), "%v", err)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
 	require.Less(t, time.Since(began), 4*time.Second)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err = database.Open(ctx, database.Options{URL: address, MaxConnections: maxConns})
+	_, err = connect.Open(ctx, database.Options{URL: address, MaxConnections: maxConns})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.False(t, database.IsUnavailable(err))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 )
 
 func folderOf(url string) string { return filepath.Dir(strings.TrimPrefix(url, "sqlite://")) }
@@ -91,7 +92,7 @@ func TestSQLiteConcurrentFirstStart(t *testing.T) {
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
-			b, err := database.Open(t.Context(), database.Options{URL: url})
+			b, err := connect.Open(t.Context(), database.Options{URL: url})
 			if assertNoError(t, err) {
 				assertNoError(t, b.Core().Exec("CREATE TABLE IF NOT EXISTS x (id integer)").Error)
 				assertNoError(t, b.Close())

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/tenants"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestTheUnexplainedIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "data")
-	backend, err := database.Open(t.Context(), database.Options{URL: "sqlite://" + filepath.Join(folder, "core.db")})
+	backend, err := connect.Open(t.Context(), database.Options{URL: "sqlite://" + filepath.Join(folder, "core.db")})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, backend.Close()) })
 	require.NoError(t, tenants.MigrateCore(t.Context(), backend, "t_"))

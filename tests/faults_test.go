@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/database/migrations"
 	"multitenant/tests/pgtest"
 	"multitenant/tests/testkit"
@@ -75,7 +76,7 @@ func TestCoreIsNotThere(t *testing.T) {
 
 	require.ErrorContains(t, err, `core database "nowhere" does not exist`)
 	require.NotContains(t, err.Error(), "password")
-	_, err = database.Open(t.Context(), database.Options{URL: "postgres://a:secret@127.0.0.1:1/core", MaxConnections: 40})
+	_, err = connect.Open(t.Context(), database.Options{URL: "postgres://a:secret@127.0.0.1:1/core", MaxConnections: 40})
 	require.ErrorContains(t, err, "core database")
 	require.NotContains(t, err.Error(), "secret")
 }

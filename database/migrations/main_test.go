@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/database/migrations"
 	"multitenant/tests/pgtest"
 )
@@ -32,7 +33,7 @@ func engines() map[string]func(*testing.T) database.Backend {
 
 func open(t *testing.T, url string) database.Backend {
 	t.Helper()
-	b, err := database.Open(t.Context(), database.Options{URL: url, MaxConnections: 20})
+	b, err := connect.Open(t.Context(), database.Options{URL: url, MaxConnections: 20})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b

@@ -167,10 +167,10 @@ func TestRollbackOfEmailCanonical(t *testing.T) {
 			before := describe(t, b.Core())
 			migrate(t, b.Core(), core()[:3])
 
-			require.NoError(t, database.Rollback(t.Context(), b.Core(), core()[:3]))
+			require.NoError(t, database.RollbackTo(t.Context(), b.Core(), core()[:3], core()[1].ID))
 
 			require.Equal(t, before, describe(t, b.Core()))
-			require.ErrorIs(t, database.Rollback(t.Context(), b.Core(), core()[:2]), gormigrate.ErrRollbackImpossible)
+			require.ErrorIs(t, database.RollbackTo(t.Context(), b.Core(), core()[:2], core()[0].ID), gormigrate.ErrRollbackImpossible)
 		})
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"multitenant/commands/metrics"
 	"multitenant/controllers"
 	"multitenant/database"
+	"multitenant/database/connect"
 	"multitenant/middleware/limits"
 	"multitenant/tenants"
 	"multitenant/tests/pgtest"
@@ -144,7 +145,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	settings.Database.Logger = logger
 
 	var err error
-	if app.Backend, err = database.Open(tb.Context(), settings.Database); err != nil {
+	if app.Backend, err = connect.Open(tb.Context(), settings.Database); err != nil {
 		return nil, err
 	}
 	options := tenants.Options{

@@ -1,0 +1,293 @@
+// Package pool bounds the connections of a process: many databases share one set,
+// and each use takes a connection and gives it back. It knows no engine.
+package pool
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"multitenant/database"
+)
+
+const (
+	// idleGrace is how long a waiter leaves to others what they use all the time,
+	// and how long a connection must have been idle for others to take it.
+	idleGrace = 5 * time.Millisecond
+	// A connection is its database's, whoever waits, for some times as long as it
+	// took to dial it, and at least and at most so long.
+	worthDials = 10
+	worth      = 50 * time.Millisecond
+	mostWorth  = 500 * time.Millisecond
+	// pingAfter is how long a connection may be idle and trusted unseen.
+	pingAfter = 5 * time.Second
+	pingLimit = time.Second
+)
+
+var errClosed = errors.New("database is closed")
+
+// Wire is what a pool needs of a connection.
+type Wire interface {
+	// IsFit is false for what must not be used again: it is broken, or in the
+	// middle of something.
+	IsFit() bool
+	// IsQuiet is false where the far end has said something unasked.
+	IsQuiet() bool
+	Ping(ctx context.Context) error
+	// Close ends it, and waits a little for the far end to do the same.
+	Close() error
+	// Ended is closed once it has ended at the far end too.
+	Ended() <-chan struct{}
+}
+
+// Pool is a bounded number of connections that many databases share. Each use
+// takes one and gives it back, so that a busy database may have many and one
+// that nobody asks for has none. No lock is held while anything is sent.
+//
+// Where there is no permit for another connection, the one that was idle for
+// longest pays, and the permit is free once the server has closed it. Since a
+// database that waits has nothing idle, it is always another's that pays.
+type Pool struct {
+	limit     int           // of permits
+	mostOfOne int           // of them, for one database
+	idleLimit time.Duration // an unused connection is closed after this
+	patience  time.Duration // of those who wait; zero: as long as their context
+
+	mu       sync.Mutex // guards what follows, and the fields of shares and of conns that say so
+	open     int        // permits taken: connections, those being made, and those being closed
+	slots    int        // dials under way, but for the slow ones
+	making   int        // connections being closed to make room, but for the slow ones
+	conns    map[*Conn]struct{}
+	idle     int        // of conns
+	waiting  *list.List // of *Share with waiters, the next to be served first
+	waiters  int
+	doubt    time.Time      // what was last used before is to be pinged: the server may be another
+	nudging  bool           // a timer will look at the waiters again
+	sweeping bool           // a timer will close what is idle for too long
+	counts   database.Stats // of what has happened, see stats
+}
+
+// Conn is a connection in a pool.
+type Conn struct {
+	Wire
+	share *Share
+	due   time.Time // when others may take it although it is in use all the time
+	// Guarded by pool.mu.
+	isIdle bool
+	since  time.Time // last given back
+}
+
+// Share is one database's part of a pool.
+type Share struct {
+	pool *Pool
+	// dial makes a connection with a permit, which it leaves when that fails.
+	dial       func(ctx context.Context, p *Permit) (Wire, error)
+	ctx        context.Context // the lifetime of its dials, not of a request
+	stop       context.CancelFunc
+	live       database.Tracker // of permits it has taken
+	skipsDrain bool             // set when nothing came about that is worth a wait at the end
+
+	// Guarded by pool.mu.
+	idle    []*Conn // the last given back is the first taken
+	using   int
+	dials   int        // under way
+	slow    int        // of dials
+	held    int        // permits of dials that have not come to anything yet, or never will
+	waiters *list.List // of *waiter; nil while nobody has waited
+	place   *list.Element
+	closed  bool
+}
+
+// Options say how large a pool is, and how long things take in it.
+type Options struct {
+	Limit     int           // connections at most
+	MostOfOne int           // of them, for one database; zero: all
+	IdleLimit time.Duration // an unused connection is closed after this
+	Patience  time.Duration // how long a caller waits; zero: as long as its context
+}
+
+// New makes an empty pool. It opens a connection when a caller first takes one.
+func New(o Options) *Pool {
+	if o.MostOfOne == 0 {
+		o.MostOfOne = o.Limit
+	}
+	return &Pool{
+		limit: o.Limit, mostOfOne: o.MostOfOne, idleLimit: o.IdleLimit, patience: o.Patience,
+		conns: make(map[*Conn]struct{}), waiting: list.New(),
+	}
+}
+
+// Join adds a database to the pool.
+func (p *Pool) Join(dial func(context.Context, *Permit) (Wire, error)) *Share {
+	s := &Share{pool: p, dial: dial}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+// Take returns a connection that nobody else has until it is given back. It
+// fails with ErrBusy, with ctx's error, or with that of dialing.
+func (s *Share) Take(ctx context.Context) (*Conn, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		c, isSuspect, w, err := s.claim(time.Now())
+		if err != nil {
+			return nil, err
+		}
+		if w != nil {
+			return s.pool.await(ctx, w)
+		}
+		if !isSuspect && c.IsQuiet() || s.isAlive(ctx, c) {
+			return c, nil
+		}
+	}
+}
+
+// claim takes an idle connection, or else a place among the waiters.
+func (s *Share) claim(now time.Time) (c *Conn, isSuspect bool, w *waiter, err error) {
+	p := s.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.closed {
+		return nil, false, nil, errClosed
+	}
+	last := len(s.idle) - 1
+	if last < 0 {
+		return nil, false, p.enqueue(s, now), nil
+	}
+	c = s.idle[last]
+	s.idle[last] = nil
+	s.idle = s.idle[:last]
+	c.isIdle = false
+	p.idle--
+	s.using++
+	return c, c.since.Before(p.doubt) || now.Sub(c.since) > pingAfter, nil, nil
+}
+
+// isAlive asks the far end. What was last used before a dead one was may be dead
+// as well.
+func (s *Share) isAlive(ctx context.Context, c *Conn) bool {
+	bounded, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	err := c.Ping(bounded)
+	if err == nil {
+		return true
+	}
+	p := s.pool
+	p.mu.Lock()
+	ending := []*Conn{c}
+	p.drop(c)
+	if ctx.Err() == nil {
+		p.doubt = time.Now()
+	}
+	if bounded.Err() != nil {
+		// The others would take as long to say nothing.
+		ending = append(ending, s.dropIdle()...)
+	}
+	p.mu.Unlock()
+	end(ending...)
+	return false
+}
+
+// Give takes a connection back.
+func (s *Share) Give(c *Conn) {
+	isFit := c.IsFit()
+	now := time.Now()
+	p := s.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !isFit || s.closed:
+		p.drop(c)
+		end(c)
+	case p.isDue(c, now):
+		p.drop(c)
+		p.makeRoom(c)
+	default:
+		c.since = now
+		p.handOver(c, now)
+	}
+}
+
+// handOver hands a connection to the next who waits for one like it, or lets it
+// rest. It needs p.mu.
+func (p *Pool) handOver(c *Conn, now time.Time) {
+	s := c.share
+	if w := p.dequeue(s); w != nil {
+		w.granted <- grant{conn: c}
+		return
+	}
+	s.using--
+	s.idle = append(s.idle, c)
+	c.isIdle = true
+	p.idle++
+	if p.waiting.Len() > 0 {
+		p.pump(now)
+	}
+	p.sweepLater()
+}
+
+// drop forgets a connection, which the caller ends. It needs p.mu.
+func (p *Pool) drop(c *Conn) {
+	delete(p.conns, c)
+	if !c.isIdle {
+		c.share.using--
+		return
+	}
+	p.idle--
+	c.isIdle = false
+	if i := slices.Index(c.share.idle, c); i >= 0 {
+		c.share.idle = slices.Delete(c.share.idle, i, i+1)
+	}
+}
+
+// dropIdle drops all that is idle. It needs pool.mu.
+func (s *Share) dropIdle() []*Conn {
+	idle := slices.Clone(s.idle)
+	for _, c := range idle {
+		s.pool.drop(c)
+	}
+	return idle
+}
+
+// end closes connections behind the caller's back.
+func end(conns ...*Conn) {
+	for _, c := range conns {
+		go func() { _ = c.Close() }() // it is gone either way
+	}
+}
+
+// Context ends when the share is closed.
+func (s *Share) Context() context.Context { return s.ctx }
+
+// Share is the part of the pool that the connection belongs to.
+func (c *Conn) Share() *Share { return c.share }
+
+// Limit is how many connections the pool has at most.
+func (p *Pool) Limit() int { return p.limit }
+
+// Close ends what is idle and what is being dialed, and waits until all has
+// ended at the far end too. What is in use ends when it is given back.
+func (s *Share) Close() error {
+	p := s.pool
+	p.mu.Lock()
+	s.closed = true
+	ending := s.dropIdle()
+	for w := p.dequeue(s); w != nil; w = p.dequeue(s) {
+		w.granted <- grant{err: errClosed}
+	}
+	p.mu.Unlock()
+	s.stop()
+	end(ending...)
+	if s.skipsDrain {
+		return nil
+	}
+	return s.live.Wait(database.CloseTimeout)
+}
+
+// SkipDrain makes Close return at once.
+func (s *Share) SkipDrain() { s.skipsDrain = true }

@@ -1,0 +1,170 @@
+package pool
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"multitenant/database"
+)
+
+// waiter waits for a connection of one database.
+type waiter struct {
+	share   *Share
+	since   time.Time
+	granted chan grant // has room for the one grant, which is sent under pool.mu
+
+	place *list.Element // guarded by pool.mu; nil once granted or given up
+}
+
+type grant struct {
+	conn *Conn
+	err  error
+}
+
+// enqueue adds a waiter. Whoever waits for the same database is served in order;
+// databases take turns, so that one with many waiters is not ahead of all the
+// others. It needs p.mu.
+func (p *Pool) enqueue(s *Share, now time.Time) *waiter {
+	w := &waiter{share: s, since: now, granted: make(chan grant, 1)}
+	if s.waiters == nil {
+		s.waiters = list.New()
+	}
+	w.place = s.waiters.PushBack(w)
+	if s.place == nil {
+		s.place = p.waiting.PushBack(s)
+	}
+	p.waiters++
+	p.pump(now)
+	return w
+}
+
+// dequeue removes the first waiter of a database; nil where there is none. It
+// needs p.mu.
+func (p *Pool) dequeue(s *Share) *waiter {
+	w := s.first()
+	if w != nil {
+		p.remove(w)
+	}
+	return w
+}
+
+// first needs pool.mu.
+func (s *Share) first() *waiter {
+	if s.waiters == nil || s.waiters.Len() == 0 {
+		return nil
+	}
+	w, _ := s.waiters.Front().Value.(*waiter)
+	return w
+}
+
+// remove needs p.mu.
+func (p *Pool) remove(w *waiter) {
+	s := w.share
+	s.waiters.Remove(w.place)
+	w.place = nil
+	p.waiters--
+	if s.waiters.Len() == 0 {
+		p.waiting.Remove(s.place)
+		s.place = nil
+	}
+}
+
+// await waits for the grant. One that comes when nobody wants it any more goes
+// to the next.
+func (p *Pool) await(ctx context.Context, w *waiter) (*Conn, error) {
+	var expired <-chan time.Time
+	if p.patience > 0 {
+		ticker := time.NewTicker(p.patience)
+		defer ticker.Stop()
+		expired = ticker.C
+	}
+	for {
+		select {
+		case g := <-w.granted:
+			return g.conn, g.err
+		case <-ctx.Done():
+			p.abandon(w)
+			return nil, fmt.Errorf("wait for a free connection: %w", ctx.Err())
+		case <-expired:
+			if err := p.expire(w); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (p *Pool) abandon(w *waiter) {
+	p.mu.Lock()
+	isWaiting := w.place != nil
+	if isWaiting {
+		p.remove(w)
+	}
+	p.mu.Unlock()
+	if isWaiting {
+		return
+	}
+	if g := <-w.granted; g.conn != nil {
+		w.share.Give(g.conn)
+	}
+}
+
+// expire ends the waiting of a waiter for whom nothing is on its way; nil for
+// others.
+func (p *Pool) expire(w *waiter) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := w.share
+	if w.place == nil {
+		return nil // granted just now
+	}
+	ahead := 0
+	for place := w.place.Prev(); place != nil && ahead < s.dials; place = place.Prev() {
+		ahead++
+	}
+	if ahead < s.dials {
+		return nil // a dial is its own, and is bounded itself
+	}
+	p.remove(w)
+	if s.using == 0 && (s.slow > 0 || s.held > s.dials) {
+		return database.NewTimeout(errors.New("others are waiting for an answer, too"))
+	}
+	p.counts.BusyRefusals++
+	return fmt.Errorf("%w after %s", database.ErrBusy, p.patience)
+}
+
+// isDue is true where another database has waited for idleGrace, and the connection
+// has been worth its dialing. It needs p.mu.
+func (p *Pool) isDue(c *Conn, now time.Time) bool {
+	return p.waiting.Len() > 0 && p.open >= p.limit && !now.Before(c.due) &&
+		p.wanting(c.share, now.Add(-idleGrace)) > p.making
+}
+
+// wanting counts the databases, other than one, that have waited since then for
+// leave to dial, as far as there are slots for it. It needs p.mu.
+func (p *Pool) wanting(other *Share, since time.Time) (n int) {
+	for place := p.waiting.Front(); place != nil && n < dialsAtOnce-p.slots; place = place.Next() {
+		s, _ := place.Value.(*Share)
+		if s != other && s.mayDial() && !s.first().since.After(since) {
+			n++
+		}
+	}
+	return n
+}
+
+// nudge looks at the waiters again when what is idle now has been so for a
+// idleGrace. It needs p.mu.
+func (p *Pool) nudge() {
+	if p.nudging || p.idle == 0 {
+		return
+	}
+	p.nudging = true
+	time.AfterFunc(idleGrace, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.nudging = false
+		p.pump(time.Now())
+	})
+}

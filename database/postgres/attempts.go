@@ -1,0 +1,135 @@
+package postgres
+
+import (
+	"fmt"
+
+	"multitenant/database"
+)
+
+// What a tenant's role tries inside its own database. Names in quotes are other
+// tenants' and the application's.
+
+// makings try to make something.
+func (x *crossing) makings() []database.Attempt {
+	attempts := []database.Attempt{
+		{Name: "create_table", What: "make a table", Excuse: x.excuse, Statements: []string{"CREATE TABLE public.isolation_trial (id int)"}},
+		{Name: "create_temporary_table", What: "make a temporary table", Statements: []string{"CREATE TEMPORARY TABLE isolation_trial (id int)"}},
+		{Name: "create_schema", What: "make a schema", Statements: []string{"CREATE SCHEMA isolation_trial"}},
+		{
+			Name: "create_function", What: "make a function", Excuse: x.excuse,
+			Statements: []string{"CREATE FUNCTION public.isolation_trial() RETURNS int LANGUAGE sql AS 'SELECT 1'"},
+		},
+		{Name: "create_role", What: "make a role", Statements: []string{"CREATE ROLE isolation_trial"}},
+	}
+	if x.extension != "" {
+		attempts = append(attempts, database.Attempt{
+			Name: "create_extension", What: "make an extension", Statements: []string{"CREATE EXTENSION " + quoteIdentifier(x.extension)},
+		})
+	}
+	return attempts
+}
+
+// changes try to change what is not rows of its own.
+func (x *crossing) changes() []database.Attempt {
+	return []database.Attempt{
+		{Name: "drop_table", What: "drop a table", Statements: []string{"DROP TABLE tenant_users"}},
+		{Name: "alter_table", What: "alter a table", Statements: []string{"ALTER TABLE tenant_users ADD COLUMN isolation_trial int"}},
+		{Name: "truncate_table", What: "empty a table", Statements: []string{"TRUNCATE tenant_users"}},
+		{Name: "write_stamp", What: "write the stamp that says whose database it is", Statements: writings("tenant_stamp", "tenant_id")},
+		{Name: "write_migrations", What: "write the list of migrations", Statements: writings("schema_migrations", "id")},
+		{
+			Name: "change_audit", What: "change or remove what is on record", // the triggers apart, which would refuse it as well
+			Proof: `SELECT count(*) FROM pg_class WHERE oid = to_regclass('audit_events') AND (has_table_privilege(oid, 'UPDATE')
+				OR has_table_privilege(oid, 'DELETE') OR has_table_privilege(oid, 'TRUNCATE'))`,
+		},
+		{
+			Name: "alter_database", What: "change its database",
+			Statements: []string{fmt.Sprintf("ALTER DATABASE %s SET work_mem = '1MB'", quoteIdentifier(x.From.Name))},
+		},
+	}
+}
+
+func writings(table, column string) []string {
+	return []string{
+		fmt.Sprintf("INSERT INTO %s SELECT * FROM %s WHERE false", table, table),
+		fmt.Sprintf("UPDATE %s SET %s = %s", table, column, column),
+		"DELETE FROM " + table,
+	}
+}
+
+// disguises try to become another role, or to change one.
+func (x *crossing) disguises() []database.Attempt {
+	app, own := quoteIdentifier(x.app), quoteIdentifier(x.From.Login.Role)
+	attempts := []database.Attempt{
+		{Name: "become_application", What: "become the application's role", Statements: []string{"SET ROLE " + app}},
+		{
+			Name: "switch_session", What: "give its session to the application's role",
+			Statements: []string{"SET SESSION AUTHORIZATION " + app},
+		},
+		{
+			Name: "alter_role", What: "change or enter the application's role",
+			Statements: []string{"ALTER ROLE " + app + " NOLOGIN", fmt.Sprintf("GRANT %s TO %s", app, own)},
+		},
+	}
+	if x.other.Name != "" {
+		attempts = append(attempts, database.Attempt{
+			Name: "grant_database", What: "let itself into another database",
+			Statements: []string{fmt.Sprintf("GRANT TEMPORARY ON DATABASE %s TO %s", quoteIdentifier(x.other.Name), own)},
+			Proof: "SELECT count(*) FROM pg_database, aclexplode(datacl) a WHERE privilege_type = 'TEMPORARY' AND datname = " +
+				quoteLiteral(x.other.Name) + " AND grantee = (SELECT oid FROM pg_roles WHERE rolname = current_user)",
+		})
+	}
+	if x.other.Login.Role == "" {
+		return attempts
+	}
+	other := quoteIdentifier(x.other.Login.Role)
+	return append(attempts,
+		database.Attempt{
+			Name: "become_other_tenant", What: "become another tenant's role",
+			Statements: []string{"SET ROLE " + other, "SET SESSION AUTHORIZATION " + other},
+		},
+		database.Attempt{
+			Name: "alter_other_role", What: "change or enter another tenant's role",
+			Statements: []string{"ALTER ROLE " + other + " NOLOGIN", fmt.Sprintf("GRANT %s TO %s", other, own)},
+		})
+}
+
+// reaches try to reach the server, its files and others' sessions. What they
+// would do where they are let through does no harm.
+func (x *crossing) reaches() []database.Attempt {
+	return []database.Attempt{
+		{Name: "read_passwords", What: "read the roles' passwords", Statements: []string{"SELECT rolpassword FROM pg_authid LIMIT 1"}},
+		{
+			Name: "read_file", What: "read the server's files",
+			Statements: []string{"SELECT pg_read_file('PG_VERSION')", "COPY tenant_users (email) FROM '/dev/null'"},
+		},
+		{Name: "write_file", What: "write the server's files", Statements: []string{"COPY (SELECT 1) TO '/dev/null'"}},
+		{Name: "run_program", What: "run a program on the server", Statements: []string{"COPY (SELECT 1) TO PROGRAM 'true'"}},
+		{
+			Name: "watch_session", What: "see what others' sessions do",
+			Proof: fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND backend_start IS NOT NULL", x.pid),
+		},
+		{
+			Name: "end_session", What: "end others' sessions",
+			Statements: []string{fmt.Sprintf("SELECT pg_terminate_backend(%d)", x.pid)},
+		},
+	}
+}
+
+// freedoms are what PostgreSQL gives every role.
+func (x *crossing) freedoms() []database.Attempt {
+	return []database.Attempt{
+		{
+			Name: "see_names", What: "see the names of databases and roles", Excuse: openCatalogs,
+			Proof: "SELECT count(*) FROM pg_database, pg_roles WHERE datname <> current_database() AND rolname <> current_user",
+		},
+		{
+			Name: "own_password", What: "change its own password", Excuse: byAdministrator,
+			Statements: []string{"ALTER ROLE CURRENT_USER PASSWORD NULL"},
+		},
+		{
+			Name: "own_settings", What: "change its own settings", Excuse: byAdministrator,
+			Statements: []string{"ALTER ROLE CURRENT_USER SET statement_timeout = '1min'"},
+		},
+	}
+}

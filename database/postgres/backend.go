@@ -1,0 +1,188 @@
+// Package postgres is the PostgreSQL engine: a database for each tenant on one
+// server, a role for each, and one bounded set of connections for all.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"multitenant/database"
+	"multitenant/database/pool"
+)
+
+const (
+	// oldestServer is the first version with everything used here.
+	oldestServer = 140000
+	// maxOpen bounds the memory of open tenants. Without a connection one
+	// is a few kilobytes; what is dear is in the pool.
+	maxOpen = 10_000
+)
+
+type backend struct {
+	config   *pgx.ConnConfig
+	tenants  *pgx.ConnConfig // how tenants are served: a pooler may be in between
+	pools    pools
+	core     *gorm.DB
+	log      *slog.Logger
+	likeness string            // the encoding and locale new databases get: core's
+	keys     database.KeyLocks // locks inside this process, before those on the server
+	sessions chan struct{}     // has room for the locks that may pin a core connection
+
+	makesRoles bool
+	openSchema sync.Once // is said
+}
+
+// Open opens the core database, which must exist. It refuses a server that is too
+// old, and fewer than database.MinConnections.
+func Open(ctx context.Context, o database.Options) (database.Backend, error) {
+	config, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if o.MaxConnections < database.MinConnections {
+		return nil, fmt.Errorf("at least %d database connections are needed, not %d", database.MinConnections, o.MaxConnections)
+	}
+	b := &backend{config: config, tenants: config, pools: newPools(o.MaxConnections), log: o.Logger}
+	if o.TenantURL != "" {
+		if b.tenants, err = parseTenantURL(o.TenantURL); err != nil {
+			return nil, err
+		}
+	}
+	b.sessions = make(chan struct{}, b.pools.locks())
+	b.core, err = b.open(ctx, b.pools.core, &target{config: config, name: config.Database})
+	if isMissing(err) {
+		return nil, fmt.Errorf("core database %q does not exist: create it first, for example with createdb", config.Database)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open core database: %w", err)
+	}
+	if err := b.inspect(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// Core returns the core database.
+func (b *backend) Core() *gorm.DB { return b.core }
+
+// MaxOpen is what memory has room for: it is connections that are dear.
+func (*backend) MaxOpen() int { return maxOpen }
+
+// Stats adds up the pools.
+func (b *backend) Stats() database.Stats { return b.pools.stats() }
+
+// Close closes the core database.
+func (b *backend) Close() error { return database.Close(b.core) }
+
+// OpenDatabase opens a tenant's database to make or migrate it.
+func (b *backend) OpenDatabase(ctx context.Context, name string, check database.Check) (*gorm.DB, error) {
+	return b.openTenant(ctx, b.pools.making, &target{config: b.config, name: name, check: check})
+}
+
+// OpenTenant opens it to serve it. Only a role of the tenant's own may go through
+// a pooler: behind one of our connections there can be many of its own, one after
+// the other, and only ours is checked. When the tenant is deleted and another gets
+// its name, its role is gone, and no other may connect to the new database: what
+// is left of a connection leads nowhere. The application's own role would be let
+// in, unchecked.
+func (b *backend) OpenTenant(ctx context.Context, name string, login database.Login, check database.Check) (*gorm.DB, error) {
+	config := b.tenants
+	if login == (database.Login{}) {
+		config = b.config
+	}
+	return b.openTenant(ctx, b.pools.tenants, &target{config: config, name: name, login: login, check: check})
+}
+
+func (b *backend) openTenant(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, error) {
+	if err := b.checkTenant(t.name); err != nil {
+		return nil, err
+	}
+	db, err := b.open(ctx, p, t)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", t.name, err)
+	}
+	return db, nil
+}
+
+// Exists asks the server's catalog.
+func (b *backend) Exists(ctx context.Context, name string) (bool, error) {
+	if err := database.CheckName(name); err != nil {
+		return false, err
+	}
+	var exists bool
+	err := b.core.WithContext(ctx).
+		Raw("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = ?)", name).Scan(&exists).Error
+	if err != nil {
+		return false, fmt.Errorf("look for database %s: %w", name, err)
+	}
+	return exists, nil
+}
+
+// checkTenant keeps everybody off the core database, whatever the registry says.
+func (b *backend) checkTenant(name string) error {
+	if name == b.config.Database {
+		return fmt.Errorf("%w: %s is the core database", database.ErrForeign, name)
+	}
+	return database.CheckName(name)
+}
+
+// open adds a database to a pool. It is core first, whose copies the others are.
+func (b *backend) open(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, error) {
+	s := p.Join(t.dial)
+	handles, err := database.ConnectOnce(ctx, pooledConnector{s}, database.Limits{IdleConnections: -1})
+	if err != nil {
+		return nil, err
+	}
+	if b.core != nil {
+		return database.CopyGORM(b.core, newGORMPool(handles, s)), nil //nolint:contextcheck // lookups live as long as the database
+	}
+	return database.OpenGORM(handles, newDialector(newGORMPool(handles, s)), b.log) //nolint:contextcheck // as above
+}
+
+// inspect learns from the core database what its siblings should be like.
+func (b *backend) inspect(ctx context.Context) error {
+	var version int
+	var encoding, collate, ctype string
+	handles, err := b.core.DB()
+	if err != nil {
+		return fmt.Errorf("inspect core database: %w", err)
+	}
+	err = handles.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int,
+		pg_encoding_to_char(encoding), datcollate, datctype,
+		(SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user)
+		FROM pg_database WHERE datname = current_database()`).Scan(&version, &encoding, &collate, &ctype, &b.makesRoles)
+	if err != nil {
+		return fmt.Errorf("inspect core database: %w", err)
+	}
+	if version < oldestServer {
+		return fmt.Errorf("PostgreSQL 14 or later is needed, the server is %d", version/10000)
+	}
+	b.likeness = fmt.Sprintf("ENCODING %s LC_COLLATE %s LC_CTYPE %s",
+		quoteLiteral(encoding), quoteLiteral(collate), quoteLiteral(ctype))
+	return nil
+}
+
+// isMissing is true when the server has no such database.
+func isMissing(err error) bool {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	return errors.Is(err, database.ErrNotExist) || ok && server.Code == "3D000"
+}
+
+// dialector is GORM's, except that errors keep the server's inside,
+// also when something was wrapped around them.
+type dialector struct{ *postgres.Dialector }
+
+func newDialector(db gormPool) gorm.Dialector {
+	return dialector{&postgres.Dialector{Config: &postgres.Config{Conn: db}}}
+}
+
+// Translate makes GORM's errors of the server's.
+func (dialector) Translate(err error) error { return translate(err) }

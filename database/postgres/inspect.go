@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"multitenant/database"
+)
+
+// List asks the server's catalogs, once.
+func (b *backend) List(ctx context.Context, prefix string) (database.Inventory, error) {
+	var found database.Inventory
+	err := b.eachRow(ctx, `
+		SELECT true, datname FROM pg_database WHERE starts_with(datname, $1) AND datname <> current_database()
+		UNION ALL SELECT false, rolname FROM pg_roles WHERE starts_with(rolname, $1)
+		ORDER BY 1, 2`, prefix, func(rows *sql.Rows) error {
+		var isDatabase bool
+		var name string
+		if err := rows.Scan(&isDatabase, &name); err != nil {
+			return err
+		}
+		if isDatabase {
+			found.Databases = append(found.Databases, name)
+		} else {
+			found.Roles = append(found.Roles, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return found, fmt.Errorf("list databases and roles: %w", err)
+	}
+	return found, nil
+}
+
+// Survey asks the server's catalogs.
+func (b *backend) Survey(ctx context.Context, prefix string) (database.Survey, error) {
+	survey := database.Survey{Core: b.config.Database, Databases: make(map[string]database.Rights), Roles: make(map[string]database.RoleState)}
+	if err := b.surveyDatabases(ctx, prefix, survey.Databases); err != nil {
+		return survey, fmt.Errorf("look who may use the databases: %w", err)
+	}
+	if err := b.surveyRoles(ctx, prefix, survey.Roles); err != nil {
+		return survey, fmt.Errorf("look at the roles: %w", err)
+	}
+	return survey, nil
+}
+
+func (b *backend) surveyDatabases(ctx context.Context, prefix string, databases map[string]database.Rights) error {
+	return b.eachRow(ctx, `
+		SELECT d.datname, coalesce(r.rolname, ''), coalesce(a.privilege_type, '') FROM pg_database d
+		LEFT JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a ON a.grantee <> d.datdba
+		LEFT JOIN pg_roles r ON r.oid = a.grantee
+		WHERE starts_with(d.datname, $1) OR d.datname = current_database()
+		ORDER BY 1, 2, 3`, prefix, func(rows *sql.Rows) error {
+		var name, role, privilege string
+		if err := rows.Scan(&name, &role, &privilege); err != nil {
+			return err
+		}
+		rights, found := databases[name]
+		if !found {
+			rights.Roles = make(map[string][]string)
+		}
+		switch {
+		case privilege == "": // nobody but the owner
+		case role == "":
+			rights.Public = append(rights.Public, privilege)
+		default:
+			rights.Roles[role] = append(rights.Roles[role], privilege)
+		}
+		databases[name] = rights
+		return nil
+	})
+}
+
+func (b *backend) surveyRoles(ctx context.Context, prefix string, roles map[string]database.RoleState) error {
+	return b.eachRow(ctx, `
+		SELECT r.rolname, r.rolcanlogin,
+			concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+				CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
+				CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN rolinherit THEN 'INHERIT' END),
+			coalesce((SELECT string_agg(g.rolname, ' ' ORDER BY g.rolname) FROM pg_auth_members m
+				JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), '')
+		FROM pg_roles r WHERE starts_with(r.rolname, $1)`, prefix, func(rows *sql.Rows) error {
+		var name, powers, groups string
+		var state database.RoleState
+		if err := rows.Scan(&name, &state.CanLogin, &powers, &groups); err != nil {
+			return err
+		}
+		state.Powers, state.MemberOf = strings.Fields(powers), strings.Fields(groups)
+		roles[name] = state
+		return nil
+	})
+}
+
+// eachRow calls scan at each row of a query of core that takes a prefix.
+func (b *backend) eachRow(ctx context.Context, query, prefix string, scan func(*sql.Rows) error) error {
+	rows, err := b.core.Statement.ConnPool.QueryContext(ctx, query, prefix)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err says what is wrong
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Lacking asks for each privilege by itself: one question for several is
+// answered with yes where one of them is there.
+func (*backend) Lacking(ctx context.Context, db *gorm.DB, role string, guarded database.Guarded) ([]string, error) {
+	if role == "" {
+		return nil, nil
+	}
+	var lacking []string
+	err := db.WithContext(ctx).Raw(`
+		SELECT 'schema public' FROM pg_namespace WHERE nspname = 'public' AND NOT has_schema_privilege(@role, oid, 'USAGE')
+		UNION ALL
+		SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+		WHERE c.relkind IN ('r', 'p', 'v') AND NOT (has_table_privilege(@role, c.oid, 'SELECT')
+				AND (c.relname IN @readonly OR has_table_privilege(@role, c.oid, 'INSERT')
+				AND (c.relname IN @appendonly OR has_table_privilege(@role, c.oid, 'UPDATE')
+				AND has_table_privilege(@role, c.oid, 'DELETE'))))
+			OR c.relkind = 'S' AND NOT (has_sequence_privilege(@role, c.oid, 'USAGE')
+				AND has_sequence_privilege(@role, c.oid, 'SELECT'))`,
+		sql.Named("role", role), sql.Named("readonly", append(guarded.ReadOnly, "")),
+		sql.Named("appendonly", append(guarded.AppendOnly, ""))).Scan(&lacking).Error
+	if err != nil {
+		return nil, fmt.Errorf("look what %s may use: %w", role, err)
+	}
+	return lacking, nil
+}

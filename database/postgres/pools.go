@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"multitenant/database"
+	"multitenant/database/pool"
+)
+
+const (
+	// Of database.MinConnections, core gets minCore, databases being made or
+	// migrated makingConnections, and tenants the rest.
+	minCore = 4
+	maxCore = 16
+	// coreShare is core's part of all connections: one in five.
+	coreShare = 5
+	// othersShare is what no tenant may take from the others: one in four.
+	othersShare = 4
+	// makingConnections is kept for databases being made or migrated, one each.
+	makingConnections = 4
+
+	// coreIdle and tenantIdle are how long a connection may wait for work. A
+	// tenant's is short: there are many tenants.
+	coreIdle   = 5 * time.Minute
+	tenantIdle = time.Minute
+	// busyAfter is how long a request waits for a connection to its tenant, and
+	// coreBusyAfter for one to core, which everybody needs and nobody keeps.
+	busyAfter     = 4 * time.Second
+	coreBusyAfter = 2 * time.Second
+)
+
+// pools share out the connections of the process. Those of one pool are out of
+// reach for the others, or they would wait for each other: a request may hold a
+// tenant's connection while it needs core, and so does whoever makes or migrates
+// a database, who may also need it to be served.
+//
+// Of 40: 8 for core, half of which locks may pin, 4 for databases being made or
+// migrated, and 28 for tenants, of which one alone may have 21: when its
+// statements take long, the others still find room.
+type pools struct{ core, making, tenants *pool.Pool }
+
+func newPools(connections int) pools {
+	core := min(max(connections/coreShare, minCore), maxCore)
+	tenants := connections - core - makingConnections
+	return pools{
+		core: pool.New(pool.Options{Limit: core, IdleLimit: coreIdle, Patience: coreBusyAfter}),
+		// No request waits for these.
+		making: pool.New(pool.Options{Limit: makingConnections, IdleLimit: tenantIdle}),
+		tenants: pool.New(pool.Options{
+			Limit: tenants, MostOfOne: tenants - tenants/othersShare, IdleLimit: tenantIdle, Patience: busyAfter,
+		}),
+	}
+}
+
+// locks is how many connections of core may be pinned by locks.
+func (p pools) locks() int { return p.core.Limit() / 2 }
+
+func (p pools) stats() (sum database.Stats) {
+	for _, part := range []*pool.Pool{p.core, p.making, p.tenants} {
+		part.Stats(&sum)
+	}
+	return sum
+}
+
+// pooledConnector makes database/sql, which keeps nothing itself, take its
+// connections from a pool and give them back.
+type pooledConnector struct{ *pool.Share }
+
+// Connect takes a connection.
+func (c pooledConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	taken, err := c.Take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connOf(taken)
+	if err != nil {
+		return nil, err
+	}
+	return &lease{serverConn: conn, taken: taken}, nil
+}
+
+// Driver is asked for by database/sql.
+func (pooledConnector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// lease is a connection in the hands of database/sql.
+type lease struct {
+	*serverConn
+	taken   *pool.Conn
+	isGiven atomic.Bool
+}
+
+// Close gives the connection back.
+func (l *lease) Close() error {
+	if !l.isGiven.Swap(true) {
+		l.taken.Share().Give(l.taken)
+	}
+	return nil
+}
+
+// connOf returns the connection a pool has lent, and gives back what is none
+// of ours.
+func connOf(taken *pool.Conn) (*serverConn, error) {
+	conn, ok := taken.Wire.(*serverConn)
+	if !ok {
+		taken.Share().Give(taken)
+		return nil, fmt.Errorf("take connection: the pool has a %T", taken.Wire)
+	}
+	return conn, nil
+}
+
+// target says which database to connect to, and as whom.
+type target struct {
+	config *pgx.ConnConfig // of which the rest is taken
+	name   string
+	login  database.Login
+	check  database.Check
+}
+
+// dial connects, and lets nobody use what check does not agree to.
+func (t *target) dial(ctx context.Context, p *pool.Permit) (pool.Wire, error) {
+	config := *t.config
+	config.Database = t.name
+	if t.login != (database.Login{}) {
+		config.User, config.Password = t.login.Role, t.login.Password
+	}
+	conn, err := connect(ctx, config, p)
+	if err != nil {
+		return nil, err
+	}
+	if t.check == nil {
+		return conn, nil
+	}
+	err = database.Lend(ctx, conn, func(q *sql.Conn) error { return t.check(ctx, q) })
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}

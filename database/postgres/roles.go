@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"multitenant/database"
+)
+
+// HasRoles reports whether the application's own role may make others.
+func (b *backend) HasRoles() bool { return b.makesRoles }
+
+// CreateRole makes a role that may log in, and nothing else.
+func (b *backend) CreateRole(tx *gorm.DB, login database.Login) error {
+	if err := database.CheckName(login.Role); err != nil {
+		return err
+	}
+	verifier, err := scramVerifier(login.Password)
+	if err != nil {
+		return err
+	}
+	exists, err := roleExists(tx, login.Role)
+	if err != nil {
+		return err
+	}
+	verb := "CREATE"
+	if exists {
+		verb = "ALTER"
+	}
+	err = execIn(tx, verb+" ROLE "+quoteIdentifier(login.Role)+" LOGIN NOINHERIT PASSWORD "+quoteLiteral(verifier))
+	if err != nil {
+		return fmt.Errorf("make role %s: %w", login.Role, err)
+	}
+	return nil
+}
+
+// DropRole removes a role. One that owns something, or may do something, that
+// is not ours to take away is left behind, but can log in no more.
+func (b *backend) DropRole(tx *gorm.DB, role string) error {
+	if err := database.CheckName(role); err != nil {
+		return err
+	}
+	exists, err := roleExists(tx, role)
+	if err != nil || !exists {
+		return err
+	}
+	if !b.makesRoles {
+		b.log.Error("role left behind: it cannot be dropped without CREATEROLE", "role", role)
+		return nil
+	}
+	err = tx.Transaction(func(tx *gorm.DB) error { return execIn(tx, "DROP ROLE "+quoteIdentifier(role)) })
+	if database.HasState(err, "2BP01") {
+		b.log.Error("role left behind: something depends on it", "role", role, "error", err)
+		err = execIn(tx, "ALTER ROLE "+quoteIdentifier(role)+" NOLOGIN")
+	}
+	if err != nil {
+		return fmt.Errorf("drop role %s: %w", role, err)
+	}
+	return nil
+}
+
+// GrantTables lets a role change rows, and nothing about the tables.
+func (b *backend) GrantTables(tx *gorm.DB, role string, guarded database.Guarded) error {
+	if role == "" {
+		return nil
+	}
+	name := quoteIdentifier(role)
+	statements := []string{
+		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
+		"GRANT USAGE ON SCHEMA public TO " + name,
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO " + name,
+		"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO " + name,
+	}
+	for _, table := range guarded.ReadOnly {
+		statements = append(statements, "REVOKE INSERT, UPDATE, DELETE ON "+quoteIdentifier(table)+" FROM "+name)
+	}
+	for _, table := range guarded.AppendOnly {
+		statements = append(statements, "REVOKE UPDATE, DELETE ON "+quoteIdentifier(table)+" FROM "+name)
+	}
+	for _, statement := range statements {
+		if err := execIn(tx, statement); err != nil {
+			return fmt.Errorf("grant tables to %s: %w", role, err)
+		}
+	}
+	return b.warnOfOpenSchema(tx, role)
+}
+
+// warnOfOpenSchema says once where a role may make tables. Before PostgreSQL 15
+// the schema public is the administrator's, and to take something away in it that
+// is not ours only makes the server warn.
+func (b *backend) warnOfOpenSchema(tx *gorm.DB, role string) error {
+	var open bool
+	err := tx.Raw("SELECT has_schema_privilege(?, 'public', 'CREATE')", role).Scan(&open).Error
+	if err != nil {
+		return fmt.Errorf("look what %s may do: %w", role, err)
+	}
+	if open {
+		b.openSchema.Do(func() {
+			b.log.Warn("tenants' roles may make tables in their own databases: before PostgreSQL 15 only " +
+				"the server's administrator can keep them from it, as the README says")
+		})
+	}
+	return nil
+}
+
+// Secure keeps everybody but its owner and superusers out of the core
+// database, where we own it.
+func (b *backend) Secure(ctx context.Context) error {
+	if !b.makesRoles {
+		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
+			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
+	}
+	if !b.makesRoles && b.tenants != b.config {
+		b.log.WarnContext(ctx, "tenants without a role of their own are reached as core is, and not by the tenants' URL")
+	}
+	var open, ours bool
+	pool, err := b.core.DB()
+	if err != nil {
+		return err
+	}
+	err = pool.QueryRowContext(ctx, `SELECT
+			EXISTS (SELECT 1 FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0),
+			pg_has_role(datdba, 'USAGE')
+		FROM pg_database WHERE datname = current_database()`).Scan(&open, &ours)
+	if err != nil {
+		return fmt.Errorf("look who may connect to core: %w", err)
+	}
+	if !open {
+		return nil
+	}
+	if !ours {
+		b.log.WarnContext(ctx, "the core database is open to every role of the server: make it this application's own (ALTER DATABASE … OWNER TO)")
+		return nil
+	}
+	if _, err := pool.ExecContext(ctx, closeStatement(b.config.Database)); err != nil {
+		return fmt.Errorf("close core to others: %w", err)
+	}
+	return nil
+}
+
+// Admit closes a database to everyone but its owner and this role.
+func (s *session) Admit(ctx context.Context, name, role string) error {
+	if err := s.backend.checkTenant(name); err != nil {
+		return err
+	}
+	if s.unlocked.Load() {
+		return database.ErrUnlocked
+	}
+	return s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := execIn(tx, closeStatement(name)); err != nil {
+			return fmt.Errorf("close database %s to others: %w", name, err)
+		}
+		return admit(tx, name, role)
+	})
+}
+
+// Claim renames the database and opens it to its role in the same transaction
+// in which also writes core's rows.
+func (s *session) Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error {
+	if err := errors.Join(s.backend.checkTenant(from), s.backend.checkTenant(to)); err != nil {
+		return err
+	}
+	if s.unlocked.Load() {
+		return database.ErrUnlocked
+	}
+	return s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := also(tx); err != nil {
+			return err
+		}
+		if err := explainRename(execIn(tx, renameStatement(from, to)), from, to); err != nil {
+			return err
+		}
+		return admit(tx, to, role)
+	})
+}
+
+func admit(tx *gorm.DB, name, role string) error {
+	if role == "" {
+		return nil
+	}
+	err := execIn(tx, "GRANT CONNECT ON DATABASE "+quoteIdentifier(name)+" TO "+quoteIdentifier(role))
+	if err != nil {
+		return fmt.Errorf("admit role %s: %w", role, err)
+	}
+	return nil
+}
+
+// joinRole makes us a member of the role: since PostgreSQL 16 only one may
+// end its sessions, which dropping the database has to.
+func (s *session) joinRole(ctx context.Context, role string) error {
+	if role == "" || !s.backend.makesRoles {
+		return nil
+	}
+	if err := database.CheckName(role); err != nil {
+		return err
+	}
+	exists, err := roleExists(s.backend.core.WithContext(ctx), role)
+	if err != nil || !exists {
+		return err
+	}
+	if err := s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER"); err != nil {
+		return fmt.Errorf("join role %s: %w", role, err)
+	}
+	return nil
+}
+
+func roleExists(db *gorm.DB, role string) (bool, error) {
+	var exists bool
+	err := db.Raw("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = ?)", role).Scan(&exists).Error
+	if err != nil {
+		return false, fmt.Errorf("look for role %s: %w", role, err)
+	}
+	return exists, nil
+}
+
+// execIn runs a statement past GORM, which would log one that fails with all that
+// is in it.
+func execIn(tx *gorm.DB, statement string) error {
+	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, statement)
+	return err
+}

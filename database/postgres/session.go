@@ -1,0 +1,187 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"multitenant/database"
+)
+
+// session is a connection to core that holds an advisory lock.
+type session struct {
+	backend  *backend
+	conn     *sql.Conn
+	key      int64
+	release  func() // gives back the lock inside this process and the room for the session
+	unlocked atomic.Bool
+}
+
+// Lock waits for key, first in this process, then on the server.
+func (b *backend) Lock(ctx context.Context, key string) (database.Session, error) {
+	unlock, err := b.keys.Lock(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", key, err)
+	}
+	s, err := b.pin(ctx, key, unlock)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", key, err)
+	}
+	if _, err := s.conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", s.key); err != nil {
+		s.unlock(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("lock %s: %w", key, err)
+	}
+	return s, nil
+}
+
+// TryLock takes key if nobody has it.
+func (b *backend) TryLock(ctx context.Context, key string) (database.Session, bool, error) {
+	unlock, ok := b.keys.TryLock(key)
+	if !ok {
+		return nil, false, nil
+	}
+	s, err := b.pin(ctx, key, unlock)
+	if err != nil {
+		return nil, false, fmt.Errorf("lock %s: %w", key, err)
+	}
+	err = s.conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", s.key).Scan(&ok)
+	if err != nil {
+		s.unlock(context.WithoutCancel(ctx))
+		return nil, false, fmt.Errorf("lock %s: %w", key, err)
+	}
+	if !ok {
+		s.unlock(context.WithoutCancel(ctx))
+		return nil, false, nil
+	}
+	return s, true, nil
+}
+
+// pin takes a core connection for a session, and calls unlock when that fails.
+func (b *backend) pin(ctx context.Context, key string, unlock func()) (*session, error) {
+	select {
+	case b.sessions <- struct{}{}:
+	case <-ctx.Done():
+		unlock()
+		return nil, ctx.Err()
+	}
+	release := func() { <-b.sessions; unlock() }
+	pool, err := b.core.DB()
+	if err != nil {
+		release()
+		return nil, err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return &session{backend: b, conn: conn, key: advisoryKey(key), release: release}, nil
+}
+
+// advisoryKey makes a number of a key. The words before it keep clear of other
+// software that takes advisory locks in the same database.
+func advisoryKey(key string) int64 {
+	sum := sha256.Sum256([]byte("multitenant lock " + key))
+	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are wanted, whatever they mean
+}
+
+// Create makes a database and closes it to everyone but its owner.
+func (s *session) Create(ctx context.Context, name string) error {
+	if err := s.backend.checkTenant(name); err != nil {
+		return err
+	}
+	// template1 would make us wait for whoever is connected to it.
+	err := s.exec(ctx, "CREATE DATABASE "+quoteIdentifier(name)+" TEMPLATE template0 "+s.backend.likeness)
+	if database.HasState(err, "42P04", "23505") {
+		return fmt.Errorf("create database %s: %w", name, database.ErrExist)
+	}
+	if err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	if err := s.exec(ctx, closeStatement(name)); err != nil {
+		return fmt.Errorf("close database %s to others: %w", name, err)
+	}
+	return nil
+}
+
+// closeStatement keeps everybody but the owner out of a database.
+func closeStatement(name string) string {
+	return "REVOKE ALL ON DATABASE " + quoteIdentifier(name) + " FROM PUBLIC"
+}
+
+// Rename gives a database another name.
+func (s *session) Rename(ctx context.Context, from, to string) error {
+	if err := errors.Join(s.backend.checkTenant(from), s.backend.checkTenant(to)); err != nil {
+		return err
+	}
+	return explainRename(s.exec(ctx, renameStatement(from, to)), from, to)
+}
+
+func renameStatement(from, to string) string {
+	return "ALTER DATABASE " + quoteIdentifier(from) + " RENAME TO " + quoteIdentifier(to)
+}
+
+func explainRename(err error, from, to string) error {
+	switch {
+	case err == nil:
+		return nil
+	case database.HasState(err, "42P04", "23505"):
+		return fmt.Errorf("rename database %s to %s: %w", from, to, database.ErrExist)
+	case isMissing(err):
+		return fmt.Errorf("rename database %s: %w", from, database.ErrNotExist)
+	case database.HasState(err, "55006"):
+		return fmt.Errorf("rename database %s: %w: %w", from, database.ErrInUse, err)
+	}
+	return fmt.Errorf("rename database %s: %w", from, err)
+}
+
+// Drop removes a database and ends the sessions in it.
+func (s *session) Drop(ctx context.Context, name, role string) error {
+	if err := s.backend.checkTenant(name); err != nil {
+		return err
+	}
+	if err := s.joinRole(ctx, role); err != nil {
+		return err
+	}
+	if err := s.exec(ctx, "DROP DATABASE IF EXISTS "+quoteIdentifier(name)+" WITH (FORCE)"); err != nil {
+		return fmt.Errorf("drop database %s: %w", name, err)
+	}
+	return nil
+}
+
+// Unlock gives the lock back, by ending the connection if need be.
+func (s *session) Unlock() { s.unlock(context.Background()) }
+
+func (s *session) unlock(ctx context.Context) {
+	if !s.unlocked.CompareAndSwap(false, true) {
+		return
+	}
+	defer s.release()
+	ctx, cancel := context.WithTimeout(ctx, database.CloseTimeout)
+	defer cancel()
+	var held bool
+	err := s.conn.QueryRowContext(ctx, "SELECT pg_advisory_unlock($1)", s.key).Scan(&held)
+	if err != nil {
+		// Nobody knows what the server thinks: without the connection there is no lock.
+		_ = s.conn.Raw(func(conn any) error {
+			if held, ok := conn.(*lease); ok {
+				held.isBroken = true
+			}
+			return driver.ErrBadConn
+		})
+	}
+	_ = s.conn.Close()
+}
+
+func (s *session) exec(ctx context.Context, statement string) error {
+	if s.unlocked.Load() {
+		return database.ErrUnlocked
+	}
+	_, err := s.conn.ExecContext(ctx, statement)
+	return err
+}

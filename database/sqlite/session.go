@@ -1,0 +1,152 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+
+	"multitenant/database"
+)
+
+// session holds the lock on a file.
+type session struct {
+	backend  *backend
+	release  func()
+	unlocked atomic.Bool
+}
+
+// Create makes the file, already switched to write-ahead logging.
+func (s *session) Create(ctx context.Context, name string) error {
+	if err := s.check(ctx, name); err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	if err := s.backend.create(ctx, name); err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	return nil
+}
+
+func (b *backend) create(ctx context.Context, name string) error {
+	path := b.path(name)
+	if err := requireSpace(b.dir); err != nil {
+		return err
+	}
+	unlock, err := b.lockFile(ctx, nameLock(path))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode) //nolint:gosec // the name passed checkName
+	if errors.Is(err, fs.ErrExist) {
+		return database.ErrExist
+	}
+	if err != nil {
+		return err
+	}
+	// Only whoever made the file may clear away what one of its name has left.
+	if err := errors.Join(file.Close(), removeCompanions(path)); err != nil {
+		return errors.Join(err, removeDatabase(path))
+	}
+	db, err := b.open(ctx, b.newConnector(path, nil), 1)
+	if err == nil {
+		err = database.Close(db)
+	}
+	if err != nil {
+		return errors.Join(err, removeDatabase(path))
+	}
+	return syncFolder(b.dir)
+}
+
+// Rename gives a file another name.
+func (s *session) Rename(ctx context.Context, from, to string) error {
+	if err := s.check(ctx, from, to); err != nil {
+		return fmt.Errorf("rename database %s: %w", from, err)
+	}
+	if err := s.backend.rename(ctx, from, to); err != nil {
+		return fmt.Errorf("rename database %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+func (b *backend) rename(ctx context.Context, from, to string) error {
+	source, target := b.path(from), b.path(to)
+	if _, err := os.Lstat(source); errors.Is(err, fs.ErrNotExist) {
+		return database.ErrNotExist
+	}
+	unlock, err := b.lockFile(ctx, nameLock(target))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := requireFree(target); err != nil {
+		return err
+	}
+	if err := b.checkpoint(ctx, source); err != nil {
+		return err
+	}
+	if err := renameNoReplace(source, target); err != nil {
+		return err
+	}
+	return syncFolder(b.dir)
+}
+
+// checkpoint makes sure that a database is its one file and nothing more. A log
+// beside it means that somebody has it open, or that a process died: then
+// opening and closing it puts the log into the file.
+func (b *backend) checkpoint(ctx context.Context, path string) error {
+	if !hasCompanions(path) {
+		return nil
+	}
+	db, err := b.open(ctx, b.newConnector(path, nil), 1)
+	if err != nil {
+		return err
+	}
+	if err := database.Close(db); err != nil {
+		return err
+	}
+	if hasCompanions(path) {
+		return database.ErrInUse
+	}
+	return nil
+}
+
+// Drop removes a database's files, the one that counts first: without it the
+// others are nothing.
+func (s *session) Drop(ctx context.Context, name, _ string) error {
+	if err := s.check(ctx, name); err != nil {
+		return fmt.Errorf("drop database %s: %w", name, err)
+	}
+	err := removeDatabase(s.backend.path(name))
+	if err == nil {
+		err = syncFolder(s.backend.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("drop database %s: %w", name, err)
+	}
+	return nil
+}
+
+// Unlock gives the lock back.
+func (s *session) Unlock() {
+	if s.unlocked.CompareAndSwap(false, true) {
+		s.release()
+	}
+}
+
+func (s *session) check(ctx context.Context, names ...string) error {
+	if s.unlocked.Load() {
+		return database.ErrUnlocked
+	}
+	for _, name := range names {
+		if err := database.CheckName(name); err != nil {
+			return err
+		}
+		if s.backend.isCore(name) {
+			return fmt.Errorf("%w: it is the core database", database.ErrForeign)
+		}
+	}
+	return ctx.Err()
+}

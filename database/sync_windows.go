@@ -1,4 +1,0 @@
-package database
-
-// syncFolder does nothing: Windows writes folders through.
-func syncFolder(string) error { return nil }
