@@ -15,9 +15,9 @@ import (
 var ErrOlderSchema = errors.New("database was not migrated by this version of the software yet")
 
 // Applied lists the migrations a database has, the oldest first. It changes
-// nothing: one that was never migrated has none.
+// nothing. A database that was never migrated has none.
 func Applied(ctx context.Context, db *gorm.DB) ([]string, error) {
-	// Past GORM, which would log a missing table as an error.
+	// GORM would log a missing table as an error.
 	rows, err := db.Statement.ConnPool.QueryContext(ctx, "SELECT id FROM schema_migrations ORDER BY id")
 	if IsUndefinedTable(err) {
 		return nil, nil

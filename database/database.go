@@ -20,17 +20,17 @@ var (
 	ErrNotExist = errors.New("database does not exist")
 	// ErrExist says that the name of a database is already taken.
 	ErrExist = errors.New("database already exists")
-	// ErrForeign is for a Check to return: the database is not the one it
-	// should be, since its stamp is another's or it has none.
+	// ErrForeign says that a database is not the expected one: its stamp is missing
+	// or names another tenant. A Check returns it.
 	ErrForeign = errors.New("database belongs to somebody else")
-	// ErrHalfDropped says that dropping a database was begun and cut off: nobody
-	// can open it any more, and all that can be done is to drop it again.
+	// ErrHalfDropped says that dropping a database was interrupted. It cannot be
+	// opened any more, only dropped again.
 	ErrHalfDropped = errors.New("database is half dropped")
-	// ErrInUse says that a database cannot be renamed while somebody has it open.
+	// ErrInUse says that a database cannot be renamed while a session has it open.
 	ErrInUse = errors.New("database is in use")
-	// ErrBusy says that no connection was free for as long as one may wait.
+	// ErrBusy says that no connection became free in time.
 	ErrBusy = errors.New("no connection free")
-	// ErrName says that a name is none this package would ever give a database.
+	// ErrName says that a name is not allowed for a database.
 	ErrName = errors.New("database name is not allowed")
 	// ErrUnlocked says that a Session was used after its lock was given back.
 	ErrUnlocked = errors.New("lock was given back")
@@ -42,11 +42,10 @@ type Options struct {
 	// On PostgreSQL it must lead to the server itself or to a pooler in session
 	// mode, since locks belong to a session.
 	URL string
-	// TenantURL, where it is set, says how tenants' databases on PostgreSQL are
-	// reached while they are served: its host, port and parameters are taken, and
-	// nothing else. It may lead to a pooler in transaction mode. Core, locks,
-	// databases being made or migrated, and those of tenants without a role of
-	// their own are always reached by URL.
+	// TenantURL, where it is set, gives the host, port and parameters by which
+	// requests reach tenants' databases on PostgreSQL. It may lead to a pooler in
+	// transaction mode. Core, locks, databases being made or migrated, and tenants
+	// without a role of their own are always reached by URL.
 	TenantURL string
 	// TenantPrefix begins the name of every tenant's database.
 	TenantPrefix string
@@ -54,7 +53,7 @@ type Options struct {
 	// as the server counts them, at every moment: MinConnections or more. SQLite
 	// ignores it.
 	MaxConnections int
-	// Existing keeps SQLite from making a core database that is missing.
+	// Existing keeps SQLite from creating a missing core database.
 	Existing bool
 	// Logger gets slow and failed statements; nil is silent.
 	Logger *slog.Logger
@@ -65,8 +64,8 @@ type Querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Check looks at a new physical connection before anybody may use it. Its error
-// closes the connection and is what whoever wanted the connection gets.
+// Check examines a new physical connection before its first use. Its error closes
+// the connection and goes to the caller that wanted it.
 type Check func(ctx context.Context, q Querier) error
 
 // Backend is an engine with a core database open on it.
@@ -75,22 +74,21 @@ type Backend interface {
 
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
-	// OpenDatabase opens an existing database and never makes one. It is for
-	// those who make and migrate: as the application's own role, directly. It
-	// fails with ErrNotExist, ErrName, with check's own error, or with one that
-	// IsUnavailable knows. check, which may be nil, runs on every new physical
-	// connection. What it returns must be closed with Close.
+	// OpenDatabase opens an existing database, as the application's own role and not
+	// through a pooler: for making and migrating. check, which may be nil, runs on
+	// every new physical connection. The errors: ErrNotExist, ErrName, that of
+	// check, and those that IsUnavailable knows. The caller must Close the database.
 	OpenDatabase(ctx context.Context, name string, check Check) (*gorm.DB, error)
-	// OpenTenant is OpenDatabase for those who serve: on PostgreSQL as the role
-	// login names, through the pool, and by way of Options.TenantURL. It connects and checks once; later uses may
-	// fail with check's errors, too, and with ErrBusy.
+	// OpenTenant opens an existing database to serve requests: on PostgreSQL as the
+	// role of login and by Options.TenantURL. It connects and checks once. Later
+	// uses may also fail with the error of check, and with ErrBusy.
 	OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error)
 	// Exists reports whether there is a database of this name.
 	Exists(ctx context.Context, name string) (bool, error)
-	// Lock waits until nobody else, in this process or another, holds key. The
-	// lock is gone when the process is.
+	// Lock waits until no other caller, in this process or another, holds key. The
+	// lock ends with the process.
 	Lock(ctx context.Context, key string) (Session, error)
-	// TryLock is Lock for those who would rather not wait.
+	// TryLock is Lock without the wait. It reports whether it got the lock.
 	TryLock(ctx context.Context, key string) (Session, bool, error)
 	// HasRoles reports whether every tenant can have a role of its own, which the
 	// server keeps out of all other databases. SQLite has none, and on PostgreSQL
@@ -111,42 +109,41 @@ type Backend interface {
 	Secure(ctx context.Context) error
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
-	// Stats says what connections there are and what they have been through.
+	// Stats counts connections.
 	Stats() Stats
 	// Close closes the core database and waits for its connections to end.
 	Close() error
 }
 
-// Guarded are the tables of a tenant's database whose rows its role cannot write as
-// it likes.
+// Guarded are the tables of a tenant's database whose rows its role cannot freely
+// change.
 type Guarded struct {
 	ReadOnly   []string // it reads them
 	AppendOnly []string // it reads them, and adds to them
 }
 
-// Session holds a lock, and makes and drops databases under it. On PostgreSQL
-// that is done by the very connection that holds the lock: while the server is
-// still at work for a client that died or gave up, nobody else gets the lock. A
-// session whose context ended in the middle of something is good for Unlock only.
+// Session holds a lock, and makes and drops databases under it. On PostgreSQL the
+// connection that holds the lock also runs these statements: while the server still
+// works for a client that died, the lock stays taken. After a context that ended
+// during a call, only Unlock may be called.
 type Session interface {
-	// Create makes an empty database that only its owner can connect to. It
-	// fails with ErrExist. After any other error the database may be there, or
-	// be there later but before the lock can be taken again; it may then still
-	// be open to everyone, so drop it and start over.
+	// Create makes an empty database that only its owner can connect to. It fails
+	// with ErrExist. After any other error the database may exist, or appear before
+	// the lock is free again, and may be open to all roles: drop it and start over.
 	Create(ctx context.Context, name string) error
-	// Rename fails with ErrExist when to is there, with ErrNotExist when from is
-	// not, and with ErrInUse when somebody has from open.
+	// Rename fails with ErrExist when to exists, with ErrNotExist when from does
+	// not, and with ErrInUse when a session has from open.
 	Rename(ctx context.Context, from, to string) error
-	// Claim gives a database its tenant's name and lets role connect to it,
-	// together with what also writes in core: on PostgreSQL in one transaction. It
-	// fails as Rename does, and as also does. After any other error on SQLite,
-	// what also wrote may be committed while the database has its old name.
+	// Claim runs also in a transaction of core, renames a database to its tenant's
+	// name and lets role connect to it. On PostgreSQL this is one transaction. It
+	// returns the errors of Rename and of also. After any other error on SQLite, the
+	// writes of also may be committed while the database has its old name.
 	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
-	// Admit lets role, if one is given, connect to a database, and nobody else but
-	// its owner.
+	// Admit lets role, if it is not empty, and the owner connect to a database, and
+	// no other role.
 	Admit(ctx context.Context, name, role string) error
-	// Drop removes a database, whoever has it open: role's sessions are ended. A
-	// missing one is no error.
+	// Drop removes a database and ends the sessions of role in it. A missing
+	// database is no error.
 	Drop(ctx context.Context, name, role string) error
 	// Unlock gives the lock back. Calling it again does nothing.
 	Unlock()
@@ -159,29 +156,28 @@ const MinConnections = 12
 const (
 	// CloseTimeout bounds the wait for the far end of closing connections.
 	CloseTimeout = 5 * time.Second
-	// ConnectTimeout bounds the making of one connection, check included, also
-	// where database/sql makes it on nobody's behalf.
+	// ConnectTimeout bounds the making of one connection, check included.
 	ConnectTimeout = 8 * time.Second
 )
 
-// Stats counts the connections of a Backend: those there are now, and since it was
-// opened what happened to them. On SQLite only Connections means anything.
+// Stats counts the connections of a Backend now, and events since it was opened. On
+// SQLite only Connections is set.
 type Stats struct {
 	Connections    int // open, being opened or being closed
 	InUse          int
 	Idle           int
-	Waiting        int // who wait for one
+	Waiting        int // callers that wait for one
 	MaxConnections int
 
 	Dials        int
 	DialFailures int
-	Evictions    int // connections closed for the sake of another database
+	Evictions    int // connections closed to make room for another database
 	BusyRefusals int
 }
 
-// Close closes a database that OpenDatabase or OpenTenant opened, and waits until its
-// connections have ended at the far end too, so that it can be renamed at once.
-// It waits for statements under way; after some seconds it gives up with an error.
+// Close closes a database that OpenDatabase or OpenTenant opened. It waits for
+// running statements and until the server has ended the connections, so that the
+// database can be renamed at once. It fails with ErrInUse after CloseTimeout.
 func Close(db *gorm.DB) error {
 	pool, err := db.DB()
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// IsUnavailable reports whether err means that a database is out of reach, for
-// now at least: it cannot be connected to, no connection is free, it is missing,
-// another's, damaged, full or locked. It is false for what a statement did wrong, and for a context
-// of the caller's that ended.
+// IsUnavailable reports whether err means that a database is out of reach for now:
+// it cannot be connected to, no connection is free, or it is missing, foreign,
+// damaged, full or locked. It is false for a wrong statement, and for a context of
+// the caller that ended.
 func IsUnavailable(err error) bool {
 	if err == nil {
 		return false
@@ -54,8 +54,8 @@ func IsUndefinedTable(err error) bool {
 	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such table")
 }
 
-// IsDenied reports whether err means that the role of the connection may not do
-// what was asked.
+// IsDenied reports whether err means that the role of the connection lacks a
+// privilege.
 func IsDenied(err error) bool { return HasState(err, "42501") }
 
 // IsLoginRefused reports whether err means that a role may not log in, or not
@@ -69,8 +69,7 @@ func HasState(err error, states ...string) bool {
 	return ok && slices.Contains(states, server.Code)
 }
 
-// IsDamaged reports whether err means that the database cannot be read: what is
-// there is no database any more.
+// IsDamaged reports whether err means that the content of the database is damaged.
 func IsDamaged(err error) bool {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.Code == "XX001" || server.Code == "XX002"
@@ -79,16 +78,14 @@ func IsDamaged(err error) bool {
 	return ok && (lite.Code()&0xff == sqlite3.SQLITE_CORRUPT || lite.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }
 
-// timeoutError says that a connection took longer than we allow, while whoever
-// wanted it would have waited on. It hides its cause from errors.Is, since it is
-// not the caller's context that ended.
+// timeoutError is the type of NewTimeout.
 type timeoutError struct{ cause error }
 
 // NewTimeout returns an error for a connection that took longer than we allow. It
 // hides cause from errors.Is, since the context of the caller has not ended.
 func NewTimeout(cause error) error { return &timeoutError{cause: cause} }
 
-// Error says what was waited for.
+// Error tells the cause.
 func (e *timeoutError) Error() string { return fmt.Sprintf("connect to database: %v", e.cause) }
 
 // IsContextError reports whether a context that ended is the cause of err.
@@ -96,14 +93,14 @@ func IsContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// isUnavailableState knows the SQLSTATEs that blame the server or the way to it.
+// isUnavailableState knows the SQLSTATEs of faults of the server or the connection.
 func isUnavailableState(code string) bool {
 	switch code {
 	case "57P01", "57P02", "57P03", "57P04", "57P05", // shutting down, crashed, starting, dropped, idle for too long
 		"55006",          // the database is being accessed by other users
-		"55P03", "57014", // a lock or the statement took longer than the server lets it
-		"40001", "40P01", // it lost against another, and may be tried again
-		"25006",          // the server only reads for now
+		"55P03", "57014", // a lock or a statement timed out
+		"40001", "40P01", // it conflicted with another transaction, and may be tried again
+		"25006",          // the server is read-only
 		"3D000",          // the database is missing
 		"XX001", "XX002": // damaged
 		return true
@@ -112,13 +109,13 @@ func isUnavailableState(code string) bool {
 	return class == "08" || class == "53" || class == "58" // connection, resources, system
 }
 
-// isFatal is true where the server has ended the session. Behind a pooler that
-// may be the pooler's, telling in its own words why the server lets it in no more.
+// isFatal is true when the server, or a pooler before it, has ended the session.
 func isFatal(err *pgconn.PgError) bool {
 	return err.Severity == "FATAL" || err.SeverityUnlocalized == "FATAL"
 }
 
-// isUnavailableCode knows the result codes that blame the file, not the statement.
+// isUnavailableCode knows the result codes of faults of the file, not of the
+// statement.
 func isUnavailableCode(code int) bool {
 	switch code & 0xff { // the primary code; the rest says where it happened
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT,
@@ -129,8 +126,7 @@ func isUnavailableCode(code int) bool {
 	return false
 }
 
-// isConnectError is true for whatever kept a connection from coming about, a
-// refused password included: to a request it makes no difference.
+// isConnectError is true for every failure to connect, a refused password included.
 func isConnectError(err error) bool {
 	_, ok := errors.AsType[*pgconn.ConnectError](err)
 	return ok
@@ -145,7 +141,7 @@ func isBrokenConnection(err error) bool {
 	return ok
 }
 
-// isExhausted is true for what the operating system runs out of.
+// isExhausted is true when the operating system lacks space, files or similar.
 func isExhausted(err error) bool {
 	number, ok := errors.AsType[syscall.Errno](err)
 	return ok && slices.Contains([]syscall.Errno{

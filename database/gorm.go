@@ -14,7 +14,7 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// slowStatement is the time after which a statement is worth a line in the log.
+// slowStatement is the time after which a statement is logged.
 const slowStatement = time.Second
 
 // Limits bound what database/sql keeps open for one database.
@@ -67,7 +67,7 @@ func OpenGORM(handles *sql.DB, dialector gorm.Dialector, log *slog.Logger) (*gor
 		TranslateError:         true,
 		QueryFields:            true,
 		DisableAutomaticPing:   true,
-		// PostgreSQL keeps microseconds: a record just written must equal the one read.
+		// PostgreSQL keeps microseconds: a written record must equal the one read back.
 		NowFunc: func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
 		Logger:  newStatementLog(log),
 	})
@@ -77,8 +77,8 @@ func OpenGORM(handles *sql.DB, dialector gorm.Dialector, log *slog.Logger) (*gor
 	return db, nil
 }
 
-// statementLog is GORM's own logger, spared what is nobody's fault and what
-// nobody would read: without it each statement is put together twice.
+// statementLog is GORM's logger without expected errors. It also avoids building the
+// text of each statement that is not logged.
 type statementLog struct {
 	logger.Interface
 	verbose bool
@@ -109,13 +109,13 @@ func (l statementLog) Trace(ctx context.Context, begin time.Time, fc func() (str
 	l.Interface.Trace(ctx, begin, fc, err)
 }
 
-// ParamsFilter keeps values, which are people's, out of the log.
+// ParamsFilter keeps values, which may be personal, out of the log.
 func (l statementLog) ParamsFilter(_ context.Context, query string, _ ...any) (string, []any) {
 	return query, nil
 }
 
-// isExpected is true for answers that callers act upon, and for a database out of
-// reach: whoever wanted it says so, once, and knows whose it is.
+// isExpected is true for errors that callers handle, and for a database out of
+// reach: the caller logs that once, with the name of the tenant.
 func isExpected(err error) bool {
 	return err == nil || errors.Is(err, gorm.ErrRecordNotFound) || errors.Is(err, gorm.ErrDuplicatedKey) ||
 		errors.Is(err, gorm.ErrForeignKeyViolated) || errors.Is(err, gorm.ErrCheckConstraintViolated) ||

@@ -6,54 +6,54 @@ import (
 	"gorm.io/gorm"
 )
 
-// Inspector is the part of a Backend for those who look at it with distrust.
+// Inspector is the part of a Backend that operators use to check it.
 type Inspector interface {
-	// List names what bears a name that begins so, the core database apart.
+	// List returns the names that begin with prefix, without the core database.
 	List(ctx context.Context, prefix string) (Inventory, error)
-	// Survey says who may do what to the core database and those whose name begins
-	// so, and what the roles may whose name does. It is empty where there are no
-	// roles, as on SQLite.
+	// Survey returns the rights on the core database and on databases whose name
+	// begins with prefix, and the powers of roles whose name does. It is empty on an
+	// engine without roles.
 	Survey(ctx context.Context, prefix string) (Survey, error)
-	// Lacking lists the tables and sequences of a tenant's database that role may
-	// not use as GrantTables lets it.
+	// Lacking lists the tables and sequences of a tenant's database for which role
+	// lacks a privilege that GrantTables gives.
 	Lacking(ctx context.Context, db *gorm.DB, role string, guarded Guarded) ([]string, error)
-	// Cross tries to get out of a tenant's database in every way there is, and
-	// leaves nothing behind where it succeeds.
+	// Cross tries every known way out of a tenant's database. It leaves nothing
+	// behind, even where it succeeds.
 	Cross(ctx context.Context, c *Crossing) ([]Trial, error)
 }
 
-// Inventory is what there is, by its names.
+// Inventory lists databases, roles and files by name.
 type Inventory struct {
 	Databases []string
 	Roles     []string
-	// Files are those that SQLite keeps beside a database that is not there.
+	// Files are companions of a SQLite database that does not exist.
 	Files []string
 }
 
-// Survey says who may do what.
+// Survey lists rights and roles.
 type Survey struct {
 	Core      string // the core database's name; empty where there are no roles
 	Databases map[string]Rights
 	Roles     map[string]RoleState
 }
 
-// Rights say what others than its owner may do to a database.
+// Rights are the privileges on a database of all roles but its owner.
 type Rights struct {
-	Public []string            // what every role of the server may
-	Roles  map[string][]string // what single ones may, by their names
+	Public []string            // of every role of the server
+	Roles  map[string][]string // of single roles, by name
 }
 
-// RoleState says what a role is.
+// RoleState describes a role.
 type RoleState struct {
 	CanLogin bool
-	Powers   []string // what it has beyond that: SUPERUSER, CREATEDB and the like
+	Powers   []string // other attributes, such as SUPERUSER or CREATEDB
 	MemberOf []string
 }
 
-// Place is a database, and how it is entered.
+// Place is a database and the login for it.
 type Place struct {
 	Kind  string // a word for the names of trials
-	Label string // what people call it
+	Label string // for messages
 	Name  string
 	Login Login
 }
@@ -64,8 +64,8 @@ func CorePlace(name string) Place {
 	return Place{Kind: core, Label: core, Name: name}
 }
 
-// Crossing says whence to cross and whereto. Without a name of From only that is
-// tried which needs no tenant.
+// Crossing names the database to start from and those to reach. When From has no
+// name, Cross tries only the ways that need no tenant.
 type Crossing struct {
 	From Place
 	// Others are the places that From must not reach, beside core.
@@ -75,21 +75,21 @@ type Crossing struct {
 // Result is how a trial ended.
 type Result string
 
-// A note is what only the server's administrator can close.
+// ResultNote marks a way that only the administrator of the server can close.
 const (
 	ResultPass Result = "pass"
 	ResultFail Result = "fail"
 	ResultNote Result = "note"
 )
 
-// Trial is an attempt to do what a tenant must not.
+// Trial is the outcome of an attempt to cross a border between tenants.
 type Trial struct {
 	Name   string // always the same for the same attempt
 	Result Result
 	Detail string
 }
 
-// Attempt is what is tried in a trial.
+// Attempt is a way to try.
 type Attempt struct {
 	Name string
 	What string // completes "it can" and "it cannot"
@@ -97,13 +97,13 @@ type Attempt struct {
 	Excuse string
 	// Statements are tried one by one, and none may succeed.
 	Statements []string
-	// Proof, where it is set, is a query for a number that must be zero after
-	// each of them, or without any: not all that is in vain is refused.
+	// Proof, where it is set, is a query whose number must be zero after each
+	// statement: the server does not refuse everything that has no effect.
 	Proof string
 }
 
-// Judge makes a trial of how the attempt ended: without an error it was let
-// through, and refused says which errors are what keeps tenants apart.
+// Judge returns the trial for an attempt that ended with err. The attempt succeeded
+// when err is nil; refused reports whether err is the expected refusal.
 func (a *Attempt) Judge(err error, refused func(error) bool) Trial {
 	trial := Trial{Name: a.Name, Result: ResultFail}
 	switch {

@@ -9,13 +9,13 @@ import (
 // that want one key pin one connection, or poll one file, between them. The zero
 // KeyLocks is ready for use.
 type KeyLocks struct {
-	mu    sync.Mutex // guards slots and every slot's users
+	mu    sync.Mutex // guards slots, and users of every slot
 	slots map[string]*slot
 }
 
 type slot struct {
 	held  chan struct{} // has room for the one holder
-	users int           // the holder and those who wait
+	users int           // the holder and the waiters
 }
 
 // Lock waits for key. The caller must call unlock. It fails when ctx ends.

@@ -7,8 +7,8 @@ import (
 	"errors"
 )
 
-// Physical is one connection with every optional interface database/sql asks
-// for; a wrapper that hid one would silently lose cancellation.
+// Physical is one connection with every optional interface of database/sql. A wrapper
+// that hid one would silently lose cancellation.
 type Physical interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -20,8 +20,8 @@ type Physical interface {
 	driver.Validator
 }
 
-// Lend lets use query a connection through database/sql, which knows how to scan
-// and convert, and keeps the connection open afterwards.
+// Lend lets use query a connection through database/sql, and keeps the connection
+// open afterwards.
 func Lend(ctx context.Context, conn Physical, use func(*sql.Conn) error) (err error) {
 	pool := sql.OpenDB(lender{conn})
 	defer func() { err = errors.Join(err, pool.Close()) }()

@@ -2,8 +2,8 @@ package database
 
 import "log/slog"
 
-// Login is a role of the server's and its password. The zero Login is the
-// application's own role. It never prints its password.
+// Login is a role of the server and its password. The zero Login is the
+// application's own role. Login never prints its password.
 type Login struct {
 	Role     string
 	Password string

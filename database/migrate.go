@@ -9,16 +9,15 @@ import (
 	"gorm.io/gorm"
 )
 
-// ErrNewerSchema says that a database has migrations this version of the
-// software does not know. It must not be touched by it.
+// ErrNewerSchema says that a database has migrations that this version of the
+// software does not know. This version must not change it.
 var ErrNewerSchema = errors.New("database was migrated by a newer version of this software")
 
-// Migrate brings a database up to the end of list and then does what else there
-// is to do, in one transaction: all of it or nothing. The caller holds the lock
-// that keeps others from doing the same. It fails with ErrNewerSchema.
+// Migrate runs the migrations of list that a database lacks, and then finish, in one
+// transaction. The caller must hold the lock that keeps other processes from
+// migrating it. It fails with ErrNewerSchema.
 func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, finish ...func(tx *gorm.DB) error) error {
-	// The transaction is begun here and not by gormigrate, which goes on, and
-	// panics, when it could not be begun.
+	// gormigrate itself panics when it cannot begin a transaction.
 	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := boundLockWait(tx); err != nil {
 			return err
@@ -42,9 +41,8 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, fin
 	return nil
 }
 
-// boundLockWait keeps a migration from waiting behind a long transaction for
-// ever: everybody else would have to wait behind it. SQLite's wait is bounded
-// for every statement.
+// boundLockWait bounds how long a migration waits behind a long transaction, since
+// all other statements would queue behind the migration. SQLite bounds every wait.
 func boundLockWait(tx *gorm.DB) error {
 	if tx.Name() != "postgres" {
 		return nil

@@ -2,7 +2,7 @@ package database
 
 import "fmt"
 
-// maxNameBytes is where PostgreSQL cuts names: two longer ones that begin alike
+// maxNameBytes is where PostgreSQL cuts names. Two longer names with the same start
 // would be one database.
 const maxNameBytes = 63
 

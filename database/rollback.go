@@ -12,8 +12,8 @@ import (
 // ErrNoWayBack says that a migration cannot be undone.
 var ErrNoWayBack = errors.New("migration cannot be rolled back")
 
-// Undoable returns the migrations of list that come after the one with that id,
-// which stays. It fails with ErrNoWayBack where one of them cannot be undone.
+// Undoable returns the migrations of list after the one with that id. It fails with
+// ErrNoWayBack when one of them cannot be undone.
 func Undoable(list []*gormigrate.Migration, id string) ([]*gormigrate.Migration, error) {
 	for i, migration := range list {
 		if migration.ID != id {
@@ -30,9 +30,9 @@ func Undoable(list []*gormigrate.Migration, id string) ([]*gormigrate.Migration,
 	return nil, fmt.Errorf("there is no migration %s", id)
 }
 
-// RollbackTo undoes what was migrated after the migration with that id, the
-// newest first and in one transaction. The caller holds the lock that keeps
-// others from migrating. It fails with ErrNewerSchema.
+// RollbackTo undoes the migrations after the one with that id, the newest first, in
+// one transaction. The caller must hold the lock that keeps other processes from
+// migrating the database. It fails with ErrNewerSchema.
 func RollbackTo(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, id string) error {
 	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := boundLockWait(tx); err != nil {

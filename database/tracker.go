@@ -11,7 +11,7 @@ import (
 type Tracker struct {
 	mu    sync.Mutex // guards n and empty
 	n     int
-	empty chan struct{} // closed when n falls to zero; nil while nobody waits
+	empty chan struct{} // closed when n falls to zero; nil while no caller waits
 }
 
 // Add counts one more connection.

@@ -8,20 +8,19 @@ import (
 )
 
 const (
-	// dialsAtOnce spares the server, whose work it is to start a process.
+	// dialsAtOnce spares the server, which starts a process for each connection.
 	dialsAtOnce = 8
-	// dialsOfOne is how many of them may be one database's, and permitsOfOne how
-	// many permits it may hold without a connection to show for it: it may be
-	// out of reach, and the others not.
+	// dialsOfOne bounds the dials of one database, and permitsOfOne the permits that
+	// it holds without a connection: it may be out of reach while the others are not.
 	dialsOfOne   = 2
 	permitsOfOne = 4
-	// slowDial is when dialing, or closing to make room for it, no longer counts
-	// as one of those at once.
+	// slowDial is the time after which a dial, or a close that makes room for one,
+	// no longer counts towards dialsAtOnce.
 	slowDial = 250 * time.Millisecond
 )
 
-// dialing is the making of one connection. It goes on when whoever asked for it
-// gives up: the next will be glad of it.
+// dialing makes one connection. It goes on when the caller that asked for it gives
+// up, since the next caller can use the connection.
 type dialing struct {
 	share *Share
 	began time.Time
@@ -29,15 +28,15 @@ type dialing struct {
 	isOver, isSlow, hasLanded bool
 }
 
-// mayDial is true where somebody waits for whom nothing is on its way, and the
-// database may have one more. It needs pool.mu.
+// mayDial is true when a waiter has no dial under way and the database may have one
+// more connection. The caller must hold pool.mu.
 func (s *Share) mayDial() bool {
 	return s.waiters != nil && s.waiters.Len() > s.dials && s.dials < dialsOfOne && s.held < permitsOfOne &&
 		s.using+s.held < s.pool.mostOfOne
 }
 
-// pump dials for those who wait, as far as slots and permits go, and closes what
-// is idle for the others. It needs p.mu.
+// pump dials for waiters as far as slots and permits go, and closes idle
+// connections for the rest. The caller must hold p.mu.
 func (p *Pool) pump(now time.Time) {
 	for p.open < p.limit && p.slots < dialsAtOnce {
 		s := p.next()
@@ -57,7 +56,7 @@ func (p *Pool) pump(now time.Time) {
 	}
 }
 
-// next is the database whose turn it is to dial. It needs p.mu.
+// next is the database whose turn it is to dial. The caller must hold p.mu.
 func (p *Pool) next() *Share {
 	for place := p.waiting.Front(); place != nil; place = place.Next() {
 		if s, ok := place.Value.(*Share); ok && s.mayDial() {
@@ -68,7 +67,7 @@ func (p *Pool) next() *Share {
 }
 
 // leastUsed is the connection that has been idle for longest, and at least for
-// idleGrace. It needs p.mu.
+// idleGrace. The caller must hold p.mu.
 func (p *Pool) leastUsed(now time.Time) (least *Conn) {
 	for c := range p.conns {
 		if c.isIdle && now.Sub(c.since) >= idleGrace && (least == nil || c.since.Before(least.since)) {
@@ -78,8 +77,8 @@ func (p *Pool) leastUsed(now time.Time) (least *Conn) {
 	return least
 }
 
-// makeRoom ends a dropped connection for the sake of somebody who waits. It needs
-// p.mu.
+// makeRoom ends a dropped connection, so that a waiter gets its permit. The caller
+// must hold p.mu.
 func (p *Pool) makeRoom(c *Conn) {
 	p.making++
 	p.counts.Evictions++
@@ -98,7 +97,7 @@ func (p *Pool) makeRoom(c *Conn) {
 	}()
 }
 
-// dial begins to dial. It needs p.mu.
+// dial begins to dial. The caller must hold p.mu.
 func (p *Pool) dial(s *Share, now time.Time) {
 	p.open++
 	p.slots++
@@ -119,13 +118,13 @@ func (d *dialing) run() {
 	defer cancel()
 	w, err := s.dial(ctx, NewPermit(d.free))
 	if err != nil && s.ctx.Err() == nil && database.IsContextError(err) {
-		// Whoever asked still had time: it is the database that took too long.
+		// The caller still had time, so the database took too long.
 		err = database.NewTimeout(err)
 	}
 	d.finish(w, err)
 }
 
-// slacken gives up the slot, so that others can dial.
+// slacken gives up the slot, so that another database can dial.
 func (d *dialing) slacken() {
 	p := d.share.pool
 	p.mu.Lock()
@@ -165,7 +164,7 @@ func (d *dialing) finish(w Wire, err error) {
 	p.pump(now)
 }
 
-// land adds a new connection, which is in use. It needs p.mu.
+// land adds a new connection, which is in use. The caller must hold p.mu.
 func (p *Pool) land(c *Conn, now time.Time) {
 	p.conns[c] = struct{}{}
 	if c.share.closed {
@@ -176,9 +175,9 @@ func (p *Pool) land(c *Conn, now time.Time) {
 	p.handOver(c, now)
 }
 
-// fail tells the first who waits what went wrong, and where no connection is in
-// use that could be theirs, all who have waited for as long as the dial: theirs
-// would have gone the same way. It needs p.mu.
+// fail gives the error of a dial to the first waiter. When the database has no
+// connection in use, it also gives it to every waiter older than the dial, whose own
+// dial would fail the same way. The caller must hold p.mu.
 func (p *Pool) fail(s *Share, began time.Time, err error) {
 	for w := p.dequeue(s); w != nil; {
 		w.granted <- grant{err: err}
@@ -190,7 +189,7 @@ func (p *Pool) fail(s *Share, began time.Time, err error) {
 	}
 }
 
-// free is called when the permit's last socket is gone.
+// free is called once the last socket of the permit is gone.
 func (d *dialing) free() {
 	s := d.share
 	p := s.pool

@@ -6,11 +6,11 @@ import (
 	"multitenant/database"
 )
 
-// sweepsPerLimit is how often in the time a connection may be idle the pool
-// looks for those that were for longer.
+// sweepsPerLimit is how often the pool looks for unused connections during one
+// idleLimit.
 const sweepsPerLimit = 4
 
-// sweepLater needs p.mu.
+// sweepLater starts the timer of the next sweep. The caller must hold p.mu.
 func (p *Pool) sweepLater() {
 	if p.sweeping || p.idle == 0 {
 		return
@@ -19,7 +19,7 @@ func (p *Pool) sweepLater() {
 	time.AfterFunc(p.idleLimit/sweepsPerLimit, p.sweep)
 }
 
-// sweep closes what nobody has used for long.
+// sweep closes connections that were idle for idleLimit.
 func (p *Pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -34,7 +34,7 @@ func (p *Pool) sweep() {
 	p.sweepLater()
 }
 
-// Stats adds what the pool has done, and has now.
+// Stats adds the figures of the pool to sum.
 func (p *Pool) Stats(sum *database.Stats) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

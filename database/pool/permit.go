@@ -18,8 +18,8 @@ func NewPermit(released func()) *Permit {
 	return p
 }
 
-// Use adds a user, unless the permit has been given back: pgx still sends a
-// request to cancel for a connection that was given up while it was made.
+// Use adds a user and reports whether the permit is still valid: pgx sends a
+// request to cancel even for a connection that was given up while it was made.
 func (p *Permit) Use() bool {
 	for {
 		users := p.users.Load()

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// idleGrace is how long a waiter leaves to others what they use all the time,
-	// and how long a connection must have been idle for others to take it.
+	// idleGrace is how long a connection must have been idle before another database
+	// takes it, and how long a waiter leaves a busy connection to its database.
 	idleGrace = 5 * time.Millisecond
-	// A connection is its database's, whoever waits, for some times as long as it
-	// took to dial it, and at least and at most so long.
+	// A database keeps a new connection for worthDials times as long as dialing took,
+	// at least for worth and at most for mostWorth, even if others wait.
 	worthDials = 10
 	worth      = 50 * time.Millisecond
 	mostWorth  = 500 * time.Millisecond
-	// pingAfter is how long a connection may be idle and trusted unseen.
+	// pingAfter is how long a connection may be idle before a ping must confirm it.
 	pingAfter = 5 * time.Second
 	pingLimit = time.Second
 )
@@ -31,10 +31,10 @@ var errClosed = errors.New("database is closed")
 
 // Wire is what a pool needs of a connection.
 type Wire interface {
-	// IsFit is false for what must not be used again: it is broken, or in the
-	// middle of something.
+	// IsFit is false when the connection must not be used again: it is broken, or
+	// inside a transaction or an answer.
 	IsFit() bool
-	// IsQuiet is false where the far end has said something unasked.
+	// IsQuiet is false when the far end has sent something unasked.
 	IsQuiet() bool
 	Ping(ctx context.Context) error
 	// Close ends it, and waits a little for the far end to do the same.
@@ -44,37 +44,37 @@ type Wire interface {
 }
 
 // Pool is a bounded number of connections that many databases share. Each use
-// takes one and gives it back, so that a busy database may have many and one
-// that nobody asks for has none. No lock is held while anything is sent.
+// takes one and gives it back, so a busy database may have many and an unused one
+// has none. The pool holds no lock while it sends anything.
 //
-// Where there is no permit for another connection, the one that was idle for
-// longest pays, and the permit is free once the server has closed it. Since a
-// database that waits has nothing idle, it is always another's that pays.
+// When all permits are taken, the pool closes the connection that was idle for
+// longest. Its permit is free once the server has closed it too. A database that
+// waits has no idle connection, so the closed one always belongs to another.
 type Pool struct {
 	limit     int           // of permits
 	mostOfOne int           // of them, for one database
 	idleLimit time.Duration // an unused connection is closed after this
-	patience  time.Duration // of those who wait; zero: as long as their context
+	patience  time.Duration // how long a caller waits; zero: as long as its context
 
 	mu       sync.Mutex // guards what follows, and the fields of shares and of conns that say so
 	open     int        // permits taken: connections, those being made, and those being closed
-	slots    int        // dials under way, but for the slow ones
-	making   int        // connections being closed to make room, but for the slow ones
+	slots    int        // dials under way, without the slow ones
+	making   int        // connections being closed to make room, without the slow ones
 	conns    map[*Conn]struct{}
 	idle     int        // of conns
 	waiting  *list.List // of *Share with waiters, the next to be served first
 	waiters  int
-	doubt    time.Time      // what was last used before is to be pinged: the server may be another
+	doubt    time.Time      // a connection last used before this is pinged: the server may have restarted
 	nudging  bool           // a timer will look at the waiters again
-	sweeping bool           // a timer will close what is idle for too long
-	counts   database.Stats // of what has happened, see stats
+	sweeping bool           // a timer will close connections that are idle for too long
+	counts   database.Stats // of events, see Stats
 }
 
 // Conn is a connection in a pool.
 type Conn struct {
 	Wire
 	share *Share
-	due   time.Time // when others may take it although it is in use all the time
+	due   time.Time // from then on another database may take it although it is busy
 	// Guarded by pool.mu.
 	isIdle bool
 	since  time.Time // last given back
@@ -83,20 +83,20 @@ type Conn struct {
 // Share is one database's part of a pool.
 type Share struct {
 	pool *Pool
-	// dial makes a connection with a permit, which it leaves when that fails.
+	// dial makes a connection with a permit. It leaves the permit when it fails.
 	dial       func(ctx context.Context, p *Permit) (Wire, error)
 	ctx        context.Context // the lifetime of its dials, not of a request
 	stop       context.CancelFunc
 	live       database.Tracker // of permits it has taken
-	skipsDrain bool             // set when nothing came about that is worth a wait at the end
+	skipsDrain bool             // Close has no connection to wait for
 
 	// Guarded by pool.mu.
-	idle    []*Conn // the last given back is the first taken
+	idle    []*Conn // the last one given back is taken first
 	using   int
 	dials   int        // under way
 	slow    int        // of dials
-	held    int        // permits of dials that have not come to anything yet, or never will
-	waiters *list.List // of *waiter; nil while nobody has waited
+	held    int        // permits of dials without a connection so far
+	waiters *list.List // of *waiter; nil until a caller has waited
 	place   *list.Element
 	closed  bool
 }
@@ -127,8 +127,8 @@ func (p *Pool) Join(dial func(context.Context, *Permit) (Wire, error)) *Share {
 	return s
 }
 
-// Take returns a connection that nobody else has until it is given back. It
-// fails with ErrBusy, with ctx's error, or with that of dialing.
+// Take returns a connection for the caller alone, who must Give it back. It fails
+// with database.ErrBusy, with the error of ctx, or with the error of dialing.
 func (s *Share) Take(ctx context.Context) (*Conn, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -147,7 +147,7 @@ func (s *Share) Take(ctx context.Context) (*Conn, error) {
 	}
 }
 
-// claim takes an idle connection, or else a place among the waiters.
+// claim takes an idle connection, or else a place in the queue.
 func (s *Share) claim(now time.Time) (c *Conn, isSuspect bool, w *waiter, err error) {
 	p := s.pool
 	p.mu.Lock()
@@ -168,8 +168,8 @@ func (s *Share) claim(now time.Time) (c *Conn, isSuspect bool, w *waiter, err er
 	return c, c.since.Before(p.doubt) || now.Sub(c.since) > pingAfter, nil, nil
 }
 
-// isAlive asks the far end. What was last used before a dead one was may be dead
-// as well.
+// isAlive pings the far end. After a dead connection the pool also doubts those
+// that were last used before it.
 func (s *Share) isAlive(ctx context.Context, c *Conn) bool {
 	bounded, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()
@@ -185,7 +185,7 @@ func (s *Share) isAlive(ctx context.Context, c *Conn) bool {
 		p.doubt = time.Now()
 	}
 	if bounded.Err() != nil {
-		// The others would take as long to say nothing.
+		// The other idle connections would time out as well.
 		ending = append(ending, s.dropIdle()...)
 	}
 	p.mu.Unlock()
@@ -213,8 +213,8 @@ func (s *Share) Give(c *Conn) {
 	}
 }
 
-// handOver hands a connection to the next who waits for one like it, or lets it
-// rest. It needs p.mu.
+// handOver gives a connection to the next waiter of its database, or makes it
+// idle. The caller must hold p.mu.
 func (p *Pool) handOver(c *Conn, now time.Time) {
 	s := c.share
 	if w := p.dequeue(s); w != nil {
@@ -231,7 +231,8 @@ func (p *Pool) handOver(c *Conn, now time.Time) {
 	p.sweepLater()
 }
 
-// drop forgets a connection, which the caller ends. It needs p.mu.
+// drop removes a connection from the pool. The caller must hold p.mu and end the
+// connection.
 func (p *Pool) drop(c *Conn) {
 	delete(p.conns, c)
 	if !c.isIdle {
@@ -245,7 +246,7 @@ func (p *Pool) drop(c *Conn) {
 	}
 }
 
-// dropIdle drops all that is idle. It needs pool.mu.
+// dropIdle drops all idle connections. The caller must hold pool.mu.
 func (s *Share) dropIdle() []*Conn {
 	idle := slices.Clone(s.idle)
 	for _, c := range idle {
@@ -254,7 +255,7 @@ func (s *Share) dropIdle() []*Conn {
 	return idle
 }
 
-// end closes connections behind the caller's back.
+// end closes connections in the background.
 func end(conns ...*Conn) {
 	for _, c := range conns {
 		go func() { _ = c.Close() }() // it is gone either way
@@ -270,8 +271,8 @@ func (c *Conn) Share() *Share { return c.share }
 // Limit is how many connections the pool has at most.
 func (p *Pool) Limit() int { return p.limit }
 
-// Close ends what is idle and what is being dialed, and waits until all has
-// ended at the far end too. What is in use ends when it is given back.
+// Close ends idle connections and dials, and waits until the far end has closed
+// them. A connection in use ends when it is given back.
 func (s *Share) Close() error {
 	p := s.pool
 	p.mu.Lock()

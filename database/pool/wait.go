@@ -24,9 +24,9 @@ type grant struct {
 	err  error
 }
 
-// enqueue adds a waiter. Whoever waits for the same database is served in order;
-// databases take turns, so that one with many waiters is not ahead of all the
-// others. It needs p.mu.
+// enqueue adds a waiter. Waiters of one database are served in order. Databases
+// take turns, so one with many waiters does not delay the others. The caller must
+// hold p.mu.
 func (p *Pool) enqueue(s *Share, now time.Time) *waiter {
 	w := &waiter{share: s, since: now, granted: make(chan grant, 1)}
 	if s.waiters == nil {
@@ -41,8 +41,8 @@ func (p *Pool) enqueue(s *Share, now time.Time) *waiter {
 	return w
 }
 
-// dequeue removes the first waiter of a database; nil where there is none. It
-// needs p.mu.
+// dequeue removes and returns the first waiter of a database; nil when there is
+// none. The caller must hold p.mu.
 func (p *Pool) dequeue(s *Share) *waiter {
 	w := s.first()
 	if w != nil {
@@ -51,7 +51,8 @@ func (p *Pool) dequeue(s *Share) *waiter {
 	return w
 }
 
-// first needs pool.mu.
+// first is the waiter to be served next; nil when there is none. The caller must
+// hold pool.mu.
 func (s *Share) first() *waiter {
 	if s.waiters == nil || s.waiters.Len() == 0 {
 		return nil
@@ -60,7 +61,7 @@ func (s *Share) first() *waiter {
 	return w
 }
 
-// remove needs p.mu.
+// remove takes a waiter out of the queue. The caller must hold p.mu.
 func (p *Pool) remove(w *waiter) {
 	s := w.share
 	s.waiters.Remove(w.place)
@@ -72,8 +73,8 @@ func (p *Pool) remove(w *waiter) {
 	}
 }
 
-// await waits for the grant. One that comes when nobody wants it any more goes
-// to the next.
+// await waits for the grant. A grant that comes after the caller gave up goes to
+// the next waiter.
 func (p *Pool) await(ctx context.Context, w *waiter) (*Conn, error) {
 	var expired <-chan time.Time
 	if p.patience > 0 {
@@ -111,8 +112,8 @@ func (p *Pool) abandon(w *waiter) {
 	}
 }
 
-// expire ends the waiting of a waiter for whom nothing is on its way; nil for
-// others.
+// expire removes a waiter without a dial under way and returns its error; nil for
+// other waiters.
 func (p *Pool) expire(w *waiter) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +126,7 @@ func (p *Pool) expire(w *waiter) error {
 		ahead++
 	}
 	if ahead < s.dials {
-		return nil // a dial is its own, and is bounded itself
+		return nil // its own dial is under way, and is bounded
 	}
 	p.remove(w)
 	if s.using == 0 && (s.slow > 0 || s.held > s.dials) {
@@ -135,15 +136,15 @@ func (p *Pool) expire(w *waiter) error {
 	return fmt.Errorf("%w after %s", database.ErrBusy, p.patience)
 }
 
-// isDue is true where another database has waited for idleGrace, and the connection
-// has been worth its dialing. It needs p.mu.
+// isDue is true when another database has waited for idleGrace and the connection
+// has repaid its dialing. The caller must hold p.mu.
 func (p *Pool) isDue(c *Conn, now time.Time) bool {
 	return p.waiting.Len() > 0 && p.open >= p.limit && !now.Before(c.due) &&
 		p.wanting(c.share, now.Add(-idleGrace)) > p.making
 }
 
-// wanting counts the databases, other than one, that have waited since then for
-// leave to dial, as far as there are slots for it. It needs p.mu.
+// wanting counts the databases apart from other that have waited since then to
+// dial, as far as there are slots. The caller must hold p.mu.
 func (p *Pool) wanting(other *Share, since time.Time) (n int) {
 	for place := p.waiting.Front(); place != nil && n < dialsAtOnce-p.slots; place = place.Next() {
 		s, _ := place.Value.(*Share)
@@ -154,8 +155,7 @@ func (p *Pool) wanting(other *Share, since time.Time) (n int) {
 	return n
 }
 
-// nudge looks at the waiters again when what is idle now has been so for a
-// idleGrace. It needs p.mu.
+// nudge serves the waiters again after idleGrace. The caller must hold p.mu.
 func (p *Pool) nudge() {
 	if p.nudging || p.idle == 0 {
 		return

@@ -6,8 +6,7 @@ import (
 	"multitenant/database"
 )
 
-// What a tenant's role tries inside its own database. Names in quotes are other
-// tenants' and the application's.
+// These are the statements that a tenant's role tries inside its own database.
 
 // makings try to make something.
 func (x *crossing) makings() []database.Attempt {
@@ -29,7 +28,7 @@ func (x *crossing) makings() []database.Attempt {
 	return attempts
 }
 
-// changes try to change what is not rows of its own.
+// changes try to change more than rows of its own.
 func (x *crossing) changes() []database.Attempt {
 	return []database.Attempt{
 		{Name: "drop_table", What: "drop a table", Statements: []string{"DROP TABLE tenant_users"}},
@@ -94,8 +93,8 @@ func (x *crossing) disguises() []database.Attempt {
 		})
 }
 
-// reaches try to reach the server, its files and others' sessions. What they
-// would do where they are let through does no harm.
+// reaches try to reach the server, its files and other sessions. They do no harm
+// where they succeed.
 func (x *crossing) reaches() []database.Attempt {
 	return []database.Attempt{
 		{Name: "read_passwords", What: "read the roles' passwords", Statements: []string{"SELECT rolpassword FROM pg_authid LIMIT 1"}},
@@ -116,7 +115,7 @@ func (x *crossing) reaches() []database.Attempt {
 	}
 }
 
-// freedoms are what PostgreSQL gives every role.
+// freedoms are things that PostgreSQL lets every role do.
 func (x *crossing) freedoms() []database.Attempt {
 	return []database.Attempt{
 		{

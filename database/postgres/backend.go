@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	// oldestServer is the first version with everything used here.
+	// oldestServer is the first version with all features used here.
 	oldestServer = 140000
-	// maxOpen bounds the memory of open tenants. Without a connection one
-	// is a few kilobytes; what is dear is in the pool.
+	// maxOpen bounds the memory of open tenants. One without a connection takes a
+	// few kilobytes.
 	maxOpen = 10_000
 )
 
 type backend struct {
 	config   *pgx.ConnConfig
-	tenants  *pgx.ConnConfig // how tenants are served: a pooler may be in between
+	tenants  *pgx.ConnConfig // how requests reach tenants: maybe through a pooler
 	pools    pools
 	core     *gorm.DB
 	log      *slog.Logger
-	likeness string            // the encoding and locale new databases get: core's
+	likeness string            // encoding and locale of new databases: those of core
 	keys     database.KeyLocks // locks inside this process, before those on the server
 	sessions chan struct{}     // has room for the locks that may pin a core connection
 
@@ -73,7 +73,7 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
 
-// MaxOpen is what memory has room for: it is connections that are dear.
+// MaxOpen is bounded by memory; the pools bound connections.
 func (*backend) MaxOpen() int { return maxOpen }
 
 // Stats adds up the pools.
@@ -87,12 +87,10 @@ func (b *backend) OpenDatabase(ctx context.Context, name string, check database.
 	return b.openTenant(ctx, b.pools.making, &target{config: b.config, name: name, check: check})
 }
 
-// OpenTenant opens it to serve it. Only a role of the tenant's own may go through
-// a pooler: behind one of our connections there can be many of its own, one after
-// the other, and only ours is checked. When the tenant is deleted and another gets
-// its name, its role is gone, and no other may connect to the new database: what
-// is left of a connection leads nowhere. The application's own role would be let
-// in, unchecked.
+// OpenTenant opens a tenant's database to serve requests. Only a tenant's own role
+// may go through a pooler: the pooler can put another server connection behind ours,
+// which our check never sees. After a deletion the role is gone, so such a connection
+// cannot reach a new database of the same name. The application's own role could.
 func (b *backend) OpenTenant(ctx context.Context, name string, login database.Login, check database.Check) (*gorm.DB, error) {
 	config := b.tenants
 	if login == (database.Login{}) {
@@ -126,7 +124,7 @@ func (b *backend) Exists(ctx context.Context, name string) (bool, error) {
 	return exists, nil
 }
 
-// checkTenant keeps everybody off the core database, whatever the registry says.
+// checkTenant refuses the core database, whatever the registry says.
 func (b *backend) checkTenant(name string) error {
 	if name == b.config.Database {
 		return fmt.Errorf("%w: %s is the core database", database.ErrForeign, name)
@@ -134,7 +132,7 @@ func (b *backend) checkTenant(name string) error {
 	return database.CheckName(name)
 }
 
-// open adds a database to a pool. It is core first, whose copies the others are.
+// open adds a database to a pool. Core comes first; the others copy its handle.
 func (b *backend) open(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, error) {
 	s := p.Join(t.dial)
 	handles, err := database.ConnectOnce(ctx, pooledConnector{s}, database.Limits{IdleConnections: -1})
@@ -147,7 +145,7 @@ func (b *backend) open(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, 
 	return database.OpenGORM(handles, newDialector(newGORMPool(handles, s)), b.log) //nolint:contextcheck // as above
 }
 
-// inspect learns from the core database what its siblings should be like.
+// inspect reads the server version and the encoding that new databases get.
 func (b *backend) inspect(ctx context.Context) error {
 	var version int
 	var encoding, collate, ctype string
@@ -176,13 +174,13 @@ func isMissing(err error) bool {
 	return errors.Is(err, database.ErrNotExist) || ok && server.Code == "3D000"
 }
 
-// dialector is GORM's, except that errors keep the server's inside,
-// also when something was wrapped around them.
+// dialector is GORM's dialector, except that a translated error still wraps the
+// error of the server.
 type dialector struct{ *postgres.Dialector }
 
 func newDialector(db gormPool) gorm.Dialector {
 	return dialector{&postgres.Dialector{Config: &postgres.Config{Conn: db}}}
 }
 
-// Translate makes GORM's errors of the server's.
+// Translate turns errors of the server into those of GORM.
 func (dialector) Translate(err error) error { return translate(err) }

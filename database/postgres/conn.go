@@ -22,14 +22,14 @@ import (
 const (
 	// drainTimeout bounds the wait for a server that does not close its end.
 	drainTimeout = 10 * time.Second
-	// closePatience is how long closing a socket holds up its caller; the rest
-	// of the wait goes on behind its back.
+	// closePatience is how long closing a socket holds up its caller. Draining goes
+	// on in the background.
 	closePatience = 100 * time.Millisecond
 	// outsideTransaction is what the server calls a session that is in none.
 	outsideTransaction = 'I'
 )
 
-// connect makes a connection as config says, for which it has a permit.
+// connect makes a connection with a permit. It leaves the permit when it fails.
 func connect(ctx context.Context, config pgx.ConnConfig, p *pool.Permit) (*serverConn, error) {
 	config.DialFunc = countingDial(config.DialFunc, p)
 	conn, err := stdlib.GetConnector(config).Connect(ctx)
@@ -55,8 +55,8 @@ func connect(ctx context.Context, config pgx.ConnConfig, p *pool.Permit) (*serve
 type serverConn struct {
 	*stdlib.Conn
 	permit   *pool.Permit
-	peeker   *peeker // nil where there is none to be had
-	isBroken bool    // whatever pgx thinks of it
+	peeker   *peeker // nil when the socket cannot be polled
+	isBroken bool    // even if pgx still takes it for good
 	once     sync.Once
 	err      error
 }
@@ -73,8 +73,8 @@ func (c *serverConn) IsQuiet() bool { return c.peeker == nil || !c.peeker.isRead
 
 func (c *serverConn) Ended() <-chan struct{} { return c.permit.Done() }
 
-// ExecContext is the driver's, except that a context that ended is called that,
-// and not a bad connection.
+// ExecContext calls the driver. It returns the error of a context that ended, and
+// not driver.ErrBadConn.
 func (c *serverConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	result, err := c.Conn.ExecContext(ctx, query, args)
 	return result, c.classify(ctx, err)
@@ -103,8 +103,8 @@ func (c *serverConn) classify(ctx context.Context, err error) error {
 	return err
 }
 
-// Close ends the connection and waits for the server's end of it, unless pgx is
-// at that already: then a statement was cancelled, and nobody should wait.
+// Close ends the connection and waits until the server has ended its session. It
+// does not wait when pgx has closed it already, after a cancelled statement.
 func (c *serverConn) Close() error {
 	c.once.Do(func() {
 		abandoned := c.Conn.Conn().IsClosed()
@@ -138,8 +138,8 @@ func countingDial(next pgconn.DialFunc, p *pool.Permit) pgconn.DialFunc {
 	}
 }
 
-// socket is a connection to the server that says when the server has closed its
-// end. A backend does so by ending, so it is out of the database by then.
+// socket is a connection that reports when the server has closed its end. The server
+// does so when the session's process ends, so the session has left the database.
 type socket struct {
 	net.Conn
 	gone    func()
@@ -147,8 +147,8 @@ type socket struct {
 	once    sync.Once
 }
 
-// peekerOf looks at the socket under a connection, which TLS may lie on; nil where
-// there is none.
+// peekerOf returns a peeker on the socket below a connection, or below its TLS; nil
+// when there is no such socket.
 func peekerOf(conn net.Conn) *peeker {
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
@@ -167,11 +167,11 @@ func peekerOf(conn net.Conn) *peeker {
 	return newPeeker(raw)
 }
 
-// Close says good-bye and reads until the server has done the same.
+// Close closes our end and reads until the server has closed its own.
 func (s *socket) Close() error {
 	s.once.Do(func() {
 		if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite() // the reading below finds out what is wrong
+			_ = half.CloseWrite() // draining finds the error
 		}
 		go s.drain()
 	})
@@ -187,7 +187,7 @@ func (s *socket) Close() error {
 func (s *socket) drain() {
 	defer close(s.drained)
 	defer s.gone()
-	defer func() { _ = s.Conn.Close() }() // nothing can be done about it
+	defer func() { _ = s.Conn.Close() }() // there is no caller to tell
 	if err := s.SetDeadline(time.Now().Add(drainTimeout)); err != nil {
 		return
 	}

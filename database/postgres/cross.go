@@ -19,13 +19,13 @@ const (
 	foreignSchema   = "schema public is not ours, as on PostgreSQL 14: its owner can REVOKE CREATE ON SCHEMA public FROM PUBLIC there"
 )
 
-// crossing is a Crossing under way, on a connection as the tenant's role.
+// crossing is a Crossing under way, on a connection of the tenant's role.
 type crossing struct {
 	*database.Crossing
 
 	conn   *sql.Conn
 	app    string         // the application's own role
-	other  database.Place // whose role and database are meant where one must be named
+	other  database.Place // the tenant whose role and database the statements name
 	pid    int            // of a session of the application's own role
 	excuse string         // for making things in schema public
 	// extension is one that could be made; empty where the server has none.
@@ -50,8 +50,8 @@ func (b *backend) Cross(ctx context.Context, c *database.Crossing) ([]database.T
 	return append(trials, inside...), errors.Join(err, database.Close(db))
 }
 
-// tryConnecting tries to enter other databases, and the own one with a wrong
-// password.
+// tryConnecting tries to connect to other databases, and to its own one with a
+// wrong password.
 func (b *backend) tryConnecting(ctx context.Context, c *database.Crossing) []database.Trial {
 	places := append(slices.Clone(c.Others), database.CorePlace(b.config.Database))
 	trials := make([]database.Trial, 0, len(places)+3)
@@ -75,7 +75,7 @@ func (b *backend) tryConnecting(ctx context.Context, c *database.Crossing) []dat
 	return append(trials, a.Judge(err, database.IsLoginRefused))
 }
 
-// serversOwn are the databases that a server has of its own.
+// serversOwn are the databases that every server has.
 func serversOwn() []string { return []string{driverName, "template1"} }
 
 func (b *backend) connectAs(ctx context.Context, name string, login database.Login) error {
@@ -86,8 +86,8 @@ func (b *backend) connectAs(ctx context.Context, name string, login database.Log
 	return database.Close(db)
 }
 
-// openAs opens any database, core too, and past a pooler: it is the server that
-// has to refuse.
+// openAs opens any database, core too, and not through a pooler: the server itself
+// must refuse.
 func (b *backend) openAs(ctx context.Context, name string, login database.Login) (*gorm.DB, error) {
 	return b.open(ctx, b.pools.making, &target{config: b.config, name: name, login: login})
 }
@@ -96,7 +96,7 @@ func isRefusedEntry(err error) bool { return database.IsDenied(err) || database.
 
 func isRefusedStatement(err error) bool { return database.IsDenied(err) || errors.Is(err, errNothing) }
 
-// tryInside tries what can be done by statements.
+// tryInside runs the attempts that are statements.
 func (b *backend) tryInside(ctx context.Context, c *database.Crossing, pool *sql.DB) ([]database.Trial, error) {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
@@ -107,13 +107,13 @@ func (b *backend) tryInside(ctx context.Context, c *database.Crossing, pool *sql
 	if err != nil {
 		return nil, err
 	}
-	// A session of our own to be ended: where that is not refused, nobody else's is.
+	// The attempt to end a session gets one of our own, so it harms no other session.
 	session, err := core.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		// The server may have ended it: nobody else must get it.
+		// The server may have ended it, so it must not return to the pool.
 		_ = session.Raw(func(any) error { return driver.ErrBadConn })
 		_ = session.Close()
 	}()
@@ -135,7 +135,7 @@ func (b *backend) tryInside(ctx context.Context, c *database.Crossing, pool *sql
 	return trials, nil
 }
 
-// look finds out what there is to try.
+// look finds an extension to try, and the owner of schema public.
 func (x *crossing) look(ctx context.Context) error {
 	var ours bool
 	err := x.conn.QueryRowContext(ctx, `SELECT pg_has_role($1, nspowner, 'USAGE'), coalesce((SELECT min(name)
@@ -147,7 +147,7 @@ func (x *crossing) look(ctx context.Context) error {
 	return err
 }
 
-// try runs the statements until one is let through or fails in a way that is no
+// try runs the statements until one succeeds, or fails for another reason than a
 // refusal.
 func (x *crossing) try(ctx context.Context, a *database.Attempt) database.Trial {
 	statements := a.Statements
@@ -163,11 +163,11 @@ func (x *crossing) try(ctx context.Context, a *database.Attempt) database.Trial 
 	return database.Trial{Name: a.Name, Result: database.ResultPass, Detail: "cannot " + a.What}
 }
 
-// errNothing stands for the server's refusal where a proof finds nothing.
+// errNothing stands for a refusal when a proof finds nothing.
 var errNothing = errors.New("nothing was found")
 
-// run runs one statement in a transaction that is rolled back, whatever it does.
-// One that would have to wait for somebody was not refused.
+// run runs one statement in a transaction and rolls it back. A statement that times
+// out on a lock was not refused.
 func (x *crossing) run(ctx context.Context, statement, proof string) (err error) {
 	tx, err := x.conn.BeginTx(ctx, nil)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"multitenant/database"
 )
 
-// List asks the server's catalogs, once.
+// List reads the catalogs of the server.
 func (b *backend) List(ctx context.Context, prefix string) (database.Inventory, error) {
 	var found database.Inventory
 	err := b.eachRow(ctx, `
@@ -36,7 +36,7 @@ func (b *backend) List(ctx context.Context, prefix string) (database.Inventory, 
 	return found, nil
 }
 
-// Survey asks the server's catalogs.
+// Survey reads the catalogs of the server.
 func (b *backend) Survey(ctx context.Context, prefix string) (database.Survey, error) {
 	survey := database.Survey{Core: b.config.Database, Databases: make(map[string]database.Rights), Roles: make(map[string]database.RoleState)}
 	if err := b.surveyDatabases(ctx, prefix, survey.Databases); err != nil {
@@ -64,7 +64,7 @@ func (b *backend) surveyDatabases(ctx context.Context, prefix string, databases 
 			rights.Roles = make(map[string][]string)
 		}
 		switch {
-		case privilege == "": // nobody but the owner
+		case privilege == "": // the owner alone
 		case role == "":
 			rights.Public = append(rights.Public, privilege)
 		default:
@@ -95,7 +95,7 @@ func (b *backend) surveyRoles(ctx context.Context, prefix string, roles map[stri
 	})
 }
 
-// eachRow calls scan at each row of a query of core that takes a prefix.
+// eachRow calls scan for each row of a query of core with the parameter prefix.
 func (b *backend) eachRow(ctx context.Context, query, prefix string, scan func(*sql.Rows) error) error {
 	rows, err := b.core.Statement.ConnPool.QueryContext(ctx, query, prefix)
 	if err != nil {
@@ -110,8 +110,8 @@ func (b *backend) eachRow(ctx context.Context, query, prefix string, scan func(*
 	return rows.Err()
 }
 
-// Lacking asks for each privilege by itself: one question for several is
-// answered with yes where one of them is there.
+// Lacking asks for each privilege by itself, because PostgreSQL answers a list of
+// privileges with yes when the role has one of them.
 func (*backend) Lacking(ctx context.Context, db *gorm.DB, role string, guarded database.Guarded) ([]string, error) {
 	if role == "" {
 		return nil, nil

@@ -11,31 +11,30 @@ import (
 )
 
 const (
-	// mostTogether is how many queries go the way together at most.
+	// mostTogether bounds the queries in one message.
 	mostTogether = 32
-	// lookupGrace is how long a query waits for others to go with.
+	// lookupGrace is how long a query waits to be sent with others.
 	lookupGrace = 5 * time.Millisecond
-	// lookupTimeout bounds that, since it ends with no request's own time.
+	// lookupTimeout bounds a message, which outlives the request that sent it.
 	lookupTimeout = 10 * time.Second
 )
 
-// lookups are the queries for one row that one database is asked. A few are under
-// way at once, each with a connection; who comes meanwhile waits for one of them
-// to return, and then all who wait go together: one message there, one back.
-// With short statements the way costs more than the answer, so that a busy tenant
-// is served faster by two connections than by twenty, and leaves the rest to
-// others. Where they take longer than a lookupGrace nobody waits for anybody: each goes
-// alone.
+// lookups sends queries for one row to one database. A few are under way at once,
+// each on a connection of its own. A query that comes meanwhile waits until one of
+// them returns; then all waiting queries go in one message (a pipeline). The round
+// trip of a short query costs more than its answer, so two connections serve a busy
+// tenant faster than twenty. When queries take longer than lookupGrace, none waits:
+// each goes alone.
 type lookups struct {
 	ctx    context.Context // the database's lifetime, not a request's
-	atOnce int             // under way before others wait
-	// answer has the answers scanned, as far as it comes.
+	atOnce int             // how many are under way before others wait
+	// answer sends the queries and scans their answers.
 	answer func(ctx context.Context, all []*lookup) error
 
 	mu       sync.Mutex // guards what follows
 	underWay int
 	waiting  []*lookup
-	hastener *time.Timer // sends those off who have waited for a lookupGrace; nil at first
+	overdue  *time.Timer // sends queries that have waited for lookupGrace; nil at first
 }
 
 // lookup is a query that waits to go with others.
@@ -44,7 +43,7 @@ type lookup struct {
 	query string
 	args  []any
 
-	isTaken atomic.Bool // by whoever scans its answer, or by whoever has given up
+	isTaken atomic.Bool // by the goroutine that scans its answer, or by a caller that gave up
 	done    chan error  // has room for one
 }
 
@@ -52,8 +51,9 @@ func newLookups(ctx context.Context, answer func(ctx context.Context, all []*loo
 	return &lookups{ctx: ctx, answer: answer, atOnce: runtime.GOMAXPROCS(0)}
 }
 
-// enter returns nil to who may set out alone, and has to leave in the end.
-func (q *lookups) enter(dest []any, query string, args []any) *lookup {
+// join returns nil when the caller may query at once; the caller must then call
+// leave. Else it returns the lookup to await.
+func (q *lookups) join(dest []any, query string, args []any) *lookup {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.underWay < q.atOnce {
@@ -64,15 +64,15 @@ func (q *lookups) enter(dest []any, query string, args []any) *lookup {
 	q.waiting = append(q.waiting, l)
 	switch {
 	case len(q.waiting) > 1:
-	case q.hastener == nil:
-		q.hastener = time.AfterFunc(lookupGrace, q.hasten)
+	case q.overdue == nil:
+		q.overdue = time.AfterFunc(lookupGrace, q.sendOverdue)
 	default:
-		q.hastener.Reset(lookupGrace)
+		q.overdue.Reset(lookupGrace)
 	}
 	return l
 }
 
-// leave makes way for those who wait: they go together if that was quick.
+// leave sends the waiting queries: together when the last one was quick.
 func (q *lookups) leave(took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,36 +87,36 @@ func (q *lookups) leave(took time.Duration) {
 	}
 }
 
-// hasten sends off those who have waited for a lookupGrace, beside all that is under
-// way.
-func (q *lookups) hasten() {
+// sendOverdue sends the queries that have waited for lookupGrace.
+func (q *lookups) sendOverdue() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sendAlone()
 }
 
-// sendAlone needs q.mu.
+// sendAlone sends each waiting query by itself. The caller must hold q.mu.
 func (q *lookups) sendAlone() {
 	for len(q.waiting) > 0 {
 		q.send(1)
 	}
 }
 
-// send sends off the first n of those who wait. It needs q.mu.
+// send sends the first n waiting queries in one message. The caller must hold q.mu.
 func (q *lookups) send(n int) {
 	together := q.waiting[:n:n]
 	q.waiting = q.waiting[n:]
 	if len(q.waiting) == 0 {
 		q.waiting = nil
-		q.hastener.Stop()
+		q.overdue.Stop()
 	} else {
-		q.hastener.Reset(lookupGrace)
+		q.overdue.Reset(lookupGrace)
 	}
 	q.underWay++
 	go q.run(together)
 }
 
-// run is on nobody's time: whoever gives up takes no answer from the others.
+// run has a context of its own, so that a caller that gives up takes no answer from
+// the others.
 func (q *lookups) run(all []*lookup) {
 	began := time.Now()
 	defer func() { q.leave(time.Since(began)) }()
@@ -124,14 +124,14 @@ func (q *lookups) run(all []*lookup) {
 	defer cancel()
 	err := q.answer(ctx, all)
 	for _, l := range all {
-		if l.isTaken.CompareAndSwap(false, true) { // it was not come to
+		if l.isTaken.CompareAndSwap(false, true) { // its answer was not read
 			l.done <- err
 		}
 	}
 }
 
-// scan waits for the answer and has it scanned. Only then is it settled that it is
-// wanted: whoever gives up before must not have to wait for it.
+// scan waits for the answer and then scans it, unless the caller gave up: a caller
+// that gives up must not wait for the answer.
 func (l *lookup) scan(answer pgx.Rows) error {
 	defer answer.Close()
 	isThere := answer.Next()
@@ -140,7 +140,7 @@ func (l *lookup) scan(answer pgx.Rows) error {
 		return answer.Err()
 	}
 	if isThere {
-		_ = answer.Scan(l.dest...) // it is in Err too
+		_ = answer.Scan(l.dest...) // Err returns it as well
 		answer.Close()
 	}
 	err := answer.Err()
@@ -151,7 +151,7 @@ func (l *lookup) scan(answer pgx.Rows) error {
 	return err
 }
 
-// await returns when dest has the row, or never will.
+// await returns once dest has the row, or with an error.
 func (l *lookup) await(ctx context.Context) error {
 	select {
 	case err := <-l.done:

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peeker finds out whether there is something to read on a socket, without
-// reading it: so a server says that it has closed its end.
+// peeker reports whether there is something to read on a socket, without reading
+// it. An idle connection has something to read when the server has closed its end.
 type peeker struct {
 	raw  syscall.RawConn
 	look func(descriptor uintptr)

@@ -2,8 +2,8 @@ package postgres
 
 import "syscall"
 
-// peeker never knows better here: a connection that has ended is found out when
-// it is used, or pinged because it was idle for long.
+// peeker knows nothing on Windows. The next statement, or the ping after a long idle
+// time, finds a connection that has ended.
 type peeker struct{}
 
 func newPeeker(syscall.RawConn) *peeker { return &peeker{} }

@@ -21,11 +21,11 @@ const (
 	// migrated makingConnections, and tenants the rest.
 	minCore = 4
 	maxCore = 16
-	// coreShare is core's part of all connections: one in five.
+	// coreShare gives core one connection in five.
 	coreShare = 5
-	// othersShare is what no tenant may take from the others: one in four.
+	// othersShare keeps one connection in four from any single tenant.
 	othersShare = 4
-	// makingConnections is kept for databases being made or migrated, one each.
+	// makingConnections is for databases being made or migrated, one each.
 	makingConnections = 4
 
 	// coreIdle and tenantIdle are how long a connection may wait for work. A
@@ -33,19 +33,19 @@ const (
 	coreIdle   = 5 * time.Minute
 	tenantIdle = time.Minute
 	// busyAfter is how long a request waits for a connection to its tenant, and
-	// coreBusyAfter for one to core, which everybody needs and nobody keeps.
+	// coreBusyAfter for one to core, which every request needs for a short time.
 	busyAfter     = 4 * time.Second
 	coreBusyAfter = 2 * time.Second
 )
 
-// pools share out the connections of the process. Those of one pool are out of
-// reach for the others, or they would wait for each other: a request may hold a
-// tenant's connection while it needs core, and so does whoever makes or migrates
-// a database, who may also need it to be served.
+// pools share out the connections of the process. No pool takes connections from
+// another, or they could wait for each other: a request may hold a tenant's
+// connection while it needs core, and so may the code that makes or migrates a
+// database.
 //
 // Of 40: 8 for core, half of which locks may pin, 4 for databases being made or
-// migrated, and 28 for tenants, of which one alone may have 21: when its
-// statements take long, the others still find room.
+// migrated, and 28 for tenants, of which one alone may have 21. The others
+// still find room when its statements take long.
 type pools struct{ core, making, tenants *pool.Pool }
 
 func newPools(connections int) pools {
@@ -61,7 +61,7 @@ func newPools(connections int) pools {
 	}
 }
 
-// locks is how many connections of core may be pinned by locks.
+// locks is how many connections of core the locks may pin.
 func (p pools) locks() int { return p.core.Limit() / 2 }
 
 func (p pools) stats() (sum database.Stats) {
@@ -71,8 +71,8 @@ func (p pools) stats() (sum database.Stats) {
 	return sum
 }
 
-// pooledConnector makes database/sql, which keeps nothing itself, take its
-// connections from a pool and give them back.
+// pooledConnector makes database/sql take each connection from a pool and give it
+// back; database/sql keeps none itself.
 type pooledConnector struct{ *pool.Share }
 
 // Connect takes a connection.
@@ -106,8 +106,8 @@ func (l *lease) Close() error {
 	return nil
 }
 
-// connOf returns the connection a pool has lent, and gives back what is none
-// of ours.
+// connOf returns the connection that a pool has lent. It gives back a connection of
+// another type, with an error.
 func connOf(taken *pool.Conn) (*serverConn, error) {
 	conn, ok := taken.Wire.(*serverConn)
 	if !ok {
@@ -125,7 +125,7 @@ type target struct {
 	check  database.Check
 }
 
-// dial connects, and lets nobody use what check does not agree to.
+// dial connects, and closes a connection that check refuses.
 func (t *target) dial(ctx context.Context, p *pool.Permit) (pool.Wire, error) {
 	config := *t.config
 	config.Database = t.name

@@ -37,8 +37,8 @@ func (b *backend) CreateRole(tx *gorm.DB, login database.Login) error {
 	return nil
 }
 
-// DropRole removes a role. One that owns something, or may do something, that
-// is not ours to take away is left behind, but can log in no more.
+// DropRole removes a role. It only forbids the login of a role that foreign objects
+// depend on.
 func (b *backend) DropRole(tx *gorm.DB, role string) error {
 	if err := database.CheckName(role); err != nil {
 		return err
@@ -88,9 +88,8 @@ func (b *backend) GrantTables(tx *gorm.DB, role string, guarded database.Guarded
 	return b.warnOfOpenSchema(tx, role)
 }
 
-// warnOfOpenSchema says once where a role may make tables. Before PostgreSQL 15
-// the schema public is the administrator's, and to take something away in it that
-// is not ours only makes the server warn.
+// warnOfOpenSchema warns once when a role may make tables. Before PostgreSQL 15 the
+// administrator owns the schema public, and only the owner can revoke that.
 func (b *backend) warnOfOpenSchema(tx *gorm.DB, role string) error {
 	var open bool
 	err := tx.Raw("SELECT has_schema_privilege(?, 'public', 'CREATE')", role).Scan(&open).Error
@@ -106,8 +105,8 @@ func (b *backend) warnOfOpenSchema(tx *gorm.DB, role string) error {
 	return nil
 }
 
-// Secure keeps everybody but its owner and superusers out of the core
-// database, where we own it.
+// Secure closes the core database to all roles but its owner and superusers, when
+// the application owns it.
 func (b *backend) Secure(ctx context.Context) error {
 	if !b.makesRoles {
 		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
@@ -157,8 +156,8 @@ func (s *session) Admit(ctx context.Context, name, role string) error {
 	})
 }
 
-// Claim renames the database and opens it to its role in the same transaction
-// in which also writes core's rows.
+// Claim runs also, renames the database and admits its role, in one transaction of
+// core.
 func (s *session) Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error {
 	if err := errors.Join(s.backend.checkTenant(from), s.backend.checkTenant(to)); err != nil {
 		return err
@@ -188,8 +187,8 @@ func admit(tx *gorm.DB, name, role string) error {
 	return nil
 }
 
-// joinRole makes us a member of the role: since PostgreSQL 16 only one may
-// end its sessions, which dropping the database has to.
+// joinRole makes the application's role a member of the role. Since PostgreSQL 16
+// only a member may end its sessions, and dropping the database must end them.
 func (s *session) joinRole(ctx context.Context, role string) error {
 	if role == "" || !s.backend.makesRoles {
 		return nil
@@ -216,8 +215,8 @@ func roleExists(db *gorm.DB, role string) (bool, error) {
 	return exists, nil
 }
 
-// execIn runs a statement past GORM, which would log one that fails with all that
-// is in it.
+// execIn runs a statement without GORM, whose log would show the whole text of a
+// failed statement.
 func execIn(tx *gorm.DB, statement string) error {
 	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, statement)
 	return err

@@ -12,8 +12,8 @@ import (
 	"multitenant/database/pool"
 )
 
-// gormPool is database/sql's pool with a short way for what runs at every
-// request: a statement that answers one row.
+// gormPool is a database/sql pool with a shorter way for queries of one row, which
+// run at every request.
 type gormPool struct {
 	*sql.DB
 	share   *pool.Share
@@ -29,12 +29,11 @@ func newGORMPool(handles *sql.DB, s *pool.Share) gormPool {
 // GetDBConn returns the pool itself; GORM asks for it.
 func (p gormPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
-// ScanRow runs a query that answers one row and scans it into dest; no row is
-// sql.ErrNoRows. The row is read by pgx itself: database/sql would start a
-// goroutine and make a closure for each column of each answer. Where many ask at
-// once, several queries go the way together, see lookups.
+// ScanRow runs a query for one row and scans it into dest; no row is sql.ErrNoRows.
+// pgx reads the row directly, since database/sql starts a goroutine for each query.
+// Concurrent queries may go in one message, see lookups.
 func (p gormPool) ScanRow(ctx context.Context, dest []any, query string, args ...any) error {
-	l := p.lookups.enter(dest, query, args)
+	l := p.lookups.join(dest, query, args)
 	if l != nil {
 		return l.await(ctx)
 	}
@@ -48,8 +47,8 @@ func (p gormPool) ScanRow(ctx context.Context, dest []any, query string, args ..
 	return conn.QueryRow(ctx, query, args...).Scan(dest...)
 }
 
-// answer sends queries together and reads their answers. Where the server finds
-// fault with one, it looks at none that follow: those are asked alone.
+// answer sends queries in one message and reads their answers. The server skips all
+// queries after one that fails, so answer sends those again, each by itself.
 func (p gormPool) answer(ctx context.Context, all []*lookup) error {
 	conn, taken, err := p.take(ctx)
 	if err != nil {
@@ -63,7 +62,7 @@ func (p gormPool) answer(ctx context.Context, all []*lookup) error {
 	answers := conn.SendBatch(ctx, batch)
 	var alone []*lookup
 	for i, l := range all {
-		rows, _ := answers.Query() // what is wrong, rows say as well
+		rows, _ := answers.Query() // rows.Err returns it as well
 		if err := l.scan(rows); isServerError(err) {
 			alone = all[i+1:]
 			break
@@ -72,7 +71,7 @@ func (p gormPool) answer(ctx context.Context, all []*lookup) error {
 	err = answers.Close()
 	for _, l := range alone {
 		rows, _ := conn.Query(ctx, l.query, l.args...)
-		_ = l.scan(rows) // whoever waits has been told
+		_ = l.scan(rows) // scan has told the caller
 	}
 	return err
 }
@@ -82,7 +81,7 @@ func isServerError(err error) bool {
 	return ok
 }
 
-// take returns a connection, and what is to be given back to the share.
+// take returns a connection, and the pool's own value for it to give back.
 func (p gormPool) take(ctx context.Context) (*pgx.Conn, *pool.Conn, error) {
 	taken, err := p.share.Take(ctx)
 	if err != nil {

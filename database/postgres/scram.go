@@ -9,10 +9,10 @@ import (
 	"fmt"
 )
 
-// scramVerifier is what PostgreSQL keeps of a password (RFC 5803), made here so
-// that the password itself never travels, and is in no statement that the server
-// may log. One iteration is enough, and makes connecting cheap: the many of a
-// person's password slow guessing down, and nobody guesses 256 random bits.
+// scramVerifier returns the form in which PostgreSQL keeps a password (RFC 5803).
+// With it the password never travels and stands in no statement that the server may
+// log. One iteration is enough for a password of 256 random bits, and makes
+// connecting cheap.
 func scramVerifier(password string) (string, error) {
 	const iterations = 1
 	salt := make([]byte, 16)

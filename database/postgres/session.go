@@ -39,7 +39,7 @@ func (b *backend) Lock(ctx context.Context, key string) (database.Session, error
 	return s, nil
 }
 
-// TryLock takes key if nobody has it.
+// TryLock takes key if it is free.
 func (b *backend) TryLock(ctx context.Context, key string) (database.Session, bool, error) {
 	unlock, ok := b.keys.TryLock(key)
 	if !ok {
@@ -83,19 +83,19 @@ func (b *backend) pin(ctx context.Context, key string, unlock func()) (*session,
 	return &session{backend: b, conn: conn, key: advisoryKey(key), release: release}, nil
 }
 
-// advisoryKey makes a number of a key. The words before it keep clear of other
-// software that takes advisory locks in the same database.
+// advisoryKey hashes a key to a number. The prefix keeps it apart from advisory
+// locks of other software in the same database.
 func advisoryKey(key string) int64 {
 	sum := sha256.Sum256([]byte("multitenant lock " + key))
 	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // all 64 bits are wanted, whatever they mean
 }
 
-// Create makes a database and closes it to everyone but its owner.
+// Create makes a database and closes it to all roles but its owner.
 func (s *session) Create(ctx context.Context, name string) error {
 	if err := s.backend.checkTenant(name); err != nil {
 		return err
 	}
-	// template1 would make us wait for whoever is connected to it.
+	// A session in template1 would delay us.
 	err := s.exec(ctx, "CREATE DATABASE "+quoteIdentifier(name)+" TEMPLATE template0 "+s.backend.likeness)
 	if database.HasState(err, "42P04", "23505") {
 		return fmt.Errorf("create database %s: %w", name, database.ErrExist)
@@ -109,7 +109,7 @@ func (s *session) Create(ctx context.Context, name string) error {
 	return nil
 }
 
-// closeStatement keeps everybody but the owner out of a database.
+// closeStatement closes a database to all roles but its owner.
 func closeStatement(name string) string {
 	return "REVOKE ALL ON DATABASE " + quoteIdentifier(name) + " FROM PUBLIC"
 }
@@ -167,7 +167,7 @@ func (s *session) unlock(ctx context.Context) {
 	var held bool
 	err := s.conn.QueryRowContext(ctx, "SELECT pg_advisory_unlock($1)", s.key).Scan(&held)
 	if err != nil {
-		// Nobody knows what the server thinks: without the connection there is no lock.
+		// The server may still hold the lock; ending the connection ends it.
 		_ = s.conn.Raw(func(conn any) error {
 			if held, ok := conn.(*lease); ok {
 				held.isBroken = true

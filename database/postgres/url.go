@@ -33,9 +33,9 @@ func parseURL(raw string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// parseTenantURL reads the URL by which tenants are served, of which each has a
-// database and a role of its own. Nothing in a statement relies on what the
-// connection has seen before, unless the URL says so.
+// parseTenantURL reads the URL by which requests reach tenants. By default no
+// statement relies on an earlier one of its connection, so a pooler may switch
+// connections.
 func parseTenantURL(raw string) (*pgx.ConnConfig, error) {
 	config, err := parseServerURL(raw, "exec")
 	if err != nil {
@@ -45,8 +45,8 @@ func parseTenantURL(raw string) (*pgx.ConnConfig, error) {
 }
 
 // parseServerURL reads a URL, with a mode of execution for those that give none.
-// Its errors never quote it, nor what the parser said, which may: it holds the
-// password.
+// Its errors quote neither the URL nor the message of the parser, since the URL holds
+// the password.
 func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
 	parsed, err := url.Parse(raw)
 	if err != nil || parsed.Scheme != driverName && parsed.Scheme != schemeAlias {

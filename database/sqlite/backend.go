@@ -21,17 +21,17 @@ import (
 )
 
 const (
-	// maxOpen keeps open files low: an open database costs a file for each
-	// connection, one for each connection's log and one for the shared memory, so
-	// 64 tenants and core need at most 64*9 + 17, below the usual limit of 1024.
+	// maxOpen bounds open files: a database opens two files for each connection and
+	// one for shared memory, so 64 tenants and core need at most 64*9 + 17. The usual
+	// limit is 1024.
 	maxOpen         = 64
 	coreConnections = 8
 	// tenantConnections lets a few requests read side by side.
 	tenantConnections = 4
-	// idleLimit lets files of databases nobody uses be closed.
+	// idleLimit is the time after which an unused connection closes its files.
 	idleLimit = 30 * time.Second
 
-	driverName = "sqlite" // of the URL's scheme, the driver and its way to write times
+	driverName = "sqlite" // the scheme of the URL, the driver, and its format of times
 	folderMode = 0o700
 	fileMode   = 0o600
 	extension  = ".db"
@@ -65,8 +65,8 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 	return b, nil
 }
 
-// ensureCore makes the core database's file where it is missing, unless it must
-// be there already.
+// ensureCore makes the file of the core database when it is missing. With existing
+// it returns an error instead.
 func (b *backend) ensureCore(path string, existing bool) error {
 	if existing {
 		_, err := os.Lstat(path)
@@ -106,7 +106,7 @@ func parseSQLiteURL(raw string) (string, error) {
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
 
-// MaxOpen is what the usual limit of open files has room for.
+// MaxOpen is bounded by the usual limit of open files.
 func (b *backend) MaxOpen() int { return maxOpen }
 
 // Close closes the core database.
@@ -137,7 +137,7 @@ func (b *backend) OpenTenant(ctx context.Context, name string, _ database.Login,
 	return b.OpenDatabase(ctx, name, check)
 }
 
-// Stats counts connections; nobody waits for one of another database.
+// Stats counts connections; SQLite has no pool that databases share.
 func (b *backend) Stats() database.Stats {
 	return database.Stats{Connections: int(b.connections.Load())}
 }
@@ -161,10 +161,10 @@ func (b *backend) Exists(_ context.Context, name string) (bool, error) {
 	return true, nil
 }
 
-// isCore compares as file systems do that know no case.
+// isCore ignores case, as some file systems do.
 func (b *backend) isCore(name string) bool { return strings.EqualFold(name, b.name) }
 
-// path is only for names that passed checkName: they have no separators.
+// path is for names that passed database.CheckName: they have no separators.
 func (b *backend) path(name string) string { return filepath.Join(b.dir, name+extension) }
 
 func (b *backend) open(ctx context.Context, c *connector, connections int) (*gorm.DB, error) {
@@ -182,15 +182,15 @@ func (b *backend) open(ctx context.Context, c *connector, connections int) (*gor
 	return db, nil
 }
 
-// ensureWAL switches a database to write-ahead logging once, for ever. Usually
-// it is by now; not so the core database at its first start, one whose making
-// was cut short, and one that came from a backup.
+// ensureWAL switches a database to write-ahead logging, which is permanent. Only a
+// new core database, one whose creation was interrupted, and one that came from a
+// backup still need it.
 func (b *backend) ensureWAL(ctx context.Context, db *gorm.DB) error {
 	mode, err := journalMode(ctx, db, "")
 	if err != nil || mode == "wal" {
 		return err
 	}
-	// Two processes that switch at once would tell each other to go away.
+	// Of two processes that switch at once, one would get SQLITE_BUSY.
 	unlock, err := b.lockFile(ctx, "write-ahead log of "+b.dir)
 	if err != nil {
 		return err
@@ -211,12 +211,12 @@ func journalMode(ctx context.Context, db *gorm.DB, assignment string) (mode stri
 	return mode, nil
 }
 
-// dialector is GORM's for another driver, whose errors it does not know.
+// dialector is GORM's dialector with the error codes of another driver.
 type dialector struct{ *sqlite.Dialector }
 
 func newDialector(db *sql.DB) gorm.Dialector {
 	return dialector{&sqlite.Dialector{DriverName: driverName, Conn: db}}
 }
 
-// Translate makes GORM's errors of the driver's.
+// Translate turns errors of the driver into those of GORM.
 func (dialector) Translate(err error) error { return translate(err) }

@@ -19,7 +19,7 @@ import (
 	"multitenant/database"
 )
 
-// newConnector opens the file at path, which must be there.
+// newConnector makes connections to the file at path, which must exist.
 func (b *backend) newConnector(path string, check database.Check) *connector {
 	dial := dialFile(path)
 	counted := func(ctx context.Context, gone func()) (database.Physical, error) {
@@ -33,7 +33,7 @@ func (b *backend) newConnector(path string, check database.Check) *connector {
 	return &connector{driver: noDriver{}, dial: counted, check: check}
 }
 
-// noDriver is what database/sql may ask a pool for; nobody opens by it.
+// noDriver satisfies database/sql, which asks each pool for its driver.
 type noDriver struct{}
 
 // Open refuses: connections come from a connector.
@@ -54,7 +54,7 @@ func dialFile(path string) dialer {
 }
 
 func connectFile(ctx context.Context, path, dsn string, gone func()) (database.Physical, error) {
-	// Looked at before, so that a file put in its place meanwhile is found out later.
+	// Read first, so that a later check notices a file that replaced this one.
 	file, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, database.ErrNotExist
@@ -77,8 +77,8 @@ func connectFile(ctx context.Context, path, dsn string, gone func()) (database.P
 	return &fileConn{Physical: made, path: path, file: file, gone: gone}, nil
 }
 
-// dsnOf says how a connection is to behave. The driver applies the
-// parameters in an order of its own, busy_timeout first.
+// dsnOf returns the settings of a connection. The driver applies busy_timeout
+// first.
 func dsnOf(path string) string {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
@@ -98,8 +98,8 @@ func dsnOf(path string) string {
 	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: query.Encode()}).String()
 }
 
-// fileConn is modernc's connection, except that it notices when its file is no
-// longer the one at the path: it would go on with a deleted or renamed one.
+// fileConn is a connection that notices when its file is no longer the one at the
+// path. The driver alone would go on with a deleted or renamed file.
 type fileConn struct {
 	database.Physical
 	path string
@@ -127,7 +127,8 @@ func (c *fileConn) Close() error {
 	return err
 }
 
-// confined adds to a check that the connection can reach no other file.
+// confined returns a check that also keeps the connection from attaching other
+// files.
 func confined(check database.Check) database.Check {
 	return func(ctx context.Context, q database.Querier) error {
 		conn, ok := q.(*sql.Conn)

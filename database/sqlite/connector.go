@@ -9,12 +9,12 @@ import (
 	"multitenant/database"
 )
 
-// dialer makes one connection. It calls gone once when the connection has ended
-// at the far end too, and also when no connection came about.
+// dialer makes one connection. It calls gone once: when the connection has ended, or
+// when dialing failed.
 type dialer func(ctx context.Context, gone func()) (database.Physical, error)
 
-// connector makes the connections of one database, and lets none be used that
-// check did not agree to.
+// connector makes the connections of one database and closes those that check
+// refuses.
 type connector struct {
 	driver     driver.Driver
 	dial       dialer
@@ -29,7 +29,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	defer cancel()
 	conn, err := c.connect(bounded)
 	if err != nil && ctx.Err() == nil && database.IsContextError(err) {
-		// The caller still had time: it is the database that took too long.
+		// The caller still had time, so the database took too long.
 		return nil, database.NewTimeout(err)
 	}
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// minFreeBytes is kept free for the databases there are: making another stops
-// before the disk is full.
+// minFreeBytes stay free for existing databases: creation stops before the disk is
+// full.
 const minFreeBytes = 64 << 20
 
 // requireSpace fails with ENOSPC when the disk of the folder is nearly full.

@@ -12,19 +12,19 @@ import (
 // when its process died.
 func companions() []string { return []string{"-wal", "-shm", "-journal"} }
 
-// nameLock is the key of the lock under which a database gets a name, and under
-// which what another of that name has left behind is cleared away.
+// nameLock is the key of the lock for giving a database its name, and for removing
+// the leftovers of an earlier database of that name.
 func nameLock(path string) string { return "name " + path }
 
-// clearAway removes what a connection left behind whose database was deleted or
-// renamed under it: SQLite removes that only for a database that is still there.
+// clearAway removes the companions of a database that was deleted or renamed while
+// a connection had it open. SQLite removes them only for an existing database.
 func (b *backend) clearAway(path string) {
 	if !isGone(path) || !hasCompanions(path) {
 		return
 	}
 	release, ok := b.keys.TryLock(nameLock(path))
 	if !ok {
-		return // another database gets the name, and whoever gives it clears away
+		return // another caller gives the name to a database, and clears away itself
 	}
 	defer release()
 	lock, err := b.tryFile(nameLock(path))
@@ -45,9 +45,8 @@ func isGone(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// requireFree fails with ErrExist when there is something at path, and clears
-// away what a database of that name may have left beside it: SQLite would take
-// it for the new one's.
+// requireFree fails with ErrExist when there is a file at path. Else it removes the
+// companions of an earlier database, which SQLite would apply to the new one.
 func requireFree(path string) error {
 	_, err := os.Lstat(path)
 	if err == nil {

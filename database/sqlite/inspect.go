@@ -20,7 +20,7 @@ import (
 	"multitenant/database"
 )
 
-// List reads the folder, once.
+// List reads the folder.
 func (b *backend) List(_ context.Context, prefix string) (database.Inventory, error) {
 	var found database.Inventory
 	entries, err := os.ReadDir(b.dir)
@@ -69,7 +69,7 @@ func (*backend) Lacking(context.Context, *gorm.DB, string, database.Guarded) ([]
 	return nil, nil
 }
 
-// Cross tries on a connection as those that serve the tenant.
+// Cross tries on a connection like those that serve the tenant.
 func (b *backend) Cross(ctx context.Context, c *database.Crossing) ([]database.Trial, error) {
 	modes := b.tryModes()
 	if c.From.Name == "" {
@@ -120,14 +120,14 @@ func isConfined(err error) bool {
 	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "too many attached databases")
 }
 
-// isForbidden is true for the refusal of what a connection was not made for.
+// isForbidden is true for the refusal of a function or an action.
 func isForbidden(err error) bool {
 	lite, ok := errors.AsType[*sqlite.Error](err)
 	return ok && lite.Code() == sqlite3.SQLITE_ERROR &&
 		(strings.Contains(lite.Error(), "not authorized") || strings.Contains(lite.Error(), "no such function"))
 }
 
-// tryModes looks whom the system lets at the files.
+// tryModes checks the permissions of the files.
 func (b *backend) tryModes() database.Trial {
 	a := database.Attempt{Name: "read_files", What: "be read as files by other users of the machine"}
 	if runtime.GOOS == "windows" {
@@ -144,11 +144,11 @@ func (b *backend) tryModes() database.Trial {
 	return database.Trial{Name: a.Name, Result: database.ResultPass, Detail: "cannot " + a.What}
 }
 
-// openFiles lists what in the folder others than its owner may use, itself first.
+// openFiles lists the folder and the files in it that other users may open.
 func openFiles(dir string) (open []string, err error) {
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it was there a moment ago
+			return nil // it was removed meanwhile
 		}
 		if err != nil {
 			return err

@@ -17,7 +17,7 @@ import (
 const (
 	// lockFolder is where lock files live. A dot keeps it clear of databases.
 	lockFolder = ".locks"
-	// lockRetry is how often a lock another process has is asked for.
+	// lockRetry is the time between two attempts to take a lock.
 	lockRetry = 10 * time.Millisecond
 )
 
@@ -30,7 +30,7 @@ func (b *backend) Lock(ctx context.Context, key string) (database.Session, error
 	return &session{backend: b, release: unlock}, nil
 }
 
-// TryLock takes key if nobody has it.
+// TryLock takes key if it is free.
 func (b *backend) TryLock(_ context.Context, key string) (database.Session, bool, error) {
 	release, ok := b.keys.TryLock(key)
 	if !ok {
@@ -74,9 +74,9 @@ func (b *backend) lockFile(ctx context.Context, key string) (unlock func(), err 
 	}
 }
 
-// tryFile locks the file of key, or returns nil when somebody else has it. Since
-// files are removed when a lock is given back, the one that was locked may be
-// one that nobody else will ever find: then it does not count.
+// tryFile locks the file of key, or returns nil when the lock is taken. A holder
+// removes its file at the end, so the locked file may no longer be the one at the
+// path. Then it does not count.
 func (b *backend) tryFile(key string) (*flock.Flock, error) {
 	folder := filepath.Join(b.dir, lockFolder)
 	if err := os.MkdirAll(folder, folderMode); err != nil {

@@ -8,8 +8,8 @@ import (
 	"multitenant/database"
 )
 
-// renameChecked refuses to replace a file. Between the look and the rename
-// another process could make it, if it did not hold the lock on the name.
+// renameChecked refuses to replace a file. The lock on the name keeps other
+// processes from making it between the check and the rename.
 func renameChecked(from, to string) error {
 	_, err := os.Lstat(to)
 	if err == nil {

@@ -9,8 +9,8 @@ import (
 	"multitenant/database"
 )
 
-// renameNoReplace fails with ErrExist when there is something at to, without a
-// moment in between.
+// renameNoReplace fails with ErrExist when there is a file at to. Check and rename
+// are one system call.
 func renameNoReplace(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	switch {

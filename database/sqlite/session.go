@@ -46,7 +46,7 @@ func (b *backend) create(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// Only whoever made the file may clear away what one of its name has left.
+	// Only now, as the creator of the file, may we remove older companions.
 	if err := errors.Join(file.Close(), removeCompanions(path)); err != nil {
 		return errors.Join(err, removeDatabase(path))
 	}
@@ -93,9 +93,9 @@ func (b *backend) rename(ctx context.Context, from, to string) error {
 	return syncFolder(b.dir)
 }
 
-// checkpoint makes sure that a database is its one file and nothing more. A log
-// beside it means that somebody has it open, or that a process died: then
-// opening and closing it puts the log into the file.
+// checkpoint moves the write-ahead log into the database file, by opening and
+// closing it. It fails with ErrInUse when a log remains, since the database is open
+// elsewhere.
 func (b *backend) checkpoint(ctx context.Context, path string) error {
 	if !hasCompanions(path) {
 		return nil
@@ -113,8 +113,8 @@ func (b *backend) checkpoint(ctx context.Context, path string) error {
 	return nil
 }
 
-// Drop removes a database's files, the one that counts first: without it the
-// others are nothing.
+// Drop removes the files of a database, the main one first: the others mean nothing
+// without it.
 func (s *session) Drop(ctx context.Context, name, _ string) error {
 	if err := s.check(ctx, name); err != nil {
 		return fmt.Errorf("drop database %s: %w", name, err)

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// syncFolder makes the names in a folder survive a loss of power.
+// syncFolder makes new names in a folder survive a loss of power.
 func syncFolder(path string) error {
 	folder, err := os.Open(path) //nolint:gosec // the data folder
 	if err != nil {
