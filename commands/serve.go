@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/commands/metrics"
 	"multitenant/config"
 	"multitenant/controllers"
-	"multitenant/middleware/limits"
 	"multitenant/tenants"
 )
 

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/database"
-	"multitenant/middleware/limits"
 )
 
 // Config is every setting, checked and in the form its user takes.

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/config"
 	"multitenant/database"
-	"multitenant/middleware/limits"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"

@@ -7,8 +7,8 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/middleware"
-	"multitenant/middleware/limits"
 	"multitenant/models"
 )
 

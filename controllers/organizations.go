@@ -10,8 +10,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
+	"multitenant/auth/limits"
 	"multitenant/middleware"
-	"multitenant/middleware/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )

@@ -9,8 +9,8 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/middleware"
-	"multitenant/middleware/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )

@@ -10,9 +10,9 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/docs"
 	"multitenant/middleware"
-	"multitenant/middleware/limits"
 	"multitenant/tenants"
 )
 

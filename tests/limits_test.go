@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
-	"multitenant/middleware/limits"
+	"multitenant/auth/limits"
 	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"multitenant/middleware/limits"
+	"multitenant/auth/limits"
 	"multitenant/models"
 )
 

@@ -21,12 +21,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/commands"
 	"multitenant/commands/metrics"
 	"multitenant/controllers"
 	"multitenant/database"
 	"multitenant/database/connect"
-	"multitenant/middleware/limits"
 	"multitenant/tenants"
 	"multitenant/tests/pgtest"
 )
