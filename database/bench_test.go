@@ -68,7 +68,7 @@ func BenchmarkCloseThenRename(b *testing.B) {
 				b.StartTimer()
 				require.NoError(b, database.Close(db))
 				next := newName()
-				require.NoError(b, session.Rename(b.Context(), name, next))
+				require.NoError(b, rename(b.Context(), session, name, next))
 				name = next
 			}
 		})

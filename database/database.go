@@ -70,8 +70,6 @@ type Check func(ctx context.Context, q Querier) error
 
 // Backend is an engine with a core database open on it.
 type Backend interface {
-	Inspector
-
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
 	// OpenDatabase opens an existing database, as the application's own role and not
@@ -83,30 +81,20 @@ type Backend interface {
 	// role of login and by Options.TenantURL. It connects and checks once. Later
 	// uses may also fail with the error of check, and with ErrBusy.
 	OpenTenant(ctx context.Context, name string, login Login, check Check) (*gorm.DB, error)
-	// Exists reports whether there is a database of this name.
-	Exists(ctx context.Context, name string) (bool, error)
 	// Lock waits until no other caller, in this process or another, holds key. The
 	// lock ends with the process.
 	Lock(ctx context.Context, key string) (Session, error)
 	// TryLock is Lock without the wait. It reports whether it got the lock.
 	TryLock(ctx context.Context, key string) (Session, bool, error)
-	// HasRoles reports whether every tenant can have a role of its own, which the
-	// server keeps out of all other databases. SQLite has none, and on PostgreSQL
-	// the application's own role may not be allowed to make any; then what
-	// follows does nothing where it is given no role.
-	HasRoles() bool
-	// CreateRole makes a role in a transaction of the core database. It may log in
-	// and nothing else. One that is there gets the password anew.
-	CreateRole(tx *gorm.DB, login Login) error
-	// DropRole removes a role, in a transaction of the core database, once its
-	// databases are gone. A missing one is no error.
-	DropRole(tx *gorm.DB, role string) error
-	// GrantTables, in a transaction of a tenant's database, lets role read and
-	// change the rows of all tables there are, but not those of guarded ones.
-	GrantTables(tx *gorm.DB, role string, guarded Guarded) error
-	// Secure keeps all other roles of the server out of the core database, and
-	// warns where the server cannot keep tenants apart.
-	Secure(ctx context.Context) error
+	// Roles returns what an engine adds whose server has roles, as PostgreSQL's. It
+	// is nil on an engine without roles, as SQLite.
+	Roles() Roles
+	// List returns the databases, roles and files whose name begins with prefix,
+	// without the core database.
+	List(ctx context.Context, prefix string) (Inventory, error)
+	// Cross tries every known way out of a tenant's database. It leaves nothing
+	// behind, even where it succeeds.
+	Cross(ctx context.Context, c *Crossing) ([]Trial, error)
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
 	// Stats counts connections.
@@ -131,17 +119,13 @@ type Session interface {
 	// with ErrExist. After any other error the database may exist, or appear before
 	// the lock is free again, and may be open to all roles: drop it and start over.
 	Create(ctx context.Context, name string) error
-	// Rename fails with ErrExist when to exists, with ErrNotExist when from does
-	// not, and with ErrInUse when a session has from open.
-	Rename(ctx context.Context, from, to string) error
 	// Claim runs also in a transaction of core, renames a database to its tenant's
 	// name and lets role connect to it. On PostgreSQL this is one transaction. It
-	// returns the errors of Rename and of also. After any other error on SQLite, the
-	// writes of also may be committed while the database has its old name.
+	// fails with the error of also, with ErrExist when to exists, with ErrNotExist
+	// when from does not, and with ErrInUse when a session has from open. After any
+	// other error on SQLite, the writes of also may be committed while the database
+	// has its old name.
 	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
-	// Admit lets role, if it is not empty, and the owner connect to a database, and
-	// no other role.
-	Admit(ctx context.Context, name, role string) error
 	// Drop removes a database and ends the sessions of role in it. A missing
 	// database is no error.
 	Drop(ctx context.Context, name, role string) error

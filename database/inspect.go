@@ -1,27 +1,5 @@
 package database
 
-import (
-	"context"
-
-	"gorm.io/gorm"
-)
-
-// Inspector is the part of a Backend that operators use to check it.
-type Inspector interface {
-	// List returns the names that begin with prefix, without the core database.
-	List(ctx context.Context, prefix string) (Inventory, error)
-	// Survey returns the rights on the core database and on databases whose name
-	// begins with prefix, and the powers of roles whose name does. It is empty on an
-	// engine without roles.
-	Survey(ctx context.Context, prefix string) (Survey, error)
-	// Lacking lists the tables and sequences of a tenant's database for which role
-	// lacks a privilege that GrantTables gives.
-	Lacking(ctx context.Context, db *gorm.DB, role string, guarded Guarded) ([]string, error)
-	// Cross tries every known way out of a tenant's database. It leaves nothing
-	// behind, even where it succeeds.
-	Cross(ctx context.Context, c *Crossing) ([]Trial, error)
-}
-
 // Inventory lists databases, roles and files by name.
 type Inventory struct {
 	Databases []string
@@ -32,7 +10,7 @@ type Inventory struct {
 
 // Survey lists rights and roles.
 type Survey struct {
-	Core      string // the core database's name; empty where there are no roles
+	Core      string // the name of the core database
 	Databases map[string]Rights
 	Roles     map[string]RoleState
 }

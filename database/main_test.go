@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,4 +153,17 @@ func readMark(t *testing.T, db *gorm.DB) string {
 	var text string
 	require.NoError(t, db.WithContext(t.Context()).Raw("SELECT text FROM marks").Scan(&text).Error)
 	return text
+}
+
+// rename gives a database another name and changes nothing else.
+func rename(ctx context.Context, s database.Session, from, to string) error {
+	return s.Claim(ctx, from, to, "", func(*gorm.DB) error { return nil })
+}
+
+// exists reports whether there is a database of that name.
+func exists(t *testing.T, b database.Backend, name string) bool {
+	t.Helper()
+	found, err := b.List(t.Context(), name)
+	require.NoError(t, err)
+	return slices.Contains(found.Databases, name)
 }

@@ -231,7 +231,7 @@ func TestPostgresPoolClosing(t *testing.T) {
 		}
 		require.NoError(t, database.Close(db))
 		next := newName()
-		require.NoError(t, s.Rename(t.Context(), name, next))
+		require.NoError(t, rename(t.Context(), s, name, next))
 		name = next
 		group.Wait()
 		require.Error(t, row(t.Context(), db, true))

@@ -24,16 +24,16 @@ type served struct {
 func (s *served) make(t *testing.T, role, text string) database.Login {
 	t.Helper()
 	login := database.Login{Role: role, Password: "s3cret of " + role}
-	require.NoError(t, s.backend.CreateRole(s.backend.Core().WithContext(t.Context()), login))
+	require.NoError(t, s.backend.Roles().Create(s.backend.Core().WithContext(t.Context()), login))
 	require.NoError(t, s.pooler.Admit(t.Context()))
 	session := lock(t, s.backend, s.name)
 	defer session.Unlock()
 	require.NoError(t, session.Create(t.Context(), s.name))
 	mark(t, s.backend, s.name, text)
-	require.NoError(t, session.Admit(t.Context(), s.name, role))
+	require.NoError(t, s.backend.Roles().Admit(t.Context(), s.name, role))
 	db, err := s.backend.OpenDatabase(t.Context(), s.name, nil)
 	require.NoError(t, err)
-	require.NoError(t, s.backend.GrantTables(db.WithContext(t.Context()), role, database.Guarded{}))
+	require.NoError(t, s.backend.Roles().GrantTables(db.WithContext(t.Context()), role, database.Guarded{}))
 	require.NoError(t, database.Close(db))
 	return login
 }
@@ -46,7 +46,7 @@ func (s *served) drop(t *testing.T, role string) {
 	require.NoError(t, err)
 	defer session.Unlock()
 	require.NoError(t, session.Drop(ctx, s.name, role))
-	require.NoError(t, s.backend.DropRole(s.backend.Core().WithContext(ctx), role))
+	require.NoError(t, s.backend.Roles().Drop(s.backend.Core().WithContext(ctx), role))
 }
 
 // TestPostgresPoolerAndTheNextDatabase: a connection through a pooler outlives

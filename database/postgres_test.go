@@ -113,7 +113,7 @@ func TestPostgresCoreIsNoTenant(t *testing.T) {
 	_, err := b.OpenDatabase(t.Context(), core, nil)
 	require.ErrorIs(t, err, database.ErrForeign)
 	require.ErrorIs(t, s.Drop(t.Context(), core, ""), database.ErrForeign)
-	require.ErrorIs(t, s.Rename(t.Context(), core, newName()), database.ErrForeign)
+	require.ErrorIs(t, rename(t.Context(), s, core, newName()), database.ErrForeign)
 }
 
 func TestPostgresCanceledCreationKeepsOthersOut(t *testing.T) {

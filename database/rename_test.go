@@ -22,11 +22,11 @@ func TestRename(t *testing.T) {
 			s := lock(t, b, "k")
 			first, second, third := makeDatabase(t, b, s), makeDatabase(t, b, s), newName()
 
-			require.ErrorIs(t, s.Rename(t.Context(), first, second), database.ErrExist)
+			require.ErrorIs(t, rename(t.Context(), s, first, second), database.ErrExist)
 			require.Equal(t, second, readMark(t, openDatabase(t, b, second, nil)))
-			require.ErrorIs(t, s.Rename(t.Context(), newName(), third), database.ErrNotExist)
+			require.ErrorIs(t, rename(t.Context(), s, newName(), third), database.ErrNotExist)
 
-			require.NoError(t, s.Rename(t.Context(), first, third))
+			require.NoError(t, rename(t.Context(), s, first, third))
 			require.Equal(t, first, readMark(t, openDatabase(t, b, third, nil)))
 			_, err := b.OpenDatabase(t.Context(), first, nil)
 			require.ErrorIs(t, err, database.ErrNotExist)
@@ -47,7 +47,7 @@ func TestRenameOfOpenDatabaseIsRefused(t *testing.T) {
 			db := openDatabase(t, b, name, nil)
 			require.Equal(t, name, readMark(t, db))
 
-			err := s.Rename(t.Context(), name, newName())
+			err := rename(t.Context(), s, name, newName())
 
 			require.ErrorIs(t, err, database.ErrInUse)
 			require.True(t, database.IsUnavailable(err))
@@ -78,7 +78,7 @@ func TestCloseWaitsSoThatRenameNeedNot(t *testing.T) {
 				began := time.Now()
 				require.NoError(t, database.Close(db))
 				next := newName()
-				require.NoError(t, s.Rename(t.Context(), name, next))
+				require.NoError(t, rename(t.Context(), s, name, next))
 				require.Less(t, time.Since(began), time.Second)
 				name = next
 			}
@@ -115,7 +115,7 @@ func TestCloseWaitsForStatements(t *testing.T) {
 			require.NoError(t, tx.Commit().Error)
 
 			require.NoError(t, <-closed)
-			require.NoError(t, s.Rename(t.Context(), name, newName()))
+			require.NoError(t, rename(t.Context(), s, name, newName()))
 		})
 	}
 }

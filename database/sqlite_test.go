@@ -115,7 +115,7 @@ func TestSQLiteLinksAndCoreAreNoTenants(t *testing.T) {
 	require.ErrorIs(t, err, database.ErrForeign)
 	for _, name := range []string{"core", "CORE"} {
 		require.ErrorIs(t, s.Drop(t.Context(), name, ""), database.ErrForeign)
-		require.ErrorIs(t, s.Rename(t.Context(), name, newName()), database.ErrForeign)
+		require.ErrorIs(t, rename(t.Context(), s, name, newName()), database.ErrForeign)
 		require.ErrorIs(t, s.Create(t.Context(), name), database.ErrForeign)
 	}
 	_, err = b.OpenDatabase(t.Context(), "core", nil)

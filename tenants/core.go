@@ -27,7 +27,10 @@ func migrateCore(ctx context.Context, backend database.Backend, prefix string) e
 	if err := database.Migrate(ctx, backend.Core(), migrations.Core(prefix)); err != nil {
 		return err
 	}
-	return backend.Secure(ctx)
+	if roles := backend.Roles(); roles != nil {
+		return roles.Secure(ctx)
+	}
+	return nil
 }
 
 // CheckCore fails with database.ErrOlderSchema or database.ErrNewerSchema where

@@ -117,7 +117,7 @@ func (m *Manager) settleLocked(ctx context.Context, session database.Session, id
 	}
 	m.step(StepDropped)
 	err = m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := m.backend.DropRole(tx, m.roleName(id)); err != nil {
+		if err := m.dropRole(tx, id); err != nil {
 			return err
 		}
 		return models.DeleteTenant(ctx, tx, id)

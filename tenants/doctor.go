@@ -53,7 +53,7 @@ func (f *Finding) IsSame(other *Finding) bool { return f.Kind == other.Kind && f
 // is wrong with it. KindTenantNotFound for a slug that is none.
 func (m *Manager) Examine(ctx context.Context, plan FleetPlan) ([]Finding, error) {
 	x := &examination{Manager: m}
-	survey, err := m.backend.Survey(ctx, m.prefix)
+	survey, err := m.survey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (x *examination) forget(record *models.Tenant) {
 // examineWhole looks at what is about no tenant in particular.
 func (x *examination) examineWhole(ctx context.Context) error {
 	if open := x.survey.Databases[x.survey.Core].Public; len(open) > 0 {
-		x.add(&Finding{Kind: kindOpen, Name: x.survey.Core, Problem: openTo(open), mend: x.backend.Secure})
+		x.add(&Finding{Kind: kindOpen, Name: x.survey.Core, Problem: openTo(open), mend: x.roles.Secure})
 	}
 	contradictions, err := models.ListContradictions(ctx, x.core)
 	if err != nil {

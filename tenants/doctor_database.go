@@ -62,7 +62,7 @@ func (x *examination) whyRefused(record *models.Tenant) string {
 
 // examineRole finds the role of a spare missing.
 func (x *examination) examineRole(record *models.Tenant) {
-	if record.Role == "" || x.survey.Core == "" {
+	if record.Role == "" {
 		return
 	}
 	if state, found := x.survey.Roles[record.Role]; !found || !state.CanLogin {
@@ -111,7 +111,7 @@ func (x *examination) examineInside(ctx context.Context, record *models.Tenant, 
 // examineTables compares the database's migrations with the registry's word, and
 // what its role may do with what it should.
 func (x *examination) examineTables(ctx context.Context, record *models.Tenant, db *gorm.DB) error {
-	lacking, err := x.backend.Lacking(ctx, db, record.Role, guardedTables())
+	lacking, err := x.lacking(ctx, record, db)
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,14 @@ func (x *examination) examineTables(ctx context.Context, record *models.Tenant, 
 		x.find(record, kindNewer, fmt.Sprintf("the registry says that it has %s, but it has %s", record.SchemaVersion, found), nil)
 	}
 	return nil
+}
+
+// lacking lists the tables and sequences that the tenant's role may not use.
+func (x *examination) lacking(ctx context.Context, record *models.Tenant, db *gorm.DB) ([]string, error) {
+	if record.Role == "" {
+		return nil, nil
+	}
+	return x.roles.Lacking(ctx, db, record.Role, guardedTables())
 }
 
 func lastOf(ids []string) string {

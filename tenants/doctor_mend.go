@@ -26,7 +26,7 @@ func (m *Manager) mendUnsettled(ctx context.Context, id string) error {
 
 // underLock does something to a tenant of the fleet that is still there.
 func (m *Manager) underLock(
-	ctx context.Context, id string, do func(ctx context.Context, session database.Session, record *models.Tenant) error,
+	ctx context.Context, id string, do func(ctx context.Context, record *models.Tenant) error,
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -42,7 +42,7 @@ func (m *Manager) underLock(
 	if err != nil {
 		return err
 	}
-	return do(ctx, session, &record)
+	return do(ctx, &record)
 }
 
 // mendSchema migrates, whatever the registry says of the schema.
@@ -52,42 +52,42 @@ func (m *Manager) mendSchema(ctx context.Context, id string) error {
 
 // mendOpen closes a database to all but its owner and its role.
 func (m *Manager) mendOpen(ctx context.Context, id string) error {
-	return m.underLock(ctx, id, func(ctx context.Context, session database.Session, record *models.Tenant) error {
+	return m.underLock(ctx, id, func(ctx context.Context, record *models.Tenant) error {
 		role := record.Role
 		if record.Status == models.TenantSpare {
 			role = ""
 		}
-		return session.Admit(ctx, record.DatabaseName, role)
+		return m.roles.Admit(ctx, record.DatabaseName, role)
 	})
 }
 
 // mendRole gives a tenant its role again: its password, the way in, and the
 // tables. The database is the tenant's, or nothing is done.
 func (m *Manager) mendRole(ctx context.Context, id string) error {
-	if !m.backend.HasRoles() {
+	if !m.canCreateRoles() {
 		return errors.New("the application's own role may not make roles: ALTER ROLE … CREATEROLE")
 	}
-	return m.underLock(ctx, id, func(ctx context.Context, session database.Session, record *models.Tenant) error {
+	return m.underLock(ctx, id, func(ctx context.Context, record *models.Tenant) error {
 		db, err := m.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
 		if err != nil {
 			return err
 		}
-		err = m.restoreRole(ctx, session, record)
+		err = m.restoreRole(ctx, record)
 		if err == nil {
 			err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-				return m.backend.GrantTables(tx, record.Role, guardedTables())
+				return m.roles.GrantTables(tx, record.Role, guardedTables())
 			})
 		}
 		return errors.Join(err, database.Close(db))
 	})
 }
 
-func (m *Manager) restoreRole(ctx context.Context, session database.Session, record *models.Tenant) error {
+func (m *Manager) restoreRole(ctx context.Context, record *models.Tenant) error {
 	if record.Status != models.TenantSpare {
-		return m.giveRole(ctx, session, record)
+		return m.giveRole(ctx, record)
 	}
 	return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return m.backend.CreateRole(tx, m.login(record))
+		return m.roles.Create(tx, m.login(record))
 	})
 }
 
@@ -195,7 +195,7 @@ func (m *Manager) removeStray(ctx context.Context, s stray) error {
 func (m *Manager) drop(ctx context.Context, session database.Session, s stray) error {
 	switch s.noun {
 	case roleNoun:
-		return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return m.backend.DropRole(tx, s.name) })
+		return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return m.roles.Drop(tx, s.name) })
 	case fileNoun:
 		name, _, _ := strings.Cut(s.name, ".")
 		return session.Drop(ctx, name, "")

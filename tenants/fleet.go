@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"multitenant/database"
 	"multitenant/models"
 )
 
@@ -81,7 +80,7 @@ func (m *Manager) behind(plan FleetPlan) models.Selection {
 		}
 	}
 	// Before core has been migrated nothing can be said of roles.
-	roleless := m.installation.ID != "" && m.backend.HasRoles()
+	roleless := m.installation.ID != "" && m.canCreateRoles()
 	return models.Selection{Fleet: true, Versions: older, Roleless: roleless, Failed: plan.OnlyFailed}
 }
 
@@ -105,7 +104,7 @@ func (m *Manager) choose(ctx context.Context, plan FleetPlan, selection models.S
 type fleetRun struct {
 	report func(*Summary)
 	to     string // the schema each is to have
-	do     func(ctx context.Context, session database.Session, record *models.Tenant) error
+	do     func(ctx context.Context, record *models.Tenant) error
 
 	mu      sync.Mutex // guards summary, and report's turn
 	summary Summary
@@ -148,17 +147,17 @@ func (m *Manager) runOne(ctx context.Context, run *fleetRun, record *models.Tena
 		// What is begun is finished: half a run is fine, half a tenant is not.
 		under, cancel := context.WithTimeout(context.WithoutCancel(ctx), migrateTimeout)
 		defer cancel()
-		err = m.runLocked(under, session, run, record.ID, selection)
+		err = m.runLocked(under, run, record.ID, selection)
 	}
 	run.note(record, err)
 }
 
 func (m *Manager) runLocked(
-	ctx context.Context, session database.Session, run *fleetRun, id string, selection models.Selection,
+	ctx context.Context, run *fleetRun, id string, selection models.Selection,
 ) error {
 	selection.ID, selection.Failed = id, false
 	return models.EachTenant(ctx, m.core, selection, func(record *models.Tenant) error {
-		return run.do(ctx, session, record)
+		return run.do(ctx, record)
 	})
 }
 

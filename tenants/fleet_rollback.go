@@ -24,7 +24,7 @@ func (m *Manager) RollbackFleet(ctx context.Context, plan FleetPlan, to string, 
 	return m.runFleet(ctx, plan, ahead, &fleetRun{
 		report: report,
 		to:     to,
-		do: func(ctx context.Context, _ database.Session, record *models.Tenant) error {
+		do: func(ctx context.Context, record *models.Tenant) error {
 			return m.rollBack(ctx, record, to)
 		},
 	})

@@ -37,13 +37,9 @@ func (m *Manager) TryIsolation(ctx context.Context, slug models.Slug) ([]databas
 }
 
 func (m *Manager) tryIsolation(ctx context.Context, from *models.Tenant, others []models.Tenant) ([]database.Trial, error) {
-	survey, err := m.backend.Survey(ctx, m.prefix)
-	if err != nil {
-		return nil, err
-	}
-	hasRoles := survey.Core != ""
+	hasRoles := m.roles != nil
 	switch {
-	case hasRoles && !m.backend.HasRoles() && (from == nil || from.Role == ""):
+	case hasRoles && !m.canCreateRoles() && (from == nil || from.Role == ""):
 		return []database.Trial{failed("tenant_role", "all tenants are reached by one role, so nothing on the server keeps "+
 			"them apart: its administrator can ALTER ROLE … CREATEROLE, then run migrate")}, nil
 	case hasRoles && from != nil && from.Role == "":

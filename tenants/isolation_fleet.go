@@ -43,7 +43,7 @@ func (m *Manager) surveyFleet(ctx context.Context) ([]database.Trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	survey, err := m.backend.Survey(ctx, m.prefix)
+	survey, err := m.survey(ctx)
 	if err != nil {
 		return nil, err
 	}

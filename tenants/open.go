@@ -66,14 +66,14 @@ func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
 	if err != nil || record.SchemaVersion >= m.version && !m.lacksRole(&record) {
 		return err
 	}
-	return m.upgrade(ctx, session, &record)
+	return m.upgrade(ctx, &record)
 }
 
 // upgrade migrates the tenant's database, gives it its role, and keeps in the
 // registry how that ended. The tenant's lock is held.
-func (m *Manager) upgrade(ctx context.Context, session database.Session, record *models.Tenant) error {
+func (m *Manager) upgrade(ctx context.Context, record *models.Tenant) error {
 	before := *record
-	if err := m.migrateTenant(ctx, session, record); err != nil {
+	if err := m.migrateTenant(ctx, record); err != nil {
 		m.counts.migrationFailed.Add(1)
 		noted, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
@@ -87,7 +87,7 @@ func (m *Manager) upgrade(ctx context.Context, session database.Session, record 
 
 // migrateTenant brings the database to this code's schema. One that has none
 // of ours yet was left by the Python original, and is taken over.
-func (m *Manager) migrateTenant(ctx context.Context, session database.Session, record *models.Tenant) error {
+func (m *Manager) migrateTenant(ctx context.Context, record *models.Tenant) error {
 	takingOver := record.SchemaVersion == ""
 	db, err := m.openOwn(ctx, record)
 	if err != nil {
@@ -95,7 +95,7 @@ func (m *Manager) migrateTenant(ctx context.Context, session database.Session, r
 	}
 	defer func() { _ = database.Close(db) }() // all that was written is committed
 	if m.lacksRole(record) {
-		if err := m.giveRole(ctx, session, record); err != nil {
+		if err := m.giveRole(ctx, record); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,10 @@ func (m *Manager) login(record *models.Tenant) database.Login {
 // there then, in the same transaction.
 func (m *Manager) migrate(ctx context.Context, db *gorm.DB, role string) error {
 	return database.Migrate(ctx, db, m.migrations, func(tx *gorm.DB) error {
-		return m.backend.GrantTables(tx, role, guardedTables())
+		if role == "" {
+			return nil
+		}
+		return m.roles.GrantTables(tx, role, guardedTables())
 	})
 }
 
@@ -44,18 +47,37 @@ func guardedTables() database.Guarded {
 
 // lacksRole reports whether the tenant could have a role and has none yet.
 func (m *Manager) lacksRole(record *models.Tenant) bool {
-	return record.Role == "" && m.backend.HasRoles()
+	return record.Role == "" && m.canCreateRoles()
 }
+
+// canCreateRoles reports whether each tenant can have a role of its own.
+func (m *Manager) canCreateRoles() bool { return m.roles != nil && m.roles.CanCreate() }
 
 // giveRole makes the tenant's role and opens its database to it. It counts once
 // the registry has it, which is when the database has been migrated.
-func (m *Manager) giveRole(ctx context.Context, session database.Session, record *models.Tenant) error {
+func (m *Manager) giveRole(ctx context.Context, record *models.Tenant) error {
 	record.Role = m.roleName(record.ID)
 	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return m.backend.CreateRole(tx, m.login(record))
+		return m.roles.Create(tx, m.login(record))
 	})
 	if err != nil {
 		return err
 	}
-	return session.Admit(ctx, record.DatabaseName, record.Role)
+	return m.roles.Admit(ctx, record.DatabaseName, record.Role)
+}
+
+// dropRole removes the tenant's role, if it can have one, once its database is gone.
+func (m *Manager) dropRole(tx *gorm.DB, id string) error {
+	if m.roles == nil {
+		return nil
+	}
+	return m.roles.Drop(tx, m.roleName(id))
+}
+
+// survey lists rights and roles. It is empty on an engine without roles.
+func (m *Manager) survey(ctx context.Context) (database.Survey, error) {
+	if m.roles == nil {
+		return database.Survey{}, nil
+	}
+	return m.roles.Survey(ctx, m.prefix)
 }

@@ -62,7 +62,7 @@ func (m *Manager) lockSpare(ctx context.Context) (database.Session, *models.Tena
 func (m *Manager) newRecord() *models.Tenant {
 	record := &models.Tenant{ID: uuid.NewString(), Status: models.TenantMaking, SchemaVersion: m.version}
 	record.DatabaseName = m.privateName(record.ID)
-	if m.backend.HasRoles() {
+	if m.canCreateRoles() {
 		record.Role = m.roleName(record.ID)
 	}
 	return record
@@ -75,7 +75,7 @@ func (m *Manager) build(ctx context.Context, session database.Session, record *m
 		if err := models.CreateTenant(ctx, tx, record); err != nil || record.Role == "" {
 			return err
 		}
-		return m.backend.CreateRole(tx, m.login(record))
+		return m.roles.Create(tx, m.login(record))
 	})
 	if err != nil {
 		return fmt.Errorf("register new database: %w", err)

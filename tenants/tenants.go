@@ -81,6 +81,7 @@ type Options struct {
 // safe for use by several goroutines, and by several processes at once.
 type Manager struct {
 	backend    database.Backend
+	roles      database.Roles // nil on an engine without roles
 	core       *gorm.DB
 	prefix     string
 	autoCreate bool
@@ -138,6 +139,7 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 func Open(ctx context.Context, o Options) (*Manager, error) {
 	m := &Manager{
 		backend:    o.Backend,
+		roles:      o.Backend.Roles(),
 		core:       o.Backend.Core(),
 		prefix:     o.DatabasePrefix,
 		autoCreate: o.AutoCreate,

@@ -110,20 +110,6 @@ func (b *backend) openTenant(ctx context.Context, p *pool.Pool, t *target) (*gor
 	return db, nil
 }
 
-// Exists asks the server's catalog.
-func (b *backend) Exists(ctx context.Context, name string) (bool, error) {
-	if err := database.CheckName(name); err != nil {
-		return false, err
-	}
-	var exists bool
-	err := b.core.WithContext(ctx).
-		Raw("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = ?)", name).Scan(&exists).Error
-	if err != nil {
-		return false, fmt.Errorf("look for database %s: %w", name, err)
-	}
-	return exists, nil
-}
-
 // checkTenant refuses the core database, whatever the registry says.
 func (b *backend) checkTenant(name string) error {
 	if name == b.config.Database {

@@ -37,7 +37,7 @@ func (b *backend) List(ctx context.Context, prefix string) (database.Inventory, 
 }
 
 // Survey reads the catalogs of the server.
-func (b *backend) Survey(ctx context.Context, prefix string) (database.Survey, error) {
+func (b roles) Survey(ctx context.Context, prefix string) (database.Survey, error) {
 	survey := database.Survey{Core: b.config.Database, Databases: make(map[string]database.Rights), Roles: make(map[string]database.RoleState)}
 	if err := b.surveyDatabases(ctx, prefix, survey.Databases); err != nil {
 		return survey, fmt.Errorf("look who may use the databases: %w", err)
@@ -48,7 +48,7 @@ func (b *backend) Survey(ctx context.Context, prefix string) (database.Survey, e
 	return survey, nil
 }
 
-func (b *backend) surveyDatabases(ctx context.Context, prefix string, databases map[string]database.Rights) error {
+func (b roles) surveyDatabases(ctx context.Context, prefix string, databases map[string]database.Rights) error {
 	return b.eachRow(ctx, `
 		SELECT d.datname, coalesce(r.rolname, ''), coalesce(a.privilege_type, '') FROM pg_database d
 		LEFT JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a ON a.grantee <> d.datdba
@@ -75,7 +75,7 @@ func (b *backend) surveyDatabases(ctx context.Context, prefix string, databases 
 	})
 }
 
-func (b *backend) surveyRoles(ctx context.Context, prefix string, roles map[string]database.RoleState) error {
+func (b roles) surveyRoles(ctx context.Context, prefix string, states map[string]database.RoleState) error {
 	return b.eachRow(ctx, `
 		SELECT r.rolname, r.rolcanlogin,
 			concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
@@ -90,7 +90,7 @@ func (b *backend) surveyRoles(ctx context.Context, prefix string, roles map[stri
 			return err
 		}
 		state.Powers, state.MemberOf = strings.Fields(powers), strings.Fields(groups)
-		roles[name] = state
+		states[name] = state
 		return nil
 	})
 }
@@ -112,10 +112,7 @@ func (b *backend) eachRow(ctx context.Context, query, prefix string, scan func(*
 
 // Lacking asks for each privilege by itself, because PostgreSQL answers a list of
 // privileges with yes when the role has one of them.
-func (*backend) Lacking(ctx context.Context, db *gorm.DB, role string, guarded database.Guarded) ([]string, error) {
-	if role == "" {
-		return nil, nil
-	}
+func (roles) Lacking(ctx context.Context, db *gorm.DB, role string, guarded database.Guarded) ([]string, error) {
 	var lacking []string
 	err := db.WithContext(ctx).Raw(`
 		SELECT 'schema public' FROM pg_namespace WHERE nspname = 'public' AND NOT has_schema_privilege(@role, oid, 'USAGE')

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
@@ -10,11 +9,17 @@ import (
 	"multitenant/database"
 )
 
-// HasRoles reports whether the application's own role may make others.
-func (b *backend) HasRoles() bool { return b.makesRoles }
+// roles is the part of the engine that is about roles.
+type roles struct{ *backend }
 
-// CreateRole makes a role that may log in, and nothing else.
-func (b *backend) CreateRole(tx *gorm.DB, login database.Login) error {
+// Roles returns that part.
+func (b *backend) Roles() database.Roles { return roles{b} }
+
+// CanCreate reports whether the application's own role has CREATEROLE.
+func (b roles) CanCreate() bool { return b.makesRoles }
+
+// Create makes a role that may log in, and nothing else.
+func (roles) Create(tx *gorm.DB, login database.Login) error {
 	if err := database.CheckName(login.Role); err != nil {
 		return err
 	}
@@ -37,9 +42,9 @@ func (b *backend) CreateRole(tx *gorm.DB, login database.Login) error {
 	return nil
 }
 
-// DropRole removes a role. It only forbids the login of a role that foreign objects
+// Drop removes a role. It only forbids the login of a role that foreign objects
 // depend on.
-func (b *backend) DropRole(tx *gorm.DB, role string) error {
+func (b roles) Drop(tx *gorm.DB, role string) error {
 	if err := database.CheckName(role); err != nil {
 		return err
 	}
@@ -63,17 +68,15 @@ func (b *backend) DropRole(tx *gorm.DB, role string) error {
 }
 
 // GrantTables lets a role change rows, and nothing about the tables.
-func (b *backend) GrantTables(tx *gorm.DB, role string, guarded database.Guarded) error {
-	if role == "" {
-		return nil
-	}
+func (b roles) GrantTables(tx *gorm.DB, role string, guarded database.Guarded) error {
 	name := quoteIdentifier(role)
-	statements := []string{
+	statements := make([]string, 0, 4+len(guarded.ReadOnly)+len(guarded.AppendOnly))
+	statements = append(statements,
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
-		"GRANT USAGE ON SCHEMA public TO " + name,
-		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO " + name,
-		"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO " + name,
-	}
+		"GRANT USAGE ON SCHEMA public TO "+name,
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "+name,
+		"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO "+name,
+	)
 	for _, table := range guarded.ReadOnly {
 		statements = append(statements, "REVOKE INSERT, UPDATE, DELETE ON "+quoteIdentifier(table)+" FROM "+name)
 	}
@@ -90,7 +93,7 @@ func (b *backend) GrantTables(tx *gorm.DB, role string, guarded database.Guarded
 
 // warnOfOpenSchema warns once when a role may make tables. Before PostgreSQL 15 the
 // administrator owns the schema public, and only the owner can revoke that.
-func (b *backend) warnOfOpenSchema(tx *gorm.DB, role string) error {
+func (b roles) warnOfOpenSchema(tx *gorm.DB, role string) error {
 	var open bool
 	err := tx.Raw("SELECT has_schema_privilege(?, 'public', 'CREATE')", role).Scan(&open).Error
 	if err != nil {
@@ -107,7 +110,7 @@ func (b *backend) warnOfOpenSchema(tx *gorm.DB, role string) error {
 
 // Secure closes the core database to all roles but its owner and superusers, when
 // the application owns it.
-func (b *backend) Secure(ctx context.Context) error {
+func (b roles) Secure(ctx context.Context) error {
 	if !b.makesRoles {
 		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
 			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
@@ -140,39 +143,16 @@ func (b *backend) Secure(ctx context.Context) error {
 	return nil
 }
 
-// Admit closes a database to everyone but its owner and this role.
-func (s *session) Admit(ctx context.Context, name, role string) error {
-	if err := s.backend.checkTenant(name); err != nil {
+// Admit closes a database to all roles but its owner and this one.
+func (b roles) Admit(ctx context.Context, name, role string) error {
+	if err := b.checkTenant(name); err != nil {
 		return err
 	}
-	if s.unlocked.Load() {
-		return database.ErrUnlocked
-	}
-	return s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	return b.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := execIn(tx, closeStatement(name)); err != nil {
 			return fmt.Errorf("close database %s to others: %w", name, err)
 		}
 		return admit(tx, name, role)
-	})
-}
-
-// Claim runs also, renames the database and admits its role, in one transaction of
-// core.
-func (s *session) Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error {
-	if err := errors.Join(s.backend.checkTenant(from), s.backend.checkTenant(to)); err != nil {
-		return err
-	}
-	if s.unlocked.Load() {
-		return database.ErrUnlocked
-	}
-	return s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := also(tx); err != nil {
-			return err
-		}
-		if err := explainRename(execIn(tx, renameStatement(from, to)), from, to); err != nil {
-			return err
-		}
-		return admit(tx, to, role)
 	})
 }
 
@@ -183,25 +163,6 @@ func admit(tx *gorm.DB, name, role string) error {
 	err := execIn(tx, "GRANT CONNECT ON DATABASE "+quoteIdentifier(name)+" TO "+quoteIdentifier(role))
 	if err != nil {
 		return fmt.Errorf("admit role %s: %w", role, err)
-	}
-	return nil
-}
-
-// joinRole makes the application's role a member of the role. Since PostgreSQL 16
-// only a member may end its sessions, and dropping the database must end them.
-func (s *session) joinRole(ctx context.Context, role string) error {
-	if role == "" || !s.backend.makesRoles {
-		return nil
-	}
-	if err := database.CheckName(role); err != nil {
-		return err
-	}
-	exists, err := roleExists(s.backend.core.WithContext(ctx), role)
-	if err != nil || !exists {
-		return err
-	}
-	if err := s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER"); err != nil {
-		return fmt.Errorf("join role %s: %w", role, err)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"gorm.io/gorm"
+
 	"multitenant/database"
 )
 
@@ -114,12 +116,24 @@ func closeStatement(name string) string {
 	return "REVOKE ALL ON DATABASE " + quoteIdentifier(name) + " FROM PUBLIC"
 }
 
-// Rename gives a database another name.
-func (s *session) Rename(ctx context.Context, from, to string) error {
+// Claim runs also, renames the database and admits its role, in one transaction of
+// core.
+func (s *session) Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error {
 	if err := errors.Join(s.backend.checkTenant(from), s.backend.checkTenant(to)); err != nil {
 		return err
 	}
-	return explainRename(s.exec(ctx, renameStatement(from, to)), from, to)
+	if s.unlocked.Load() {
+		return database.ErrUnlocked
+	}
+	return s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := also(tx); err != nil {
+			return err
+		}
+		if err := explainRename(execIn(tx, renameStatement(from, to)), from, to); err != nil {
+			return err
+		}
+		return admit(tx, to, role)
+	})
 }
 
 func renameStatement(from, to string) string {
@@ -150,6 +164,25 @@ func (s *session) Drop(ctx context.Context, name, role string) error {
 	}
 	if err := s.exec(ctx, "DROP DATABASE IF EXISTS "+quoteIdentifier(name)+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("drop database %s: %w", name, err)
+	}
+	return nil
+}
+
+// joinRole makes the application's role a member of the role. Since PostgreSQL 16
+// only a member may end its sessions, and dropping the database must end them.
+func (s *session) joinRole(ctx context.Context, role string) error {
+	if role == "" || !s.backend.makesRoles {
+		return nil
+	}
+	if err := database.CheckName(role); err != nil {
+		return err
+	}
+	exists, err := roleExists(s.backend.core.WithContext(ctx), role)
+	if err != nil || !exists {
+		return err
+	}
+	if err := s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER"); err != nil {
+		return fmt.Errorf("join role %s: %w", role, err)
 	}
 	return nil
 }

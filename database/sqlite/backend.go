@@ -114,7 +114,7 @@ func (b *backend) Close() error { return database.Close(b.core) }
 
 // OpenDatabase opens a tenant's file.
 func (b *backend) OpenDatabase(ctx context.Context, name string, check database.Check) (*gorm.DB, error) {
-	exists, err := b.Exists(ctx, name)
+	exists, err := b.exists(name)
 	if err == nil && b.isCore(name) {
 		err = fmt.Errorf("%w: it is the core database", database.ErrForeign)
 	}
@@ -137,13 +137,16 @@ func (b *backend) OpenTenant(ctx context.Context, name string, _ database.Login,
 	return b.OpenDatabase(ctx, name, check)
 }
 
+// Roles is nil: each database is a file, and a connection cannot attach another.
+func (*backend) Roles() database.Roles { return nil }
+
 // Stats counts connections; SQLite has no pool that databases share.
 func (b *backend) Stats() database.Stats {
 	return database.Stats{Connections: int(b.connections.Load())}
 }
 
-// Exists looks for the file.
-func (b *backend) Exists(_ context.Context, name string) (bool, error) {
+// exists reports whether there is a database of that name.
+func (b *backend) exists(name string) (bool, error) {
 	if err := database.CheckName(name); err != nil {
 		return false, err
 	}

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"gorm.io/gorm"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -57,16 +56,6 @@ func withoutCompanion(file string) string {
 		}
 	}
 	return file
-}
-
-// Survey is empty.
-func (*backend) Survey(context.Context, string) (database.Survey, error) {
-	return database.Survey{}, nil
-}
-
-// Lacking is empty.
-func (*backend) Lacking(context.Context, *gorm.DB, string, database.Guarded) ([]string, error) {
-	return nil, nil
 }
 
 // Cross tries on a connection like those that serve the tenant.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync/atomic"
 
+	"gorm.io/gorm"
+
 	"multitenant/database"
 )
 
@@ -60,19 +62,37 @@ func (b *backend) create(ctx context.Context, name string) error {
 	return syncFolder(b.dir)
 }
 
-// Rename gives a file another name.
-func (s *session) Rename(ctx context.Context, from, to string) error {
+// Claim renames the file once also is committed. When it fails, or the process
+// dies in between, the file still has its old name.
+func (s *session) Claim(ctx context.Context, from, to, _ string, also func(tx *gorm.DB) error) error {
 	if err := s.check(ctx, from, to); err != nil {
 		return fmt.Errorf("rename database %s: %w", from, err)
 	}
-	if err := s.backend.rename(ctx, from, to); err != nil {
+	err := s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := also(tx); err != nil {
+			return err
+		}
+		// Found here, it need not be undone by the caller.
+		if err := requireFree(s.backend.path(to)); err != nil {
+			return fmt.Errorf("rename database %s to %s: %w", from, to, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.backend.rename(ctx, from, to)
+}
+
+// rename gives a file another name.
+func (b *backend) rename(ctx context.Context, from, to string) error {
+	if err := b.moveFile(ctx, b.path(from), b.path(to)); err != nil {
 		return fmt.Errorf("rename database %s to %s: %w", from, to, err)
 	}
 	return nil
 }
 
-func (b *backend) rename(ctx context.Context, from, to string) error {
-	source, target := b.path(from), b.path(to)
+func (b *backend) moveFile(ctx context.Context, source, target string) error {
 	if _, err := os.Lstat(source); errors.Is(err, fs.ErrNotExist) {
 		return database.ErrNotExist
 	}
