@@ -143,7 +143,7 @@ func (ctl *Accounts) checkInvitation(ctx context.Context, slug models.Slug, body
 	}
 	defer release()
 	_, err = models.FindInvitation(ctx, tenant.DB, *body.Email, hash, ctl.Tokens.Now())
-	return hash, tenant.Blame(err)
+	return hash, tenant.Classify(err)
 }
 
 // register makes a user who has come by themselves, and puts it on record.

@@ -94,7 +94,7 @@ func (ctl *Accounts) enter(c *gin.Context, slug models.Slug, found *login, verif
 			Realm: auth.RealmTenant, Tenant: string(slug), TenantID: found.tenantID,
 		}, found)
 	}
-	return tenant.Blame(refuseSignIn(c, tenant.DB, found, verified))
+	return tenant.Classify(refuseSignIn(c, tenant.DB, found, verified))
 }
 
 // guess lets the login be tried, unless there were too many, from the client's
@@ -126,7 +126,7 @@ func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email str
 	found := login{tenantID: tenant.ID}
 	user, err := models.FindUserByEmail[models.TenantUser](ctx, tenant.DB, email)
 	if err != nil {
-		return found, unless(tenant.Blame(err), models.KindUserNotFound)
+		return found, unless(tenant.Classify(err), models.KindUserNotFound)
 	}
 	found.user, found.hash, found.active = &user.Account, user.HashedPassword, user.IsActive
 	if user.CoreUserID != nil {

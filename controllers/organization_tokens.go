@@ -35,7 +35,7 @@ func (ctl *OrganizationTokens) Create(c *gin.Context, user *models.CoreUser) err
 		tokens: ctl.Tokens, db: tenant.DB, event: middleware.NewEvent(c, models.ActionOrganizationEntered),
 		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},
 	}
-	return tenant.Blame(e.begin(c, func(ctx context.Context, tx *gorm.DB, session *models.Session) error {
+	return tenant.Classify(e.begin(c, func(ctx context.Context, tx *gorm.DB, session *models.Session) error {
 		inside, err := models.EnterTenant(ctx, tx, user, session)
 		if err == nil {
 			e.event.By(&inside.Account)

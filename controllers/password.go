@@ -110,10 +110,10 @@ func (ctl *Password) changeOwner(
 	ctx := c.Request.Context()
 	owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
 	if err != nil {
-		return ctl.Tenants.BlameCore(err)
+		return ctl.Tenants.ClassifyCore(err)
 	}
 	if err := ctl.changeCore(c, &owner, body, 0); err != nil {
-		return ctl.Tenants.BlameCore(err)
+		return ctl.Tenants.ClassifyCore(err)
 	}
 	// Not before, so that nothing else that this session asks for is refused.
 	defer ctl.Tenants.ChangeOwner(owner.AsOwner())

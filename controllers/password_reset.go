@@ -118,9 +118,9 @@ func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token 
 	ctx, claim := c.Request.Context(), ctl.claim(token)
 	claimant, err := models.FindClaimant[models.TenantUser](ctx, tenant.DB, claim)
 	if err != nil {
-		return tenant.Blame(err)
+		return tenant.Classify(err)
 	}
-	return tenant.Blame(ctl.redeem(c, tenant.DB, &claimant.Account, password, func(tx *gorm.DB, hash string) error {
+	return tenant.Classify(ctl.redeem(c, tenant.DB, &claimant.Account, password, func(tx *gorm.DB, hash string) error {
 		return models.ResetTenantPassword(ctx, tx, claim, hash)
 	}))
 }

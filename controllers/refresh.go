@@ -72,7 +72,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 	if err := checkAgreement(slug, tenant.Slug); err != nil {
 		return err
 	}
-	return tenant.Blame(renew(c, ctl.Tokens, tenant.DB, &renewal[models.TenantUser]{
+	return tenant.Classify(renew(c, ctl.Tokens, tenant.DB, &renewal[models.TenantUser]{
 		token:  *token,
 		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},
 		lives:  func(user *models.TenantUser) bool { return user.IsSignedIn(tenant.Owner()) },

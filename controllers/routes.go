@@ -84,22 +84,14 @@ func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	invitations := &Invitations{Tokens: o.Tokens}
 	audit := &Audit{Tenants: o.Tenants}
 
-	for _, path := range []string{"/users", "/users/"} {
-		api.POST(path, gate.ManagingAfter(people.Create))
-		api.GET(path, gate.Managing(people.List))
-	}
+	collection(api, "/users", gate.ManagingAfter(people.Create), gate.Managing(people.List))
 	api.GET("/users/:id", gate.Managing(people.Show))
 	api.PUT("/users/:id", gate.Managing(people.Update))
 	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
 	api.POST("/users/:id/password-reset", gate.Managing(resets.Create))
-	for _, path := range []string{"/invitations", "/invitations/"} {
-		api.POST(path, gate.Managing(invitations.Create))
-		api.GET(path, gate.Managing(invitations.List))
-	}
+	collection(api, "/invitations", gate.Managing(invitations.Create), gate.Managing(invitations.List))
 	api.DELETE("/invitations/:id", gate.Managing(invitations.Withdraw))
-	for _, path := range []string{"/audit", "/audit/"} {
-		api.GET(path, gate.SignedInOrManaging(audit.ListCore, audit.ListTenant))
-	}
+	collection(api, "/audit", nil, gate.SignedInOrManaging(audit.ListCore, audit.ListTenant))
 }
 
 // addOrganizations adds what core users do with theirs.
@@ -107,14 +99,23 @@ func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	orgs := &Organizations{Tenants: o.Tenants, Limits: o.Limits}
 	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
 
-	for _, path := range []string{"/organizations", "/organizations/"} {
-		api.POST(path, gate.SignedInAtCore(orgs.Create))
-		api.GET(path, gate.SignedInAtCore(orgs.List))
-	}
+	collection(api, "/organizations", gate.SignedInAtCore(orgs.Create), gate.SignedInAtCore(orgs.List))
 	api.GET("/organizations/:slug", gate.SignedInAtCore(orgs.Show))
 	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))
 	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
 	api.POST("/organizations/:slug/token", gate.SignedInAtCore(entry.Create))
+}
+
+// collection adds the routes of a collection: POST creates, unless create is nil, and
+// GET lists. As in the Python original the path answers with and without a slash at
+// its end.
+func collection(api *gin.RouterGroup, path string, create, list gin.HandlerFunc) {
+	for _, spelling := range []string{path, path + "/"} {
+		if create != nil {
+			api.POST(spelling, create)
+		}
+		api.GET(spelling, list)
+	}
 }
 
 // refuseMe keeps /users/me, which has routes of its own, from having those of

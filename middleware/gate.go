@@ -157,12 +157,12 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 	defer release()
 	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.SessionID)
 	if err != nil {
-		return tenant.Blame(err)
+		return tenant.Classify(err)
 	}
 	if !user.IsSignedIn(tenant.Owner()) || string(tenant.Slug) != claims.Tenant {
 		return models.ErrInvalidToken()
 	}
-	return tenant.Blame(handler(c, tenant, &user))
+	return tenant.Classify(handler(c, tenant, &user))
 }
 
 // claims reads the bearer token (RFC 6750). It is looked for in the header

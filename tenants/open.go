@@ -23,7 +23,7 @@ func (m *Manager) prepare(ctx context.Context, record *models.Tenant) error {
 	if record.SchemaVersion >= m.version && !m.lacksRole(record) {
 		return nil
 	}
-	if err := m.bringUp(ctx, record); err != nil {
+	if err := m.migrateIfBehind(ctx, record); err != nil {
 		m.logger.ErrorContext(ctx, "migrate tenant", "tenant", record.Slug, "error", err)
 		return errUnavailable().Because(err)
 	}
@@ -47,9 +47,9 @@ func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, er
 	return db, nil
 }
 
-// bringUp migrates the tenant's database under the tenant's lock, and gives it
+// migrateIfBehind migrates the tenant's database under the tenant's lock, and gives it
 // its role, unless another process has done so meanwhile.
-func (m *Manager) bringUp(ctx context.Context, found *models.Tenant) error {
+func (m *Manager) migrateIfBehind(ctx context.Context, found *models.Tenant) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	if err := m.migrating.Acquire(ctx, 1); err != nil {

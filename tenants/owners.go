@@ -12,9 +12,9 @@ func (m *Manager) ChangeOwner(owner models.Owner) {
 	m.handles.ownerChanged(owner)
 }
 
-// BlameCore returns the error of something that was done in the core database on
+// ClassifyCore returns the error of something that was done in the core database on
 // the way to a tenant, so that no tenant is blamed for it.
-func (m *Manager) BlameCore(err error) error {
+func (m *Manager) ClassifyCore(err error) error {
 	if _, known := errors.AsType[*models.Error](err); !known && IsUnavailable(err) {
 		return models.Errorf(models.KindCoreUnavailable, "Service is unavailable").Because(err)
 	}

@@ -73,13 +73,13 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	if err := plan.Slug.CheckNew(); err != nil {
 		return err
 	}
-	// Of those in this process who want the same slug all but one come too late:
-	// they need not make a database to find out.
-	done, err := m.claims.enter(ctx, plan.Slug)
+	// Of the callers in this process that want one slug all but one fail. With the
+	// lock they learn it without making a database.
+	unlock, err := m.slugs.lock(ctx, plan.Slug)
 	if err != nil {
 		return errBusy().Because(err)
 	}
-	defer done()
+	defer unlock()
 	if _, err := models.FindTenantBySlug(ctx, m.core, plan.Slug); err == nil {
 		return models.ErrSlugTaken()
 	}
@@ -162,7 +162,7 @@ func (m *Manager) complete(ctx context.Context, session database.Session, record
 	if err := m.claim(ctx, session, record, private, plan.Reserve); err != nil {
 		return err
 	}
-	return m.furnish(ctx, record, plan)
+	return m.seed(ctx, record, plan)
 }
 
 // errUnfit says that a database cannot be claimed, by whomever: it has gone, or
@@ -209,15 +209,15 @@ func (m *Manager) takeSlug(
 	return more(ctx, tx, record.ID)
 }
 
-// furnish writes the tenant's first rows and opens it to everybody.
-func (m *Manager) furnish(ctx context.Context, record *models.Tenant, plan Plan) error {
+// seed writes the tenant's first rows and opens it to everybody.
+func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan Plan) error {
 	h, err := m.handle(ctx, record)
 	if err != nil {
 		return err
 	}
 	defer h.release()
 	if err := plan.Seed(ctx, &h.tenant); err != nil {
-		return h.tenant.Blame(err)
+		return h.tenant.Classify(err)
 	}
 	m.step(StepSeeded)
 	if err := m.makeReady(ctx, record.ID, plan.Done); err != nil {

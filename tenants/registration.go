@@ -102,7 +102,7 @@ func (m *Manager) registerIn(ctx context.Context, record *models.Tenant, do Regi
 		return err
 	}
 	defer release()
-	return tenant.Blame(do(ctx, tenant, models.RoleMember))
+	return tenant.Classify(do(ctx, tenant, models.RoleMember))
 }
 
 func errInvalidTenant() *models.Error {

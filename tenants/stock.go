@@ -139,7 +139,7 @@ func (m *Manager) refill(ctx context.Context) error {
 		return err
 	}
 	for i := range old {
-		if err := m.bringUp(ctx, &old[i]); err != nil {
+		if err := m.migrateIfBehind(ctx, &old[i]); err != nil {
 			m.logger.ErrorContext(ctx, "migrate spare database", "database", old[i].DatabaseName, "error", err)
 		}
 	}

@@ -40,10 +40,10 @@ type Tenant struct {
 // old as what is known of the tenant's status.
 func (t *Tenant) Owner() models.Owner { return t.record.Load().Owner }
 
-// Blame returns the error of something that was done in the tenant's database,
+// Classify returns the error of something that was done in the tenant's database,
 // as KindBusy where it had to wait for a connection for too long, and as
 // KindTenantUnavailable where it says that the database is out of reach.
-func (t *Tenant) Blame(err error) error {
+func (t *Tenant) Classify(err error) error {
 	if _, known := errors.AsType[*models.Error](err); known {
 		return err
 	}
@@ -97,7 +97,7 @@ type Manager struct {
 	version      string // the newest of migrations
 
 	handles   *handles
-	claims    turns // of those in this process who want the same slug
+	slugs     slugLocks // of callers in this process that want to make a tenant
 	making    *semaphore.Weighted
 	migrating *semaphore.Weighted
 
