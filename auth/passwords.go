@@ -147,7 +147,7 @@ func (p *Passwords) Compare(ctx context.Context, hash, password string) error {
 	}
 
 	if err := p.compare([]byte(hash), []byte(password)); err != nil {
-		return models.ErrInvalidCredentials().Because(err)
+		return models.ErrInvalidCredentials.Because(err)
 	}
 	return nil
 }
@@ -211,5 +211,5 @@ func (p *Passwords) acquire(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("wait to hash a password: %w", ctx.Err())
 	}
-	return models.Errorf(models.KindBusy, "Server is busy, try again").Because(err)
+	return models.ErrBusy.Because(err)
 }

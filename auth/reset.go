@@ -50,7 +50,7 @@ func (t *ResetToken) Encode() (string, error) {
 func ParseResetToken(text string) (ResetToken, error) {
 	tenantID, raw, ok := decodeOpaque(resetPrefix, text, resetEnd)
 	if !ok {
-		return ResetToken{}, models.ErrInvalidResetToken().Because(errResetForm)
+		return ResetToken{}, models.ErrInvalidResetToken.Because(errResetForm)
 	}
 	token := ResetToken{TenantID: tenantID}
 	copy(token.secret[:], raw[uuidRawBytes:])

@@ -186,5 +186,5 @@ func (t *Tokens) keyFor(token *jwt.Token) (any, error) {
 }
 
 func invalidToken(cause error) error {
-	return models.ErrInvalidToken().Because(cause)
+	return models.ErrInvalidToken.Because(cause)
 }

@@ -174,7 +174,7 @@ func last(ids []string) string {
 // tenantError names the tenant. That a row was not found says nothing more.
 func tenantError(name string, err error) error {
 	if models.IsKind(err, models.KindTenantNotFound) {
-		err = models.ErrTenantNotFound()
+		err = models.ErrTenantNotFound
 	}
 	return fmt.Errorf("tenant %q: %w", name, err)
 }

@@ -56,7 +56,7 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 		return err
 	}
 	if body.InvitationToken != nil {
-		return models.ErrInvalidInvitation()
+		return models.ErrInvalidInvitation
 	}
 	if err := ctl.Limits.Registration(middleware.Address(c)); err != nil {
 		return err
@@ -132,11 +132,11 @@ func (ctl *Accounts) admit(ctx context.Context, from netip.Addr, slug models.Slu
 func (ctl *Accounts) checkInvitation(ctx context.Context, slug models.Slug, body *registerRequest) (string, error) {
 	hash, ok := auth.HashInvitationToken(*body.InvitationToken)
 	if !ok {
-		return "", models.ErrInvalidInvitation()
+		return "", models.ErrInvalidInvitation
 	}
 	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
 	if models.IsKind(err, models.KindTenantNotFound) {
-		return "", models.ErrInvalidInvitation().Because(err)
+		return "", models.ErrInvalidInvitation.Because(err)
 	}
 	if err != nil {
 		return "", err

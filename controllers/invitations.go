@@ -105,7 +105,7 @@ func (ctl *Invitations) List(c *gin.Context, tenant *tenants.Tenant, _ *models.T
 func (ctl *Invitations) Withdraw(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil {
-		return models.ErrInvitationNotFound()
+		return models.ErrInvitationNotFound
 	}
 	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionInvitationWithdrawn).By(&user.Account)
 	err = models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {

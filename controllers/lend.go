@@ -28,7 +28,7 @@ func lend(
 // than the one that a token leads to; where it leads to the core, any.
 func checkAgreement(named, slug models.Slug) error {
 	if named != "" && named != slug {
-		return models.ErrTenantTokenRequired()
+		return models.ErrTenantTokenRequired
 	}
 	return nil
 }

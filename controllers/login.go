@@ -83,7 +83,7 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 func (ctl *Accounts) enter(c *gin.Context, slug models.Slug, found *login, verified error) error {
 	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), found.tenantID)
 	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
-		return ctl.refuseUnknownTenant(c, models.ErrInvalidCredentials().Because(err))
+		return ctl.refuseUnknownTenant(c, models.ErrInvalidCredentials.Because(err))
 	}
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (ctl *Accounts) verify(ctx context.Context, found *login, password string) 
 		return err
 	}
 	if !found.active {
-		return models.ErrInvalidCredentials()
+		return models.ErrInvalidCredentials
 	}
 	return nil
 }

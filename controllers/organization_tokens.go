@@ -26,7 +26,7 @@ func (ctl *OrganizationTokens) Create(c *gin.Context, user *models.CoreUser) err
 	if err != nil {
 		return err
 	}
-	tenant, release, err := lend(c, ctl.Tenants, org.TenantID, models.ErrOrganizationNotFound())
+	tenant, release, err := lend(c, ctl.Tenants, org.TenantID, models.ErrOrganizationNotFound)
 	if err != nil {
 		return err
 	}

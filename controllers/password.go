@@ -142,7 +142,7 @@ func (ctl *Password) replace(
 		return ctl.Passwords.Compare(ctx, current, *body.CurrentPassword)
 	})
 	if models.IsKind(err, models.KindInvalidCredentials) {
-		return "", models.ErrWrongPassword().Because(err)
+		return "", models.ErrWrongPassword.Because(err)
 	}
 	if err != nil {
 		return "", err

@@ -107,7 +107,7 @@ func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *a
 }
 
 func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token *auth.ResetToken, password string) error {
-	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidResetToken())
+	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidResetToken)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 }
 
 func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.RefreshToken) error {
-	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidToken())
+	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidToken)
 	if err != nil {
 		return err
 	}
@@ -101,16 +101,16 @@ func renew[U models.User, P interface {
 	}
 	switch {
 	case session.FamilyHash != r.token.FamilyHash():
-		return models.ErrInvalidToken().Because(errNoSession)
+		return models.ErrInvalidToken.Because(errNoSession)
 	case !tokens.Now().Before(endOf(&session, tokens)):
-		return models.ErrInvalidToken().Because(errRefreshExpired)
+		return models.ErrInvalidToken.Because(errRefreshExpired)
 	}
 	user, err := models.FindSignedIn[U, P](ctx, db, session.UserID, session.ID)
 	if err != nil {
 		return refused(err)
 	}
 	if !r.lives(&user) {
-		return models.ErrInvalidToken().Because(errNoSession)
+		return models.ErrInvalidToken.Because(errNoSession)
 	}
 	next, err := rotate[U](c, tokens, db, &session, &r.token)
 	if errors.Is(err, errReused) {
@@ -166,13 +166,13 @@ func endReused[U models.User](c *gin.Context, db *gorm.DB, session *models.Sessi
 	if err != nil {
 		return err
 	}
-	return models.ErrInvalidToken().Because(errReused)
+	return models.ErrInvalidToken.Because(errReused)
 }
 
 // refused is what becomes of a token whose session or user is gone.
 func refused(err error) error {
 	if models.IsKind(err, models.KindSessionNotFound) || models.IsKind(err, models.KindUserNotFound) {
-		return models.ErrInvalidToken().Because(err)
+		return models.ErrInvalidToken.Because(err)
 	}
 	return err
 }

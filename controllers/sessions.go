@@ -85,7 +85,7 @@ func (ctl *Sessions) EndTenant(c *gin.Context, tenant *tenants.Tenant, user *mod
 func endSession[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil {
-		return models.ErrSessionNotFound()
+		return models.ErrSessionNotFound
 	}
 	if err := endOne[U](c, db, user, id); err != nil {
 		return err

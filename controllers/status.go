@@ -51,12 +51,12 @@ func (ctl *Status) Health(c *gin.Context) error {
 // the process is not about to end.
 func (ctl *Status) Ready(c *gin.Context) error {
 	if ctl.leaving.Load() {
-		return models.Errorf(models.KindCoreUnavailable, "Service is unavailable")
+		return models.ErrCoreUnavailable
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
 	defer cancel()
 	if err := ctl.Tenants.Ready(ctx); err != nil {
-		return models.Errorf(models.KindCoreUnavailable, "Service is unavailable").Because(err)
+		return models.ErrCoreUnavailable.Because(err)
 	}
 	c.JSON(http.StatusOK, statusResponse{Status: "ready"})
 	return nil

@@ -82,9 +82,9 @@ func explain(err error) *models.Error {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return models.Errorf(models.KindTimeout, "Request timed out")
 	case tenants.IsBusy(err):
-		return models.Errorf(models.KindBusy, "Server is busy, try again")
+		return models.ErrBusy
 	case tenants.IsUnavailable(err):
-		return models.Errorf(models.KindCoreUnavailable, "Service is unavailable")
+		return models.ErrCoreUnavailable
 	}
 	return models.Errorf(models.KindInternal, "Internal server error")
 }

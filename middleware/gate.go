@@ -64,7 +64,7 @@ func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
 			return err
 		}
 		if claims.Realm != auth.RealmCore {
-			return models.Errorf(models.KindCoreTokenRequired, "Core authentication required")
+			return models.ErrCoreTokenRequired
 		}
 		return g.enterCore(c, claims, core)
 	})
@@ -108,13 +108,13 @@ func (g *Gate) SignedInOrManaging(core CoreHandler, tenant TenantHandler) gin.Ha
 func managing(tenant TenantHandler) TenantHandler {
 	return func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
 		if !user.Role.Manages() {
-			return models.ErrRoleRequired()
+			return models.ErrRoleRequired
 		}
 		return tenant(c, lent, user)
 	}
 }
 
-func notAtCore(*gin.Context, *models.CoreUser) error { return models.ErrTenantTokenRequired() }
+func notAtCore(*gin.Context, *models.CoreUser) error { return models.ErrTenantTokenRequired }
 
 func (g *Gate) enter(c *gin.Context, core CoreHandler, tenant TenantHandler) error {
 	claims, err := g.claims(c)
@@ -126,7 +126,7 @@ func (g *Gate) enter(c *gin.Context, core CoreHandler, tenant TenantHandler) err
 		return err
 	}
 	if named && string(slug) != claims.Tenant {
-		return models.ErrTenantTokenRequired()
+		return models.ErrTenantTokenRequired
 	}
 	if claims.Realm == auth.RealmTenant {
 		return g.enterTenant(c, claims, tenant)
@@ -140,7 +140,7 @@ func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler
 		return err
 	}
 	if !user.IsSignedIn() {
-		return models.ErrInvalidToken()
+		return models.ErrInvalidToken
 	}
 	return handler(c, &user)
 }
@@ -149,7 +149,7 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 	SetTenant(c, models.Slug(claims.Tenant))
 	tenant, release, err := g.Tenants.AcquireID(c.Request.Context(), claims.TenantID)
 	if models.IsKind(err, models.KindTenantNotFound) {
-		return models.ErrInvalidToken().Because(err)
+		return models.ErrInvalidToken.Because(err)
 	}
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 		return tenant.Classify(err)
 	}
 	if !user.IsSignedIn(tenant.Owner()) || string(tenant.Slug) != claims.Tenant {
-		return models.ErrInvalidToken()
+		return models.ErrInvalidToken
 	}
 	return tenant.Classify(handler(c, tenant, &user))
 }
@@ -170,14 +170,14 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
 	values := c.Request.Header["Authorization"]
 	if len(values) > 1 {
-		return auth.Claims{}, models.ErrInvalidToken()
+		return auth.Claims{}, models.ErrInvalidToken
 	}
 	var scheme, token string
 	if len(values) == 1 {
 		scheme, token, _ = strings.Cut(values[0], " ")
 	}
 	if token == "" || !strings.EqualFold(scheme, "bearer") {
-		return auth.Claims{}, models.Errorf(models.KindNotAuthenticated, "Not authenticated")
+		return auth.Claims{}, models.ErrNotAuthenticated
 	}
 	return g.Tokens.Parse(token)
 }

@@ -54,5 +54,5 @@ func findCoreUser(ctx context.Context, tx *gorm.DB, coreUserID int64) (TenantUse
 	var user TenantUser
 	err := tx.WithContext(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
 		Where("core_user_id = ?", coreUserID).Take(&user).Error
-	return user, lookup(err, errUserNotFound())
+	return user, lookup(err, ErrUserNotFound)
 }

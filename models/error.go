@@ -99,8 +99,40 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
+// Is reports whether target is an Error of the same kind, for errors.Is.
+func (e *Error) Is(target error) bool {
+	other, ok := target.(*Error)
+	return ok && other.Kind == e.Kind
+}
+
 // IsKind reports whether the error is, or wraps, an Error of that kind.
 func IsKind(err error, kind Kind) bool {
 	known, ok := errors.AsType[*Error](err)
 	return ok && known.Kind == kind
 }
+
+// These are the failures that more than one place reports. Because adds the cause.
+// errors.Is matches them, with or without a cause, by their kind.
+var (
+	ErrTenantNotFound       = Errorf(KindTenantNotFound, "Tenant not found")
+	ErrTenantSuspended      = Errorf(KindTenantSuspended, "Tenant is suspended")
+	ErrTenantUnavailable    = Errorf(KindTenantUnavailable, "Tenant is unavailable")
+	ErrInvalidTenant        = Errorf(KindInvalidTenant, "Invalid tenant name")
+	ErrTenantTokenRequired  = Errorf(KindTenantTokenRequired, "Tenant authentication required for this tenant")
+	ErrCoreTokenRequired    = Errorf(KindCoreTokenRequired, "Core authentication required")
+	ErrNotAuthenticated     = Errorf(KindNotAuthenticated, "Not authenticated")
+	ErrInvalidToken         = Errorf(KindInvalidToken, "Could not validate credentials")
+	ErrInvalidCredentials   = Errorf(KindInvalidCredentials, "Incorrect email or password")
+	ErrWrongPassword        = Errorf(KindWrongPassword, "Incorrect password")
+	ErrInvalidResetToken    = Errorf(KindInvalidResetToken, "Invalid or expired password reset token")
+	ErrRoleRequired         = Errorf(KindRoleRequired, "Not allowed for your role")
+	ErrEmailTaken           = Errorf(KindEmailTaken, "Email already registered")
+	ErrUserNotFound         = Errorf(KindUserNotFound, "User not found")
+	ErrSessionNotFound      = Errorf(KindSessionNotFound, "Session not found")
+	ErrInvalidInvitation    = Errorf(KindInvalidInvitation, "Invalid invitation")
+	ErrInvitationNotFound   = Errorf(KindInvitationNotFound, "Invitation not found")
+	ErrOrganizationNotFound = Errorf(KindOrganizationNotFound, "Organization not found")
+	ErrSlugTaken            = Errorf(KindSlugTaken, "Organization slug already exists")
+	ErrBusy                 = Errorf(KindBusy, "Server is busy, try again")
+	ErrCoreUnavailable      = Errorf(KindCoreUnavailable, "Service is unavailable")
+)

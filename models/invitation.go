@@ -50,7 +50,7 @@ func Invite(ctx context.Context, db *gorm.DB, by *TenantUser, invitation *Invita
 			return err
 		}
 		if !c.actor.Role.MayManage(invitation.Role) {
-			return ErrRoleRequired()
+			return ErrRoleRequired
 		}
 		if err := tx.Where("expires_at <= ?", invitation.CreatedAt).Delete(&Invitation{}).Error; err != nil {
 			return err
@@ -62,7 +62,7 @@ func Invite(ctx context.Context, db *gorm.DB, by *TenantUser, invitation *Invita
 		_, err = FindUserByEmail[TenantUser](ctx, tx, invitation.Email)
 		switch {
 		case err == nil:
-			return errEmailTaken()
+			return ErrEmailTaken
 		case !IsKind(err, KindUserNotFound):
 			return err
 		}
@@ -81,7 +81,7 @@ func replaceInvitation(tx *gorm.DB, invitation *Invitation, by Role) error {
 	}
 	kept := tx.Clauses(replace, clause.Returning{Columns: []clause.Column{{Name: "id"}}}).Create(invitation)
 	if kept.Error == nil && kept.RowsAffected == 0 {
-		return ErrRoleRequired()
+		return ErrRoleRequired
 	}
 	return kept.Error
 }
@@ -115,12 +115,12 @@ func Withdraw(ctx context.Context, db *gorm.DB, by *TenantUser, id int64, now ti
 		}
 		invitation, err = gorm.G[Invitation](tx).Where("id = ? AND expires_at > ?", id, now).Take(ctx)
 		if err != nil {
-			return lookup(err, ErrInvitationNotFound())
+			return lookup(err, ErrInvitationNotFound)
 		}
 		if !c.actor.Role.MayManage(invitation.Role) {
-			return ErrRoleRequired()
+			return ErrRoleRequired
 		}
-		return useUp(tx, &invitation, ErrInvitationNotFound())
+		return useUp(tx, &invitation, ErrInvitationNotFound)
 	})
 	return invitation, err
 }
@@ -140,7 +140,7 @@ func useUp(tx *gorm.DB, invitation *Invitation, gone *Error) error {
 func FindInvitation(ctx context.Context, db *gorm.DB, email, hash string, now time.Time) (Invitation, error) {
 	invitation, err := gorm.G[Invitation](db).
 		Where("token_hash = ? AND email_canonical = ? AND expires_at > ?", hash, CanonicalEmail(TrimEmail(email)), now).Take(ctx)
-	return invitation, lookup(err, ErrInvalidInvitation())
+	return invitation, lookup(err, ErrInvalidInvitation)
 }
 
 // RegisterTenantUser makes a user of a tenant. Where there is the hash of an
@@ -157,7 +157,7 @@ func RegisterTenantUser(
 			if err != nil {
 				return err
 			}
-			if err := useUp(tx, &invitation, ErrInvalidInvitation()); err != nil {
+			if err := useUp(tx, &invitation, ErrInvalidInvitation); err != nil {
 				return err
 			}
 			user.Role, invitationID = invitation.Role, invitation.ID
@@ -168,16 +168,4 @@ func RegisterTenantUser(
 		return tx.Where("email_canonical = ?", user.EmailCanonical).Delete(&Invitation{}).Error
 	})
 	return invitationID, err
-}
-
-// ErrInvalidInvitation is what a caller is told whose invitation opens nothing,
-// whatever the reason.
-func ErrInvalidInvitation() *Error {
-	return Errorf(KindInvalidInvitation, "Invalid invitation")
-}
-
-// ErrInvitationNotFound is what a caller is told of an invitation that there is
-// not.
-func ErrInvitationNotFound() *Error {
-	return Errorf(KindInvitationNotFound, "Invitation not found")
 }

@@ -36,13 +36,13 @@ func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization, mos
 	if most > 0 {
 		owner := gorm.G[CoreUser](db, clause.Locking{Strength: clause.LockingStrengthUpdate})
 		if _, err := owner.Select("id").Where("id = ?", org.OwnerID).Take(ctx); err != nil {
-			return lookup(err, errUserNotFound())
+			return lookup(err, ErrUserNotFound)
 		}
 	}
 	if err := CheckOrganizations(ctx, db, org.OwnerID, most); err != nil {
 		return err
 	}
-	return insert(gorm.G[Organization](db).Create(ctx, org), ErrSlugTaken())
+	return insert(gorm.G[Organization](db).Create(ctx, org), ErrSlugTaken)
 }
 
 // CheckOrganizations is KindTooManyOrganizations when the user owns as many as
@@ -71,7 +71,7 @@ func FindOrganization(ctx context.Context, db *gorm.DB, ownerID int64, slug stri
 // KindOrganizationNotFound for a tenant that has none.
 func FindOrganizationOf(ctx context.Context, db *gorm.DB, tenantID string) (Organization, error) {
 	org, err := gorm.G[Organization](db).Where("tenant_id = ?", tenantID).Take(ctx)
-	return org, lookup(err, ErrOrganizationNotFound())
+	return org, lookup(err, ErrOrganizationNotFound)
 }
 
 // Contradiction is an organization that the registry does not agree with.
@@ -111,7 +111,7 @@ func UpdateOrganization(ctx context.Context, db *gorm.DB, org *Organization, col
 	org.UpdatedAt = &now
 	updated := db.WithContext(ctx).Model(org).Select(append(columns, "updated_at")).Updates(org)
 	if updated.Error == nil && updated.RowsAffected == 0 {
-		return ErrOrganizationNotFound()
+		return ErrOrganizationNotFound
 	}
 	return updated.Error
 }
@@ -120,25 +120,14 @@ func findOwned(
 	ctx context.Context, db *gorm.DB, ownerID int64, slug string, statuses ...TenantStatus,
 ) (Organization, error) {
 	if !storable(slug) { // PostgreSQL would refuse to look for it
-		return Organization{}, ErrOrganizationNotFound()
+		return Organization{}, ErrOrganizationNotFound
 	}
 	org, err := ownedBy(db, ownerID, statuses...).Where("organizations.slug = ?", slug).Take(ctx)
-	return org, lookup(err, ErrOrganizationNotFound())
+	return org, lookup(err, ErrOrganizationNotFound)
 }
 
 func ownedBy(db *gorm.DB, ownerID int64, statuses ...TenantStatus) gorm.ChainInterface[Organization] {
 	return gorm.G[Organization](db).
 		Where("organizations.owner_id = ?", ownerID).
 		Where("organizations.tenant_id IN (?)", db.Model(&Tenant{}).Select("id").Where("status IN ?", statuses))
-}
-
-// ErrOrganizationNotFound is what a caller is told of an organization that is not
-// theirs.
-func ErrOrganizationNotFound() *Error {
-	return Errorf(KindOrganizationNotFound, "Organization not found")
-}
-
-// ErrSlugTaken is what a caller is told of a slug that cannot be had.
-func ErrSlugTaken() *Error {
-	return Errorf(KindSlugTaken, "Organization slug already exists")
 }

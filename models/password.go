@@ -39,15 +39,10 @@ func replaceHash[U User](tx *gorm.DB, user *Account, hash string, columns map[st
 	columns["updated_at"] = tx.NowFunc()
 	replaced := tx.Model(&model).Where("id = ? AND hashed_password = ?", user.ID, user.HashedPassword).UpdateColumns(columns)
 	if replaced.Error == nil && replaced.RowsAffected == 0 {
-		return ErrWrongPassword()
+		return ErrWrongPassword
 	}
 	if replaced.Error != nil {
 		return replaced.Error
 	}
 	return EndReset[U](tx.Statement.Context, tx, user.ID)
-}
-
-// ErrWrongPassword is what a caller is told whose current password is another.
-func ErrWrongPassword() *Error {
-	return Errorf(KindWrongPassword, "Incorrect password")
 }

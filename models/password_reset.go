@@ -55,7 +55,7 @@ func IssueTenantReset(ctx context.Context, db *gorm.DB, reset *PasswordReset, ac
 		}
 		target = c.target
 		if target.CoreUserID == nil && (!c.actor.Role.MayManage(target.Role) || actorID == target.ID) {
-			return ErrRoleRequired()
+			return ErrRoleRequired
 		}
 		return issueTenantReset(ctx, tx, reset, &target)
 	})
@@ -99,7 +99,7 @@ type ResetClaim struct {
 func FindClaimant[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) (U, error) {
 	pending := pendingResets[U](ctx, db, claim).Select("user_id")
 	user, err := gorm.G[U](db).Where("id = (?) AND is_active = ?", pending, true).Take(ctx)
-	return user, lookup(err, ErrInvalidResetToken())
+	return user, lookup(err, ErrInvalidResetToken)
 }
 
 // ResetCorePassword gives the claimant another password, uses up the claim, and
@@ -124,7 +124,7 @@ func ResetTenantPassword(ctx context.Context, db *gorm.DB, claim ResetClaim, has
 			return err
 		}
 		if user.CoreUserID != nil {
-			return ErrInvalidResetToken().Because(errResetsNobody)
+			return ErrInvalidResetToken.Because(errResetsNobody)
 		}
 		return ChangeTenantPassword(ctx, tx, &user, hash, 0)
 	})
@@ -136,18 +136,18 @@ func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, e
 	var reset PasswordReset
 	if err := pendingResets[U](ctx, tx, claim).Take(&reset).Error; err != nil {
 		var nobody U
-		return nobody, lookup(err, ErrInvalidResetToken())
+		return nobody, lookup(err, ErrInvalidResetToken)
 	}
 	user, err := lockUser[U](tx.Where("is_active = ?", true), reset.UserID)
 	if IsKind(err, KindUserNotFound) {
-		return user, ErrInvalidResetToken().Because(errResetsNobody)
+		return user, ErrInvalidResetToken.Because(errResetsNobody)
 	}
 	if err != nil {
 		return user, err
 	}
 	taken := pendingResets[U](ctx, tx, claim).Delete(&PasswordReset{})
 	if taken.Error == nil && taken.RowsAffected == 0 {
-		return user, ErrInvalidResetToken().Because(errNoReset)
+		return user, ErrInvalidResetToken.Because(errNoReset)
 	}
 	return user, taken.Error
 }
@@ -164,16 +164,10 @@ func EndReset[U User](ctx context.Context, db *gorm.DB, userID int64) error {
 func lockUser[U User](tx *gorm.DB, id int64) (U, error) {
 	var user U
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Take(&user).Error
-	return user, lookup(err, errUserNotFound())
+	return user, lookup(err, ErrUserNotFound)
 }
 
 func resetsOf[U User](ctx context.Context, db *gorm.DB) *gorm.DB {
 	var user U
 	return db.WithContext(ctx).Table(user.resetTable())
-}
-
-// ErrInvalidResetToken is what a caller is told of a password reset token that is
-// good for nothing, whatever the reason.
-func ErrInvalidResetToken() *Error {
-	return Errorf(KindInvalidResetToken, "Invalid or expired password reset token")
 }

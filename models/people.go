@@ -49,7 +49,7 @@ func CreatePerson(ctx context.Context, db *gorm.DB, actorID int64, person *Tenan
 			return err
 		}
 		if !c.actor.Role.MayManage(person.Role) {
-			return ErrRoleRequired()
+			return ErrRoleRequired
 		}
 		return CreateUser(ctx, tx, person)
 	})
@@ -135,13 +135,13 @@ func lockCircle(ctx context.Context, tx *gorm.DB, actorID, targetID int64) (*cir
 func (c *circle) checkThere() error {
 	switch {
 	case c.actor.ID == 0:
-		return errUserNotFound()
+		return ErrUserNotFound
 	case !c.actor.IsActive:
-		return ErrInvalidToken()
+		return ErrInvalidToken
 	case !c.actor.Role.Manages():
-		return ErrRoleRequired()
+		return ErrRoleRequired
 	case c.target.ID == 0:
-		return errUserNotFound()
+		return ErrUserNotFound
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func (c *circle) checkThere() error {
 func (c *circle) check(next *TenantUser) error {
 	switch {
 	case !c.actor.Role.MayManage(c.target.Role) || !c.actor.Role.MayManage(next.Role):
-		return ErrRoleRequired()
+		return ErrRoleRequired
 	case c.target.isActiveOwner() && !next.isActiveOwner() && c.otherOwners == 0:
 		return Errorf(KindLastOwner, "A tenant must keep an owner")
 	}

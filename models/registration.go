@@ -46,5 +46,5 @@ func FindRegistration(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, Regi
 		Select("tenants.*, COALESCE(o.registration, ?) AS registration", RegistrationOpen).
 		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id").
 		Where("tenants.slug = ?", slug).Take(&row).Error
-	return row.Tenant, row.Registration, lookup(err, ErrTenantNotFound())
+	return row.Tenant, row.Registration, lookup(err, ErrTenantNotFound)
 }

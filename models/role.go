@@ -28,9 +28,3 @@ func (r Role) Manages() bool { return r == RoleOwner || r == RoleAdmin }
 func (r Role) MayManage(other Role) bool {
 	return r == RoleOwner || r == RoleAdmin && other != RoleOwner
 }
-
-// ErrRoleRequired is what a caller is told who is signed in, but has not the
-// role that it takes.
-func ErrRoleRequired() *Error {
-	return Errorf(KindRoleRequired, "Not allowed for your role")
-}

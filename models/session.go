@@ -45,7 +45,7 @@ func CreateSession[U User](ctx context.Context, db *gorm.DB, session *Session, h
 			Select("id").Where("id = ? AND hashed_password = ? AND is_active = ?", session.UserID, hash, true).
 			Take(&user).Error
 		if err != nil {
-			return lookup(err, ErrInvalidCredentials())
+			return lookup(err, ErrInvalidCredentials)
 		}
 		if err := tidySessions(tx, user.sessionTable(), session); err != nil {
 			return err
@@ -67,7 +67,7 @@ func tidySessions(tx *gorm.DB, table string, next *Session) error {
 func FindSession[U User](ctx context.Context, db *gorm.DB, id int64) (Session, error) {
 	var session Session
 	err := sessionsOf[U](ctx, db).Where("id = ?", id).Take(&session).Error
-	return session, lookup(err, ErrSessionNotFound())
+	return session, lookup(err, ErrSessionNotFound)
 }
 
 // SessionPage is a part of a list of sessions: at most Limit of those that have
@@ -105,7 +105,7 @@ func RotateSession[U User](ctx context.Context, db *gorm.DB, next *Session, hash
 func EndSession[U User](ctx context.Context, db *gorm.DB, userID, id int64) error {
 	ended := sessionsOf[U](ctx, db).Where("id = ? AND user_id = ?", id, userID).Delete(&Session{})
 	if ended.Error == nil && ended.RowsAffected == 0 {
-		return ErrSessionNotFound()
+		return ErrSessionNotFound
 	}
 	return ended.Error
 }
@@ -136,7 +136,7 @@ func nextEpoch() map[string]any {
 
 // readEpoch may be called only by who has just made it: the row is locked.
 func readEpoch(tx *gorm.DB, user *CoreUser) error {
-	return lookup(tx.Model(user).Select("session_epoch").Take(user).Error, errUserNotFound())
+	return lookup(tx.Model(user).Select("session_epoch").Take(user).Error, ErrUserNotFound)
 }
 
 // KeepSession ends all of the user's sessions but one, which is as good as new:
@@ -154,21 +154,4 @@ func KeepSession[U User](ctx context.Context, db *gorm.DB, userID, id, epoch int
 func sessionsOf[U User](ctx context.Context, db *gorm.DB) *gorm.DB {
 	var user U
 	return db.WithContext(ctx).Table(user.sessionTable())
-}
-
-// ErrSessionNotFound is what a caller is told of a session that is not theirs.
-func ErrSessionNotFound() *Error {
-	return Errorf(KindSessionNotFound, "Session not found")
-}
-
-// ErrInvalidCredentials is what a caller is told who could not log in, whatever the
-// reason.
-func ErrInvalidCredentials() *Error {
-	return Errorf(KindInvalidCredentials, "Incorrect email or password")
-}
-
-// ErrInvalidToken is what a caller is told of a token that opens nothing,
-// whatever the reason.
-func ErrInvalidToken() *Error {
-	return Errorf(KindInvalidToken, "Could not validate credentials")
 }

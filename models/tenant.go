@@ -92,19 +92,19 @@ func FindInstallation(ctx context.Context, db *gorm.DB) (Installation, error) {
 
 // CreateTenant takes the slug; KindSlugTaken when it is taken.
 func CreateTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
-	return insert(gorm.G[Tenant](db).Create(ctx, tenant), ErrSlugTaken())
+	return insert(gorm.G[Tenant](db).Create(ctx, tenant), ErrSlugTaken)
 }
 
 // FindTenant returns the tenant with that id, or KindTenantNotFound.
 func FindTenant(ctx context.Context, db *gorm.DB, id string) (Tenant, error) {
 	tenant, err := gorm.G[Tenant](db).Where("id = ?", id).Take(ctx)
-	return tenant, lookup(err, ErrTenantNotFound())
+	return tenant, lookup(err, ErrTenantNotFound)
 }
 
 // FindTenantBySlug returns the tenant with that slug, or KindTenantNotFound.
 func FindTenantBySlug(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, error) {
 	tenant, err := gorm.G[Tenant](db).Where("slug = ?", slug).Take(ctx)
-	return tenant, lookup(err, ErrTenantNotFound())
+	return tenant, lookup(err, ErrTenantNotFound)
 }
 
 // ListTenants returns those of the tenants that are registered, with their owners.
@@ -171,7 +171,7 @@ func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
 func FindOwner(ctx context.Context, db *gorm.DB, tenantID string) (CoreUser, error) {
 	owner, err := gorm.G[CoreUser](db).
 		Where("id = (?)", db.Model(&Organization{}).Select("owner_id").Where("tenant_id = ?", tenantID)).Take(ctx)
-	return owner, lookup(err, errUserNotFound())
+	return owner, lookup(err, ErrUserNotFound)
 }
 
 // OtherSlugBegins reports whether a tenant other than that one has a slug that
@@ -179,15 +179,4 @@ func FindOwner(ctx context.Context, db *gorm.DB, tenantID string) (CoreUser, err
 func OtherSlugBegins(ctx context.Context, db *gorm.DB, id, start string) (bool, error) {
 	others, err := gorm.G[Tenant](db).Where("id <> ? AND substr(slug, 1, ?) = ?", id, len(start), start).Count(ctx, "id")
 	return others > 0, err
-}
-
-// ErrTenantTokenRequired is what a caller is told whose token is not of the
-// tenant that X-TENANT names.
-func ErrTenantTokenRequired() *Error {
-	return Errorf(KindTenantTokenRequired, "Tenant authentication required for this tenant")
-}
-
-// ErrTenantNotFound is what a caller is told of a tenant that does not exist.
-func ErrTenantNotFound() *Error {
-	return Errorf(KindTenantNotFound, "Tenant not found")
 }

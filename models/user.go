@@ -123,13 +123,13 @@ func OwnerOf(owner *CoreUser) TenantUser {
 // CreateUser inserts the user; KindEmailTaken when the address is registered
 // already, in whatever case.
 func CreateUser[U User](ctx context.Context, db *gorm.DB, user *U) error {
-	return insert(gorm.G[U](db).Create(ctx, user), errEmailTaken())
+	return insert(gorm.G[U](db).Create(ctx, user), ErrEmailTaken)
 }
 
 // FindUser returns the user with that id, or KindUserNotFound.
 func FindUser[U User](ctx context.Context, db *gorm.DB, id int64) (U, error) {
 	user, err := gorm.G[U](db).Where("id = ?", id).Take(ctx)
-	return user, lookup(err, errUserNotFound())
+	return user, lookup(err, ErrUserNotFound)
 }
 
 // FindSignedIn returns the user with that id, or KindUserNotFound, and finds out
@@ -147,7 +147,7 @@ func FindSignedIn[U User, P interface {
 	if err := scanRow(ctx, db, fields, query, id, sessionID); err != nil {
 		var nobody U
 		if errors.Is(err, sql.ErrNoRows) {
-			err = errUserNotFound().Because(err)
+			err = ErrUserNotFound.Because(err)
 		}
 		return nobody, err
 	}
@@ -191,7 +191,7 @@ func FindUserByEmail[U User](ctx context.Context, db *gorm.DB, email string) (U,
 		Order(clause.OrderBy{Expression: gorm.Expr("CASE WHEN email_canonical = ? THEN 0 ELSE 1 END", address)}).
 		Limit(1).Find(ctx)
 	if err == nil && len(users) == 0 {
-		err = errUserNotFound()
+		err = ErrUserNotFound
 	}
 	if err != nil {
 		var nobody U
@@ -224,17 +224,9 @@ func UpdateUser[U User, P interface {
 func updateUser(ctx context.Context, db *gorm.DB, user any, columns []string) error {
 	updated := db.WithContext(ctx).Model(user).Select(append(columns, "updated_at")).Updates(user)
 	if updated.Error == nil && updated.RowsAffected == 0 {
-		return errUserNotFound()
+		return ErrUserNotFound
 	}
 	return updated.Error
-}
-
-func errEmailTaken() *Error {
-	return Errorf(KindEmailTaken, "Email already registered")
-}
-
-func errUserNotFound() *Error {
-	return Errorf(KindUserNotFound, "User not found")
 }
 
 // CountOwners counts the users of a tenant who are core users' own.

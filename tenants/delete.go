@@ -36,7 +36,7 @@ func (m *Manager) SetSuspended(
 			return err
 		}
 		if !moved {
-			return models.ErrTenantNotFound()
+			return models.ErrTenantNotFound
 		}
 		return also(ctx, tx)
 	})
@@ -79,7 +79,7 @@ func (m *Manager) remove(ctx context.Context, id string) error {
 	}
 	defer m.making.Release(1)
 	if err := m.settle(ctx, id); err != nil {
-		return errUnavailable().Because(err)
+		return models.ErrTenantUnavailable.Because(err)
 	}
 	return nil
 }

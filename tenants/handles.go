@@ -80,13 +80,13 @@ func (hs *handles) borrow(id string) (*handle, bool) {
 func (hs *handles) acquire(ctx context.Context, id string, slug models.Slug) (*handle, error) {
 	h := hs.enter(id, slug) //nolint:contextcheck // opening outlives the request that asks first
 	if h == nil {
-		return nil, errBusy().Because(errors.New("shutting down"))
+		return nil, models.ErrBusy.Because(errors.New("shutting down"))
 	}
 	select {
 	case <-h.opened:
 	case <-ctx.Done():
 		h.release()
-		return nil, errUnavailable().Because(context.Cause(ctx))
+		return nil, models.ErrTenantUnavailable.Because(context.Cause(ctx))
 	}
 	if h.err != nil {
 		h.release()

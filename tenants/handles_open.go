@@ -61,7 +61,7 @@ func (hs *handles) register(h *handle) (*models.Tenant, error) {
 	if record := h.record.Load(); record != nil {
 		return record, nil
 	}
-	return nil, models.ErrTenantNotFound()
+	return nil, models.ErrTenantNotFound
 }
 
 func (hs *handles) openWithPermit(record *models.Tenant) (*gorm.DB, error) {
@@ -91,7 +91,7 @@ func (hs *handles) permit() error {
 	hs.makeRoom(1)
 	defer hs.makeRoom(-1)
 	if err := hs.permits.Acquire(ctx, 1); err != nil {
-		return errBusy().Because(errors.New("every tenant database that may be open is in use"))
+		return models.ErrBusy.Because(errors.New("every tenant database that may be open is in use"))
 	}
 	return nil
 }

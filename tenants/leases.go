@@ -89,9 +89,9 @@ func admit(status models.TenantStatus) error {
 	case models.TenantReady:
 		return nil
 	case models.TenantSuspended:
-		return models.Errorf(models.KindTenantSuspended, "Tenant is suspended")
+		return models.ErrTenantSuspended
 	case models.TenantMaking, models.TenantSpare, models.TenantProvisioning, models.TenantDeleting, models.TenantUndoing:
-		return models.ErrTenantNotFound()
+		return models.ErrTenantNotFound
 	}
 	return fmt.Errorf("tenant has unknown status %q", status)
 }

@@ -25,7 +25,7 @@ func (m *Manager) prepare(ctx context.Context, record *models.Tenant) error {
 	}
 	if err := m.migrateIfBehind(ctx, record); err != nil {
 		m.logger.ErrorContext(ctx, "migrate tenant", "tenant", record.Slug, "error", err)
-		return errUnavailable().Because(err)
+		return models.ErrTenantUnavailable.Because(err)
 	}
 	return nil
 }
@@ -38,11 +38,11 @@ func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, er
 	defer cancel()
 	db, err := m.backend.OpenTenant(ctx, record.DatabaseName, m.login(record), stampedWith(record.ID))
 	if IsBusy(err) {
-		return nil, errBusy().Because(err)
+		return nil, models.ErrBusy.Because(err)
 	}
 	if err != nil {
 		m.logger.ErrorContext(ctx, "open tenant", "tenant", record.Slug, "error", err)
-		return nil, errUnavailable().Because(err)
+		return nil, models.ErrTenantUnavailable.Because(err)
 	}
 	return db, nil
 }

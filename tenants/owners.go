@@ -16,7 +16,7 @@ func (m *Manager) ChangeOwner(owner models.Owner) {
 // the way to a tenant, so that no tenant is blamed for it.
 func (m *Manager) ClassifyCore(err error) error {
 	if _, known := errors.AsType[*models.Error](err); !known && IsUnavailable(err) {
-		return models.Errorf(models.KindCoreUnavailable, "Service is unavailable").Because(err)
+		return models.ErrCoreUnavailable.Because(err)
 	}
 	return err
 }

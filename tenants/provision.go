@@ -77,11 +77,11 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	// lock they learn it without making a database.
 	unlock, err := m.slugs.lock(ctx, plan.Slug)
 	if err != nil {
-		return errBusy().Because(err)
+		return models.ErrBusy.Because(err)
 	}
 	defer unlock()
 	if _, err := models.FindTenantBySlug(ctx, m.core, plan.Slug); err == nil {
-		return models.ErrSlugTaken()
+		return models.ErrSlugTaken
 	}
 	if plan.Admit != nil {
 		if err := plan.Admit(); err != nil {
@@ -182,7 +182,7 @@ func (m *Manager) claim(
 	if Occupied(err) {
 		m.logger.ErrorContext(ctx, "a database that is not ours bears the name of a new tenant",
 			"tenant", record.Slug, "database", record.DatabaseName)
-		return models.ErrSlugTaken().Because(err)
+		return models.ErrSlugTaken.Because(err)
 	}
 	isReachable := errors.Is(err, database.ErrNotExist) || !database.IsUnavailable(err)
 	if err != nil && reserved == nil && isReachable && ctx.Err() == nil {
@@ -201,7 +201,7 @@ func (m *Manager) takeSlug(
 ) error {
 	claimed, err := models.ClaimTenant(ctx, tx, record)
 	if err == nil && !claimed {
-		err = errUnavailable().Because(errors.New("a spare was removed while it was claimed"))
+		err = models.ErrTenantUnavailable.Because(errors.New("a spare was removed while it was claimed"))
 	}
 	if err != nil || more == nil {
 		return err
@@ -233,7 +233,7 @@ func (m *Manager) makeReady(ctx context.Context, id string, also func(context.Co
 	ready := func(db *gorm.DB) error {
 		moved, err := models.MoveTenant(ctx, db, id, models.TenantReady, models.TenantProvisioning)
 		if err != nil || !moved {
-			return errors.Join(err, errUnavailable())
+			return errors.Join(err, models.ErrTenantUnavailable)
 		}
 		return nil
 	}
@@ -277,7 +277,7 @@ func (m *Manager) lock(ctx context.Context, id string) (database.Session, error)
 	defer cancel()
 	session, err := m.backend.Lock(ctx, lockKey(id))
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, errBusy().Because(err)
+		return nil, models.ErrBusy.Because(err)
 	}
 	return session, err
 }
@@ -290,7 +290,7 @@ func takeTurn(ctx context.Context, queue *semaphore.Weighted) error {
 	ctx, cancel := context.WithTimeout(ctx, makingWait)
 	defer cancel()
 	if err := queue.Acquire(ctx, 1); err != nil {
-		return errBusy().Because(err)
+		return models.ErrBusy.Because(err)
 	}
 	return nil
 }

@@ -24,11 +24,11 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invit
 	case !models.IsKind(err, models.KindTenantNotFound):
 		return false, err
 	case invited:
-		return false, models.ErrInvalidInvitation().Because(err)
+		return false, models.ErrInvalidInvitation.Because(err)
 	case !m.autoCreate:
 		return false, err
 	case slug.CheckNew() != nil:
-		return false, errInvalidTenant()
+		return false, models.ErrInvalidTenant
 	}
 	return true, nil
 }
@@ -55,7 +55,7 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, newcomer Newco
 		record, registration, err := models.FindRegistration(ctx, m.core, slug)
 		switch {
 		case models.IsKind(err, models.KindTenantNotFound) && newcomer.Invited:
-			return models.ErrInvalidInvitation().Because(err)
+			return models.ErrInvalidInvitation.Because(err)
 		case models.IsKind(err, models.KindTenantNotFound):
 			err = m.registerFirst(ctx, slug, newcomer.MayMake, do)
 			if !errors.Is(err, errTaken) {
@@ -72,7 +72,7 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, newcomer Newco
 		select {
 		case <-time.After(settlePoll):
 		case <-ctx.Done():
-			return errBusy().Because(context.Cause(ctx))
+			return models.ErrBusy.Because(context.Cause(ctx))
 		}
 	}
 }
@@ -82,14 +82,14 @@ var errTaken = errors.New("tenant exists")
 
 func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, mayMake func() error, do Registration) error {
 	if !m.autoCreate {
-		return models.ErrTenantNotFound()
+		return models.ErrTenantNotFound
 	}
 	err := m.Provision(ctx, Plan{Slug: slug, Admit: mayMake, Seed: func(ctx context.Context, tenant *Tenant) error {
 		return do(ctx, tenant, models.RoleOwner)
 	}})
 	switch {
 	case models.IsKind(err, models.KindInvalidSlug), Occupied(err):
-		return errInvalidTenant().Because(err)
+		return models.ErrInvalidTenant.Because(err)
 	case models.IsKind(err, models.KindSlugTaken):
 		return errTaken
 	}
@@ -103,8 +103,4 @@ func (m *Manager) registerIn(ctx context.Context, record *models.Tenant, do Regi
 	}
 	defer release()
 	return tenant.Classify(do(ctx, tenant, models.RoleMember))
-}
-
-func errInvalidTenant() *models.Error {
-	return models.Errorf(models.KindInvalidTenant, "Invalid tenant name")
 }

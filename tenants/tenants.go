@@ -49,9 +49,9 @@ func (t *Tenant) Classify(err error) error {
 	}
 	switch {
 	case IsBusy(err):
-		return errBusy().Because(err)
+		return models.ErrBusy.Because(err)
 	case database.IsUnavailable(err):
-		return errUnavailable().Because(err)
+		return models.ErrTenantUnavailable.Because(err)
 	}
 	return err
 }
@@ -233,12 +233,4 @@ func IsUnavailable(err error) bool {
 // tenant's database or to core.
 func IsBusy(err error) bool {
 	return errors.Is(err, database.ErrBusy)
-}
-
-func errUnavailable() *models.Error {
-	return models.Errorf(models.KindTenantUnavailable, "Tenant is unavailable")
-}
-
-func errBusy() *models.Error {
-	return models.Errorf(models.KindBusy, "Server is busy, try again")
 }

@@ -18,7 +18,7 @@ import (
 
 var (
 	ada      = limits.Account{Tenant: "acme", Email: "ada@example.com"}
-	errWrong = models.Errorf(models.KindInvalidCredentials, "Incorrect email or password")
+	errWrong = models.ErrInvalidCredentials
 )
 
 func wrong() error { return errWrong }
