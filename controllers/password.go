@@ -119,7 +119,7 @@ func (ctl *Password) changeOwner(
 	defer ctl.Tenants.ChangeOwner(owner.AsOwner())
 	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
 	return models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
-		return models.KeepSession[models.TenantUser](ctx, tx, user.ID, user.SessionID(), owner.SessionEpoch)
+		return models.KeepSession(ctx, tx, user.ID, user.SessionID(), owner.SessionEpoch)
 	})
 }
 

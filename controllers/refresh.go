@@ -95,7 +95,7 @@ func renew[U models.User, P interface {
 }](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, r *renewal[U],
 ) error {
 	ctx := c.Request.Context()
-	session, err := models.FindSession[U](ctx, db, r.token.SessionID)
+	session, err := models.FindSession(ctx, db, r.token.SessionID)
 	if err != nil {
 		return refused(err)
 	}
@@ -112,9 +112,9 @@ func renew[U models.User, P interface {
 	if !r.lives(&user) {
 		return models.ErrInvalidToken.Because(errNoSession)
 	}
-	next, err := rotate[U](c, tokens, db, &session, &r.token)
+	next, err := rotate(c, tokens, db, &session, &r.token)
 	if errors.Is(err, errReused) {
-		err = endReused[U](c, db, &session, P(&user).Self())
+		err = endReused(c, db, &session, P(&user).Self())
 	}
 	if err != nil {
 		return refused(err)
@@ -126,7 +126,7 @@ func renew[U models.User, P interface {
 // rotate returns the token that follows this one, which is good no longer. Who
 // repeats the last one for a moment gets the very same answer; who comes with an
 // earlier one is errReused.
-func rotate[U models.User](
+func rotate(
 	c *gin.Context, tokens *auth.Tokens, db *gorm.DB, session *models.Session, token *auth.RefreshToken,
 ) (auth.RefreshToken, error) {
 	ctx, hash := c.Request.Context(), token.SecretHash()
@@ -137,7 +137,7 @@ func rotate[U models.User](
 			next.PreviousHash, next.Salt = hash, auth.NewSalt()
 			following := token.Next(next.Salt)
 			use(c, tokens, &next, &following)
-			rotated, err := models.RotateSession[U](ctx, db, &next, hash)
+			rotated, err := models.RotateSession(ctx, db, &next, hash)
 			if rotated || err != nil {
 				*session = next
 				return following, err
@@ -149,7 +149,7 @@ func rotate[U models.User](
 		}
 		// Somebody else was first, with the same token.
 		var err error
-		if *session, err = models.FindSession[U](ctx, db, session.ID); err != nil {
+		if *session, err = models.FindSession(ctx, db, session.ID); err != nil {
 			return auth.RefreshToken{}, err
 		}
 	}
@@ -157,11 +157,11 @@ func rotate[U models.User](
 
 // endReused ends the whole family: who comes with a token that was used has it from
 // a thief, or is one.
-func endReused[U models.User](c *gin.Context, db *gorm.DB, session *models.Session, user *models.Account) error {
+func endReused(c *gin.Context, db *gorm.DB, session *models.Session, user *models.Account) error {
 	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionReuseDetected).
 		By(user).About(models.TargetSession, session.ID, "").Refused("session_ended")
 	err := models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return models.EndSession[U](ctx, tx, session.UserID, session.ID)
+		return models.EndSession(ctx, tx, session.UserID, session.ID)
 	})
 	if err != nil {
 		return err

@@ -45,21 +45,21 @@ func newSessionResponse(session *models.Session, tokens *auth.Tokens, current in
 
 // ListCore shows a page of the sessions of a user of the core.
 func (ctl *Sessions) ListCore(c *gin.Context, user *models.CoreUser) error {
-	return listSessions[models.CoreUser](c, ctl.Tenants.Core(), ctl.Tokens, &user.Account)
+	return listSessions(c, ctl.Tenants.Core(), ctl.Tokens, &user.Account)
 }
 
 // ListTenant shows a page of the sessions of a user of a tenant.
 func (ctl *Sessions) ListTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return listSessions[models.TenantUser](c, tenant.DB, ctl.Tokens, &user.Account)
+	return listSessions(c, tenant.DB, ctl.Tokens, &user.Account)
 }
 
-func listSessions[U models.User](c *gin.Context, db *gorm.DB, tokens *auth.Tokens, user *models.Account) error {
+func listSessions(c *gin.Context, db *gorm.DB, tokens *auth.Tokens, user *models.Account) error {
 	p, err := pageOf(c)
 	if err != nil {
 		return err
 	}
 	now := tokens.Now()
-	sessions, err := models.ListSessions[U](c.Request.Context(), db, user, models.SessionPage{
+	sessions, err := models.ListSessions(c.Request.Context(), db, user, models.SessionPage{
 		Before: p.cursor, Limit: p.more(), Since: now.Add(-tokens.SessionLifetime()), Now: now,
 	})
 	if err != nil {
@@ -74,31 +74,31 @@ func listSessions[U models.User](c *gin.Context, db *gorm.DB, tokens *auth.Token
 
 // EndCore ends one of the sessions of a user of the core.
 func (ctl *Sessions) EndCore(c *gin.Context, user *models.CoreUser) error {
-	return endSession[models.CoreUser](c, ctl.Tenants.Core(), &user.Account)
+	return endSession(c, ctl.Tenants.Core(), &user.Account)
 }
 
 // EndTenant ends one of the sessions of a user of a tenant.
 func (ctl *Sessions) EndTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return endSession[models.TenantUser](c, tenant.DB, &user.Account)
+	return endSession(c, tenant.DB, &user.Account)
 }
 
-func endSession[U models.User](c *gin.Context, db *gorm.DB, user *models.Account) error {
+func endSession(c *gin.Context, db *gorm.DB, user *models.Account) error {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil {
 		return models.ErrSessionNotFound
 	}
-	if err := endOne[U](c, db, user, id); err != nil {
+	if err := endOne(c, db, user, id); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
 }
 
-func endOne[U models.User](c *gin.Context, db *gorm.DB, user *models.Account, id int64) error {
+func endOne(c *gin.Context, db *gorm.DB, user *models.Account, id int64) error {
 	ctx := c.Request.Context()
 	event := middleware.NewEvent(c, models.ActionSessionEnded).By(user).About(models.TargetSession, id, "")
 	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return models.EndSession[U](ctx, tx, user.ID, id)
+		return models.EndSession(ctx, tx, user.ID, id)
 	})
 }
 
@@ -113,7 +113,7 @@ func endAll(
 // also inside the tenants they own.
 func (ctl *Sessions) LogoutCore(c *gin.Context, user *models.CoreUser) error {
 	core := ctl.Tenants.Core()
-	return logout[models.CoreUser](c, core, &user.Account, func() error {
+	return logout(c, core, &user.Account, func() error {
 		err := endAll(c, core, &user.Account, func(ctx context.Context, tx *gorm.DB) error {
 			return models.EndSessionsEverywhere(ctx, tx, user)
 		})
@@ -126,14 +126,14 @@ func (ctl *Sessions) LogoutCore(c *gin.Context, user *models.CoreUser) error {
 
 // LogoutTenant ends the session of a user of a tenant, or all that they have there.
 func (ctl *Sessions) LogoutTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	return logout[models.TenantUser](c, tenant.DB, &user.Account, func() error {
+	return logout(c, tenant.DB, &user.Account, func() error {
 		return endAll(c, tenant.DB, &user.Account, func(ctx context.Context, tx *gorm.DB) error {
-			return models.EndSessions[models.TenantUser](ctx, tx, user.ID)
+			return models.EndSessions(ctx, tx, user.ID)
 		})
 	})
 }
 
-func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account, everywhere func() error) error {
+func logout(c *gin.Context, db *gorm.DB, user *models.Account, everywhere func() error) error {
 	var checks models.Checks
 	scope, scoped := c.GetQuery("scope")
 	if scoped && scope != "all" {
@@ -147,7 +147,7 @@ func logout[U models.User](c *gin.Context, db *gorm.DB, user *models.Account, ev
 		err = everywhere()
 	default:
 		// Whoever was faster has ended it all the same.
-		err = unless(endOne[U](c, db, user, user.SessionID()), models.KindSessionNotFound)
+		err = unless(endOne(c, db, user, user.SessionID()), models.KindSessionNotFound)
 	}
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ func ChangeCorePassword(ctx context.Context, db *gorm.DB, user *CoreUser, hash s
 		if err := readEpoch(tx, user); err != nil {
 			return err
 		}
-		return KeepSession[CoreUser](ctx, tx, user.ID, keep, user.SessionEpoch)
+		return KeepSession(ctx, tx, user.ID, keep, user.SessionEpoch)
 	})
 }
 
@@ -29,7 +29,7 @@ func ChangeTenantPassword(ctx context.Context, db *gorm.DB, user *TenantUser, ha
 		if err := replaceHash[TenantUser](tx, &user.Account, hash, map[string]any{}); err != nil {
 			return err
 		}
-		return KeepSession[TenantUser](ctx, tx, user.ID, keep, 0)
+		return KeepSession(ctx, tx, user.ID, keep, 0)
 	})
 }
 
@@ -44,5 +44,5 @@ func replaceHash[U User](tx *gorm.DB, user *Account, hash string, columns map[st
 	if replaced.Error != nil {
 		return replaced.Error
 	}
-	return EndReset[U](tx.Statement.Context, tx, user.ID)
+	return EndReset(tx.Statement.Context, tx, user.ID)
 }

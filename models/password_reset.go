@@ -39,7 +39,7 @@ func IssueCoreReset(ctx context.Context, db *gorm.DB, reset *PasswordReset) erro
 		if _, err := lockUser[CoreUser](tx, reset.UserID); err != nil {
 			return err
 		}
-		return replaceReset[CoreUser](ctx, tx, reset)
+		return replaceReset(ctx, tx, reset)
 	})
 }
 
@@ -77,15 +77,15 @@ func issueTenantReset(ctx context.Context, tx *gorm.DB, reset *PasswordReset, ta
 	if target.CoreUserID != nil {
 		return Errorf(KindCorePassword, "Password is kept at the core")
 	}
-	return replaceReset[TenantUser](ctx, tx, reset)
+	return replaceReset(ctx, tx, reset)
 }
 
 // replaceReset may be called only by who has locked the user.
-func replaceReset[U User](ctx context.Context, tx *gorm.DB, reset *PasswordReset) error {
-	if err := EndReset[U](ctx, tx, reset.UserID); err != nil {
+func replaceReset(ctx context.Context, tx *gorm.DB, reset *PasswordReset) error {
+	if err := EndReset(ctx, tx, reset.UserID); err != nil {
 		return err
 	}
-	return resetsOf[U](ctx, tx).Create(reset).Error
+	return tx.WithContext(ctx).Model(&PasswordReset{}).Create(reset).Error
 }
 
 // ResetClaim is what somebody comes with who wants to choose a new password.
@@ -97,7 +97,7 @@ type ResetClaim struct {
 // FindClaimant returns the user whose password the claim may change, or
 // KindInvalidResetToken.
 func FindClaimant[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) (U, error) {
-	pending := pendingResets[U](ctx, db, claim).Select("user_id")
+	pending := pendingResets(ctx, db, claim).Select("user_id")
 	user, err := gorm.G[U](db).Where("id = (?) AND is_active = ?", pending, true).Take(ctx)
 	return user, lookup(err, ErrInvalidResetToken)
 }
@@ -134,7 +134,7 @@ func ResetTenantPassword(ctx context.Context, db *gorm.DB, claim ResetClaim, has
 // as with all who change a password: in another order two would wait for each other.
 func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, error) {
 	var reset PasswordReset
-	if err := pendingResets[U](ctx, tx, claim).Take(&reset).Error; err != nil {
+	if err := pendingResets(ctx, tx, claim).Take(&reset).Error; err != nil {
 		var nobody U
 		return nobody, lookup(err, ErrInvalidResetToken)
 	}
@@ -145,29 +145,24 @@ func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, e
 	if err != nil {
 		return user, err
 	}
-	taken := pendingResets[U](ctx, tx, claim).Delete(&PasswordReset{})
+	taken := pendingResets(ctx, tx, claim).Delete(&PasswordReset{})
 	if taken.Error == nil && taken.RowsAffected == 0 {
 		return user, ErrInvalidResetToken.Because(errNoReset)
 	}
 	return user, taken.Error
 }
 
-func pendingResets[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) *gorm.DB {
-	return resetsOf[U](ctx, db).Where("token_hash = ? AND expires_at > ?", claim.TokenHash, claim.Now)
+func pendingResets(ctx context.Context, db *gorm.DB, claim ResetClaim) *gorm.DB {
+	return db.WithContext(ctx).Model(&PasswordReset{}).Where("token_hash = ? AND expires_at > ?", claim.TokenHash, claim.Now)
 }
 
 // EndReset ends the password reset that the user may have pending.
-func EndReset[U User](ctx context.Context, db *gorm.DB, userID int64) error {
-	return resetsOf[U](ctx, db).Where("user_id = ?", userID).Delete(&PasswordReset{}).Error
+func EndReset(ctx context.Context, db *gorm.DB, userID int64) error {
+	return db.WithContext(ctx).Model(&PasswordReset{}).Where("user_id = ?", userID).Delete(&PasswordReset{}).Error
 }
 
 func lockUser[U User](tx *gorm.DB, id int64) (U, error) {
 	var user U
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Take(&user).Error
 	return user, lookup(err, ErrUserNotFound)
-}
-
-func resetsOf[U User](ctx context.Context, db *gorm.DB) *gorm.DB {
-	var user U
-	return db.WithContext(ctx).Table(user.resetTable())
 }

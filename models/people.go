@@ -76,7 +76,7 @@ func ChangePerson(
 		if err := UpdateUser(ctx, tx, &person, columns...); err != nil || person.IsActive {
 			return err
 		}
-		return EndSessions[TenantUser](ctx, tx, id)
+		return EndSessions(ctx, tx, id)
 	})
 	return before, person, err
 }

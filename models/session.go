@@ -33,6 +33,9 @@ type Session struct {
 	ExpiresAt  time.Time
 }
 
+// TableName names the table; GORM asks for it.
+func (Session) TableName() string { return "sessions" }
+
 // CreateSession begins a session of a user whose password was found to have this
 // hash. If either has changed since, it is KindInvalidCredentials: nobody gets in
 // by a password that was changed meanwhile. What the user no longer has any use
@@ -47,26 +50,26 @@ func CreateSession[U User](ctx context.Context, db *gorm.DB, session *Session, h
 		if err != nil {
 			return lookup(err, ErrInvalidCredentials)
 		}
-		if err := tidySessions(tx, user.sessionTable(), session); err != nil {
+		if err := tidySessions(tx, session); err != nil {
 			return err
 		}
-		return tx.Table(user.sessionTable()).Create(session).Error
+		return tx.Create(session).Error
 	})
 }
 
 // tidySessions makes room for one more: it removes those that have ended and,
 // where there are too many, the oldest.
-func tidySessions(tx *gorm.DB, table string, next *Session) error {
+func tidySessions(tx *gorm.DB, next *Session) error {
 	const living = "user_id = ? AND expires_at > ? AND epoch >= ?"
 	args := []any{next.UserID, next.CreatedAt, next.Epoch}
-	kept := tx.Table(table).Select("id").Where(living, args...).Order("id DESC").Limit(MaxSessions - 1)
-	return tx.Table(table).Where("user_id = ? AND id NOT IN (?)", next.UserID, kept).Delete(&Session{}).Error
+	kept := tx.Model(&Session{}).Select("id").Where(living, args...).Order("id DESC").Limit(MaxSessions - 1)
+	return tx.Where("user_id = ? AND id NOT IN (?)", next.UserID, kept).Delete(&Session{}).Error
 }
 
 // FindSession returns the session with that id, or KindSessionNotFound.
-func FindSession[U User](ctx context.Context, db *gorm.DB, id int64) (Session, error) {
+func FindSession(ctx context.Context, db *gorm.DB, id int64) (Session, error) {
 	var session Session
-	err := sessionsOf[U](ctx, db).Where("id = ?", id).Take(&session).Error
+	err := db.WithContext(ctx).Model(&Session{}).Where("id = ?", id).Take(&session).Error
 	return session, lookup(err, ErrSessionNotFound)
 }
 
@@ -80,9 +83,9 @@ type SessionPage struct {
 }
 
 // ListSessions returns a page of the sessions of a user who is signed in.
-func ListSessions[U User](ctx context.Context, db *gorm.DB, user *Account, page SessionPage) ([]Session, error) {
+func ListSessions(ctx context.Context, db *gorm.DB, user *Account, page SessionPage) ([]Session, error) {
 	// The user's own lives, so that those of an earlier epoch do not.
-	query := sessionsOf[U](ctx, db).
+	query := db.WithContext(ctx).Model(&Session{}).
 		Where("user_id = ? AND epoch >= ? AND expires_at > ? AND created_at > ?", user.ID, *user.signedIn.epoch, page.Now, page.Since)
 	if page.Before > 0 {
 		query = query.Where("id < ?", page.Before)
@@ -94,16 +97,16 @@ func ListSessions[U User](ctx context.Context, db *gorm.DB, user *Account, page 
 
 // RotateSession keeps what next has of another refresh token, if the one whose
 // hash is given is still the good one, and reports whether it was.
-func RotateSession[U User](ctx context.Context, db *gorm.DB, next *Session, hash string) (bool, error) {
-	rotated := sessionsOf[U](ctx, db).Where("id = ? AND token_hash = ?", next.ID, hash).
+func RotateSession(ctx context.Context, db *gorm.DB, next *Session, hash string) (bool, error) {
+	rotated := db.WithContext(ctx).Model(&Session{}).Where("id = ? AND token_hash = ?", next.ID, hash).
 		Select("token_hash", "previous_hash", "salt", "ip", "user_agent", "last_used_at", "expires_at").Updates(next)
 	return rotated.RowsAffected > 0, rotated.Error
 }
 
 // EndSession ends one of the user's sessions; KindSessionNotFound when it is not
 // theirs, or has ended.
-func EndSession[U User](ctx context.Context, db *gorm.DB, userID, id int64) error {
-	ended := sessionsOf[U](ctx, db).Where("id = ? AND user_id = ?", id, userID).Delete(&Session{})
+func EndSession(ctx context.Context, db *gorm.DB, userID, id int64) error {
+	ended := db.WithContext(ctx).Model(&Session{}).Where("id = ? AND user_id = ?", id, userID).Delete(&Session{})
 	if ended.Error == nil && ended.RowsAffected == 0 {
 		return ErrSessionNotFound
 	}
@@ -111,8 +114,8 @@ func EndSession[U User](ctx context.Context, db *gorm.DB, userID, id int64) erro
 }
 
 // EndSessions ends all of the user's sessions.
-func EndSessions[U User](ctx context.Context, db *gorm.DB, userID int64) error {
-	return sessionsOf[U](ctx, db).Where("user_id = ?", userID).Delete(&Session{}).Error
+func EndSessions(ctx context.Context, db *gorm.DB, userID int64) error {
+	return db.WithContext(ctx).Model(&Session{}).Where("user_id = ?", userID).Delete(&Session{}).Error
 }
 
 // EndSessionsEverywhere ends all sessions of a user of the core, and those inside
@@ -126,7 +129,7 @@ func EndSessionsEverywhere(ctx context.Context, db *gorm.DB, user *CoreUser) err
 		if err := readEpoch(tx, user); err != nil {
 			return err
 		}
-		return EndSessions[CoreUser](ctx, tx, user.ID)
+		return EndSessions(ctx, tx, user.ID)
 	})
 }
 
@@ -141,17 +144,12 @@ func readEpoch(tx *gorm.DB, user *CoreUser) error {
 
 // KeepSession ends all of the user's sessions but one, which is as good as new:
 // it is of that epoch.
-func KeepSession[U User](ctx context.Context, db *gorm.DB, userID, id, epoch int64) error {
+func KeepSession(ctx context.Context, db *gorm.DB, userID, id, epoch int64) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		err := sessionsOf[U](ctx, tx).Where("id = ? AND user_id = ?", id, userID).Update("epoch", epoch).Error
+		err := tx.WithContext(ctx).Model(&Session{}).Where("id = ? AND user_id = ?", id, userID).Update("epoch", epoch).Error
 		if err != nil {
 			return err
 		}
-		return sessionsOf[U](ctx, tx).Where("id <> ? AND user_id = ?", id, userID).Delete(&Session{}).Error
+		return tx.WithContext(ctx).Model(&Session{}).Where("id <> ? AND user_id = ?", id, userID).Delete(&Session{}).Error
 	})
-}
-
-func sessionsOf[U User](ctx context.Context, db *gorm.DB) *gorm.DB {
-	var user U
-	return db.WithContext(ctx).Table(user.sessionTable())
 }

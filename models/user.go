@@ -87,8 +87,6 @@ func (a *Account) touch(now time.Time) *Account {
 // User is any record of a person.
 type User interface {
 	CoreUser | TenantUser
-	sessionTable() string
-	resetTable() string
 }
 
 // TableName names the table; GORM asks for it.
@@ -96,14 +94,6 @@ func (CoreUser) TableName() string { return "core_users" }
 
 // TableName names the table; GORM asks for it.
 func (TenantUser) TableName() string { return "tenant_users" }
-
-func (CoreUser) sessionTable() string { return "core_sessions" }
-
-func (TenantUser) sessionTable() string { return "tenant_sessions" }
-
-func (CoreUser) resetTable() string { return "core_password_resets" }
-
-func (TenantUser) resetTable() string { return "tenant_password_resets" }
 
 // NewAccount returns an active account for an address that has passed
 // ValidEmail.
@@ -160,12 +150,12 @@ type BySession interface {
 }
 
 func (u *CoreUser) bySession(sessionID int64) (query string, fields []any) {
-	return "SELECT " + accountColumns + ", (SELECT epoch FROM core_sessions WHERE id = $2 AND user_id = $1)" +
+	return "SELECT " + accountColumns + ", (SELECT epoch FROM sessions WHERE id = $2 AND user_id = $1)" +
 		", session_epoch FROM core_users WHERE id = $1", append(u.fields(sessionID), &u.SessionEpoch)
 }
 
 func (u *TenantUser) bySession(sessionID int64) (query string, fields []any) {
-	return "SELECT " + accountColumns + ", (SELECT epoch FROM tenant_sessions WHERE id = $2 AND user_id = $1)" +
+	return "SELECT " + accountColumns + ", (SELECT epoch FROM sessions WHERE id = $2 AND user_id = $1)" +
 			", bio, phone, role, core_user_id FROM tenant_users WHERE id = $1",
 		append(u.fields(sessionID), &u.Bio, &u.Phone, &u.Role, &u.CoreUserID)
 }
@@ -217,7 +207,7 @@ func UpdateUser[U User, P interface {
 		if err := updateUser(ctx, tx, user, columns); err != nil {
 			return err
 		}
-		return EndReset[U](ctx, tx, account.ID)
+		return EndReset(ctx, tx, account.ID)
 	})
 }
 

@@ -134,7 +134,7 @@ func newBareServer(b *testing.B, settings testkit.Settings) string {
 		var rest models.TenantUser
 		var epoch *int64
 		err := pool.QueryRow(r.Context(), `SELECT id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at,
-			(SELECT epoch FROM tenant_sessions WHERE id = $2 AND user_id = $1), bio, phone, role, core_user_id FROM tenant_users WHERE id = $1`, 1, 1).
+			(SELECT epoch FROM sessions WHERE id = $2 AND user_id = $1), bio, phone, role, core_user_id FROM tenant_users WHERE id = $1`, 1, 1).
 			Scan(&user.ID, &user.Email, &rest.EmailCanonical, &rest.HashedPassword, &user.FullName, &user.IsActive, &user.CreatedAt, &rest.UpdatedAt,
 				&epoch, &user.Bio, &user.Phone, &user.Role, &rest.CoreUserID)
 		if err != nil {

@@ -38,28 +38,12 @@ func TestModelsAndMigrationsAgree(t *testing.T) {
 		defer release()
 
 		requireAgreement(t, app.Tenants.Core(), "schema_migrations",
-			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &coreSession{}, &coreReset{},
+			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &models.Session{}, &models.PasswordReset{},
 			&models.Event{})
-		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &tenantSession{},
-			&tenantReset{}, &models.Event{}, &models.Invitation{})
+		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &models.Session{},
+			&models.PasswordReset{}, &models.Event{}, &models.Invitation{})
 	})
 }
-
-// One model has two tables.
-type (
-	coreReset     struct{ models.PasswordReset }
-	tenantReset   struct{ models.PasswordReset }
-	coreSession   struct{ models.Session }
-	tenantSession struct{ models.Session }
-)
-
-func (coreSession) TableName() string { return "core_sessions" }
-
-func (tenantSession) TableName() string { return "tenant_sessions" }
-
-func (coreReset) TableName() string { return "core_password_resets" }
-
-func (tenantReset) TableName() string { return "tenant_password_resets" }
 
 func requireAgreement(t *testing.T, db *gorm.DB, others string, records ...any) {
 	t.Helper()

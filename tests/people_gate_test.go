@@ -35,7 +35,7 @@ func TestTheGateIsNotTheLastWord(t *testing.T) {
 			"id = 999":          models.KindUserNotFound,
 		} {
 			undo := "UPDATE tenant_users SET role = 'admin', is_active = true, id = " + strconv.Itoa(s.admin.id) + " WHERE email = 'alan@example.com'"
-			app.Settings.Exec(t, app.Settings.DatabaseName("acme"), "DELETE FROM tenant_sessions WHERE user_id = "+strconv.Itoa(s.admin.id),
+			app.Settings.Exec(t, app.Settings.DatabaseName("acme"), "DELETE FROM sessions WHERE user_id = "+strconv.Itoa(s.admin.id),
 				"UPDATE tenant_users SET "+state+" WHERE email = 'alan@example.com'")
 			made := models.TenantUser{Account: models.NewAccount("new@example.com", nil), Role: models.RoleMember}
 			_, _, changed := models.ChangePerson(t.Context(), lease.DB, int64(s.admin.id), int64(s.member.id), rename)

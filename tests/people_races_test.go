@@ -202,7 +202,7 @@ func TestLoginsRaceADeactivation(t *testing.T) {
 				}
 			}
 			require.Zero(t, testkit.Scalar[int](t, &app.Settings, app.Settings.DatabaseName("acme"),
-				fmt.Sprintf("SELECT count(*) FROM tenant_sessions WHERE user_id = %d", s.member.id)))
+				fmt.Sprintf("SELECT count(*) FROM sessions WHERE user_id = %d", s.member.id)))
 			app.Put(s.member.path, s.admin.tokens.access, testkit.JSON{"is_active": true})
 		}
 	})

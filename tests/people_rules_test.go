@@ -137,7 +137,7 @@ func TestWhoIsOutIsOutAtOnce(t *testing.T) {
 		replica.Login("acme", s.member.email).RequireProblem(replica, 401, "invalid_credentials", "Incorrect email or password")
 		app.Delete(s.member.path, s.admin.tokens.access).RequireProblem(app, 404, "user_not_found", "User not found")
 		require.Zero(t, testkit.Scalar[int](t, &settings, settings.DatabaseName("acme"),
-			fmt.Sprintf("SELECT count(*) FROM tenant_sessions WHERE user_id = %d", s.member.id)))
+			fmt.Sprintf("SELECT count(*) FROM sessions WHERE user_id = %d", s.member.id)))
 
 		next := hire(t, app, s.admin, s.member.email, "member") // the address is free again
 		require.NotEqual(t, s.member.id, next.id)

@@ -174,8 +174,7 @@ func TestSessionsAreBounded(t *testing.T) {
 
 		now.advance(31 * 24 * time.Hour)
 		login(t, app, tenant, "ada@example.com")
-		table := map[bool]string{true: "core_sessions", false: "tenant_sessions"}[tenant == ""]
-		require.Equal(t, 3, testkit.Scalar[int](t, &app.Settings, databaseOf(app, tenant), "SELECT count(*) FROM "+table),
+		require.Equal(t, 3, testkit.Scalar[int](t, &app.Settings, databaseOf(app, tenant), "SELECT count(*) FROM sessions"),
 			"one of Ada's, and Grace's two, who has not come back")
 	})
 }

@@ -78,7 +78,7 @@ func TestUsersResetPasswordRefuses(t *testing.T) {
 			require.Equal(t, 1, strings.Count(outcome.Stderr, "\n")-strings.Count(outcome.Stderr, "level="), outcome.Stderr)
 			require.Empty(t, outcome.Stdout)
 		}
-		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM core_password_resets"))
+		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM password_resets"))
 
 		settings.Exec(t, settings.CoreName(), "UPDATE core_users SET is_active = FALSE")
 		deactivated := settings.Command(t, "users", "reset-password", "ada@example.com").RequireCode(t, 0)

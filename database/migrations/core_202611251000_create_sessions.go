@@ -15,10 +15,10 @@ func core202611251000CreateSessions() *gormigrate.Migration {
 			if err := epoch.add(tx, "core_users"); err != nil {
 				return err
 			}
-			return sessions202611251000("core_sessions", "core_users").adopt(tx)
+			return sessions202611251000("core_users").adopt(tx)
 		},
 		Rollback: func(tx *gorm.DB) error {
-			if err := run(tx, "DROP TABLE core_sessions"); err != nil {
+			if err := run(tx, "DROP TABLE sessions"); err != nil {
 				return err
 			}
 			return run(tx, "ALTER TABLE core_users DROP COLUMN session_epoch")

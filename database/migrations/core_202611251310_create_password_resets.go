@@ -11,8 +11,8 @@ func core202611251310CreatePasswordResets() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "202611251310_create_core_password_resets",
 		Migrate: func(tx *gorm.DB) error {
-			return passwordResets202611251310("core_password_resets", "core_users").adopt(tx)
+			return passwordResets202611251310("core_users").adopt(tx)
 		},
-		Rollback: func(tx *gorm.DB) error { return run(tx, "DROP TABLE core_password_resets") },
+		Rollback: func(tx *gorm.DB) error { return run(tx, "DROP TABLE password_resets") },
 	}
 }

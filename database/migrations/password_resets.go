@@ -1,11 +1,11 @@
 package migrations
 
-// passwordResets202611251310 is what the two tables of pending password resets
-// have in common. A user has one at most. No token is in them, only hashes.
-func passwordResets202611251310(name, users string) table {
+// passwordResets202611251310 is the table of pending password resets, at the core and
+// in a tenant. A user has one at most. It holds hashes of tokens, never the tokens.
+func passwordResets202611251310(users string) table {
 	const notNull, key = " NOT NULL", " PRIMARY KEY"
 	return table{
-		name: name,
+		name: "password_resets",
 		columns: []column{
 			{"id", "bigserial" + key, "integer" + key + " AUTOINCREMENT"},
 			same("user_id", "integer NOT NULL REFERENCES "+users+" (id) ON DELETE CASCADE"),

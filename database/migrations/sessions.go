@@ -1,11 +1,11 @@
 package migrations
 
-// sessions202611251000 is what the two tables of sessions have in common. No
-// refresh token is in them, only hashes. The ids are never used again.
-func sessions202611251000(name, users string) table {
+// sessions202611251000 is the table of sessions, at the core and in a tenant. It
+// holds hashes of refresh tokens, never the tokens. No id is used twice.
+func sessions202611251000(users string) table {
 	const notNull, key = " NOT NULL", " PRIMARY KEY"
 	return table{
-		name: name,
+		name: "sessions",
 		columns: []column{
 			{"id", "bigserial" + key, "integer" + key + " AUTOINCREMENT"},
 			same("user_id", "integer NOT NULL REFERENCES "+users+" (id) ON DELETE CASCADE"),

@@ -9,7 +9,7 @@ import (
 func tenant202611251000CreateSessions() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID:       "202611251000_create_tenant_sessions",
-		Migrate:  func(tx *gorm.DB) error { return sessions202611251000("tenant_sessions", "tenant_users").adopt(tx) },
-		Rollback: func(tx *gorm.DB) error { return run(tx, "DROP TABLE tenant_sessions") },
+		Migrate:  func(tx *gorm.DB) error { return sessions202611251000("tenant_users").adopt(tx) },
+		Rollback: func(tx *gorm.DB) error { return run(tx, "DROP TABLE sessions") },
 	}
 }

@@ -11,8 +11,8 @@ func tenant202611251310CreatePasswordResets() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "202611251310_create_tenant_password_resets",
 		Migrate: func(tx *gorm.DB) error {
-			return passwordResets202611251310("tenant_password_resets", "tenant_users").adopt(tx)
+			return passwordResets202611251310("tenant_users").adopt(tx)
 		},
-		Rollback: func(tx *gorm.DB) error { return run(tx, "DROP TABLE tenant_password_resets") },
+		Rollback: func(tx *gorm.DB) error { return run(tx, "DROP TABLE password_resets") },
 	}
 }
