@@ -36,9 +36,6 @@ func (c *tenantsCreateCommand) Validate() error {
 func (c *tenantsCreateCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
 		plan, err := c.plan(ctx, m)
-		plan.Done = func(ctx context.Context, tx *gorm.DB, tenantID string) error {
-			return recordTenant(ctx, tx, models.ActionOrganizationCreated, plan.Slug, tenantID)
-		}
 		if err == nil {
 			err = m.Provision(ctx, plan)
 		}
@@ -52,7 +49,13 @@ func (c *tenantsCreateCommand) Run(ctx context.Context, inv *Invocation) error {
 
 func (c *tenantsCreateCommand) plan(ctx context.Context, m *tenants.Manager) (tenants.Plan, error) {
 	slug, err := models.ParseSlug(c.Slug)
-	plan := tenants.Plan{Slug: slug, Seed: func(context.Context, *tenants.Tenant) error { return nil }}
+	plan := tenants.Plan{
+		Slug: slug,
+		Seed: func(context.Context, *tenants.Tenant) error { return nil },
+		Done: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
+			return recordTenant(ctx, tx, models.ActionOrganizationCreated, slug, tenantID)
+		},
+	}
 	if err != nil || c.Owner == "" {
 		return plan, err
 	}
@@ -70,7 +73,8 @@ func (c *tenantsCreateCommand) plan(ctx context.Context, m *tenants.Manager) (te
 		return plan, errors.New("--name " + wrong.Fields[0].Message)
 	}
 	org := models.Organization{Name: name, Slug: slug, IsActive: true, Registration: models.RegistrationOpen}
-	return tenants.PlanOrganization(&org, &owner, 0), nil
+	event := models.NewOperatorEvent(models.ActionOrganizationCreated)
+	return tenants.PlanOrganization(event, &org, &owner, 0), nil
 }
 
 type tenantsSuspendCommand struct {
@@ -106,10 +110,7 @@ func setSuspended(ctx context.Context, inv *Invocation, argument *tenantArgument
 			state, action = models.TenantSuspended, models.ActionOrganizationSuspended
 		}
 		err = m.SetSuspended(ctx, record.ID, suspended, func(ctx context.Context, tx *gorm.DB) error {
-			if err := setActive(ctx, tx, record.ID, !suspended); err != nil {
-				return err
-			}
-			return recordTenant(ctx, tx, action, record.Slug, record.ID)
+			return setActive(ctx, tx, action, &record, !suspended)
 		})
 		if err != nil {
 			return tenantError(argument.Slug, err)
@@ -117,19 +118,6 @@ func setSuspended(ctx context.Context, inv *Invocation, argument *tenantArgument
 		say(inv.Stdout, fmt.Sprintf("tenant %q is %s", argument.Slug, state))
 		return nil
 	})
-}
-
-// setActive tells the tenant's organization, if it has one.
-func setActive(ctx context.Context, tx *gorm.DB, tenantID string, active bool) error {
-	org, err := models.FindOrganizationOf(ctx, tx, tenantID)
-	if models.IsKind(err, models.KindOrganizationNotFound) {
-		return nil
-	}
-	if err != nil || org.IsActive == active {
-		return err
-	}
-	org.IsActive = active
-	return models.UpdateOrganization(ctx, tx, &org, "is_active")
 }
 
 type tenantsDeleteCommand struct {

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"gorm.io/gorm"
-
 	"multitenant/auth"
 	"multitenant/models"
 	"multitenant/tenants"
@@ -75,12 +73,8 @@ func (c *usersResetPasswordCommand) issueCore(ctx context.Context, m *tenants.Ma
 	if err != nil {
 		return nil, userError(c.Email, "the core", err)
 	}
-	return issueReset(&user.Account, "", func(reset *models.PasswordReset) error {
-		event := resetIssued(&user.Account)
-		event.ReaderID = event.TargetID
-		return models.Recorded(ctx, m.Core(), event, func(tx *gorm.DB) error {
-			return models.IssueCoreReset(ctx, tx, reset)
-		})
+	return issueReset(&user.Account, "", func(event *models.Event, reset *models.PasswordReset) error {
+		return models.IssueCoreReset(ctx, m.Core(), event, reset)
 	})
 }
 
@@ -98,10 +92,8 @@ func (c *usersResetPasswordCommand) issueTenant(ctx context.Context, m *tenants.
 	if err != nil {
 		return nil, userError(c.Email, fmt.Sprintf("tenant %q", slug), err)
 	}
-	view, err := issueReset(&user.Account, tenant.ID, func(reset *models.PasswordReset) error {
-		return models.Recorded(ctx, tenant.DB, resetIssued(&user.Account), func(tx *gorm.DB) error {
-			return models.IssueOperatorReset(ctx, tx, reset)
-		})
+	view, err := issueReset(&user.Account, tenant.ID, func(event *models.Event, reset *models.PasswordReset) error {
+		return models.IssueOperatorReset(ctx, tenant.DB, event, reset)
 	})
 	if models.IsKind(err, models.KindCorePassword) {
 		return nil, fmt.Errorf("%s owns the organization of tenant %q, and their password is the core's: "+
@@ -114,12 +106,8 @@ func (c *usersResetPasswordCommand) issueTenant(ctx context.Context, m *tenants.
 	return view, nil
 }
 
-func resetIssued(user *models.Account) *models.Event {
-	return models.NewOperatorEvent(models.ActionPasswordResetIssued).About(models.TargetUser, user.ID, user.Email)
-}
-
 func issueReset(
-	user *models.Account, tenantID string, issue func(reset *models.PasswordReset) error,
+	user *models.Account, tenantID string, issue func(event *models.Event, reset *models.PasswordReset) error,
 ) (*passwordResetView, error) {
 	token := auth.NewResetToken(tenantID)
 	encoded, err := token.Encode()
@@ -128,7 +116,7 @@ func issueReset(
 	}
 	// As precisely as both engines keep it.
 	reset := models.NewPasswordReset(user.ID, token.Hash(), time.Now().UTC().Truncate(time.Microsecond))
-	if err := issue(&reset); err != nil {
+	if err := issue(models.NewOperatorEvent(models.ActionPasswordResetIssued), &reset); err != nil {
 		return nil, err
 	}
 	return &passwordResetView{

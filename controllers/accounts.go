@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/gin-gonic/gin"
-	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
@@ -15,7 +14,7 @@ import (
 	"multitenant/tenants"
 )
 
-// Accounts lets people register and log in, at the core and inside a tenant.
+// Accounts lets users register and log in, at the core and inside a tenant.
 type Accounts struct {
 	Tenants   *tenants.Manager
 	Tokens    *auth.Tokens
@@ -27,7 +26,7 @@ type registerRequest struct {
 	Email    *string `json:"email"`
 	Password *string `json:"password"`
 	FullName *string `json:"full_name"`
-	// InvitationToken is taken as it is: any text that is no good is refused alike.
+	// InvitationToken may be any text: an invalid one is refused later, whatever it is.
 	InvitationToken *string `json:"invitation_token"`
 }
 
@@ -37,7 +36,7 @@ func (r *registerRequest) check() error {
 	return checks.Err()
 }
 
-// checkAccount checks what every new user is made of.
+// checkAccount checks the fields of every new user.
 func checkAccount(checks *models.Checks, email, password, fullName *string) {
 	checks.Email("email", email)
 	var address string
@@ -48,7 +47,7 @@ func checkAccount(checks *models.Checks, email, password, fullName *string) {
 	checks.Text("full_name", fullName, models.MaxNameLength)
 }
 
-// RegisterCore makes a user of the core, to which nobody is invited.
+// RegisterCore makes a core user. The core has no invitations.
 func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	ctx := c.Request.Context()
 	body, err := bindChecked[registerRequest](c)
@@ -67,18 +66,15 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	}
 	user := models.CoreUser{Account: account}
 	event := middleware.NewEvent(c, models.ActionRegistered)
-	err = register(ctx, ctl.Tenants.Core(), event, &user.Account, func(tx *gorm.DB) error {
-		return models.CreateUser(ctx, tx, &user)
-	})
-	if err != nil {
+	if err := models.RegisterCoreUser(ctx, ctl.Tenants.Core(), event, &user); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newCoreUserResponse(&user))
 	return nil
 }
 
-// RegisterTenant makes a user of the tenant, and the tenant where it is new.
-// What can be refused is refused before anything is made.
+// RegisterTenant makes a user of the tenant, and the tenant if it is new. It refuses
+// what it can before it makes anything.
 func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	ctx := c.Request.Context()
 	body, err := bindChecked[registerRequest](c)
@@ -86,7 +82,7 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 		return err
 	}
 	from := middleware.Address(c)
-	hash, err := ctl.admit(ctx, from, slug, &body)
+	claim, err := ctl.admit(ctx, from, slug, &body)
 	if err != nil {
 		return err
 	}
@@ -96,12 +92,10 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	}
 	var user models.TenantUser
 	event := middleware.NewEvent(c, models.ActionRegistered)
-	newcomer := tenants.Newcomer{Invited: hash != "", MayMake: func() error { return ctl.Limits.Tenant(from) }}
+	newcomer := tenants.Newcomer{Invited: claim.TokenHash != "", MayMake: func() error { return ctl.Limits.Tenant(from) }}
 	err = ctl.Tenants.Register(ctx, slug, newcomer, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
 		user = models.TenantUser{Account: account, Role: role}
-		return register(ctx, tenant.DB, event, &user.Account, func(tx *gorm.DB) error {
-			return ctl.makeTenantUser(ctx, tx, *event, &user, hash)
-		})
+		return models.RegisterTenantUser(ctx, tenant.DB, event, &user, claim)
 	})
 	if err != nil {
 		return err
@@ -110,64 +104,45 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	return nil
 }
 
-// admit refuses who may not register in the tenant, before the password is hashed.
-// That a tenant would be made counts only where one is. It returns the hash of the
-// invitation they come with, which is empty without one.
-func (ctl *Accounts) admit(ctx context.Context, from netip.Addr, slug models.Slug, body *registerRequest) (string, error) {
+// admit refuses a registration in a tenant before the password is hashed. It returns
+// the claim to an invitation, which is zero without one. A new tenant counts against
+// the limits only once it is made.
+func (ctl *Accounts) admit(
+	ctx context.Context, from netip.Addr, slug models.Slug, body *registerRequest,
+) (none models.InvitationClaim, err error) {
 	if err := ctl.Limits.Registration(from); err != nil {
-		return "", err
+		return none, err
 	}
 	isNew, err := ctl.Tenants.CheckRegistration(ctx, slug, body.InvitationToken != nil)
 	switch {
 	case err != nil:
-		return "", err
+		return none, err
 	case isNew:
-		return "", ctl.Limits.CheckTenant(from)
+		return none, ctl.Limits.CheckTenant(from)
 	case body.InvitationToken == nil:
-		return "", nil
+		return none, nil
 	}
 	return ctl.checkInvitation(ctx, slug, body)
 }
 
-func (ctl *Accounts) checkInvitation(ctx context.Context, slug models.Slug, body *registerRequest) (string, error) {
+func (ctl *Accounts) checkInvitation(
+	ctx context.Context, slug models.Slug, body *registerRequest,
+) (claim models.InvitationClaim, err error) {
 	hash, ok := auth.HashInvitationToken(*body.InvitationToken)
 	if !ok {
-		return "", models.ErrInvalidInvitation
+		return claim, models.ErrInvalidInvitation
 	}
+	claim = models.InvitationClaim{TokenHash: hash, Now: ctl.Tokens.Now()}
 	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
 	if models.IsKind(err, models.KindTenantNotFound) {
-		return "", models.ErrInvalidInvitation.Because(err)
+		return claim, models.ErrInvalidInvitation.Because(err)
 	}
 	if err != nil {
-		return "", err
+		return claim, err
 	}
 	defer release()
-	_, err = models.FindInvitation(ctx, tenant.DB, *body.Email, hash, ctl.Tokens.Now())
-	return hash, tenant.Classify(err)
-}
-
-// register makes a user who has come by themselves, and puts it on record.
-func register(ctx context.Context, db *gorm.DB, event *models.Event, account *models.Account, create func(tx *gorm.DB) error) error {
-	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
-		if err := create(tx); err != nil {
-			return err
-		}
-		event.By(account).About(models.TargetUser, account.ID, account.Email)
-		return nil
-	})
-}
-
-// makeTenantUser makes a user of a tenant; that an invitation was accepted goes on
-// record too.
-func (ctl *Accounts) makeTenantUser(
-	ctx context.Context, tx *gorm.DB, event models.Event, user *models.TenantUser, hash string,
-) error {
-	invitationID, err := models.RegisterTenantUser(ctx, tx, user, hash, ctl.Tokens.Now())
-	if err != nil || hash == "" {
-		return err
-	}
-	event.Action = models.ActionInvitationAccepted
-	return models.Record(ctx, tx, event.By(&user.Account).About(models.TargetInvitation, invitationID, user.Email))
+	_, err = models.FindInvitation(ctx, tenant.DB, *body.Email, claim)
+	return claim, tenant.Classify(err)
 }
 
 func (ctl *Accounts) newAccount(ctx context.Context, body registerRequest) (models.Account, error) {
@@ -177,7 +152,7 @@ func (ctl *Accounts) newAccount(ctx context.Context, body registerRequest) (mode
 	return account, err
 }
 
-// unless returns the error, but nil for one of that kind.
+// unless returns err, or nil when err is of that kind.
 func unless(err error, kind models.Kind) error {
 	if models.IsKind(err, kind) {
 		return nil

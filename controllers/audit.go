@@ -5,17 +5,14 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"gorm.io/gorm"
 
+	"multitenant/middleware"
 	"multitenant/models"
-	"multitenant/tenants"
 )
 
-// Audit shows what has happened: to core users what they did and what was done to
-// their organizations, to owners and admins of a tenant all of the tenant's.
-type Audit struct {
-	Tenants *tenants.Manager
-}
+// Audit shows the audit trail: to a core user their own actions and those on their
+// organizations, to owners and admins of a tenant all events of the tenant.
+type Audit struct{}
 
 type eventResponse struct {
 	ID        int64           `json:"id"`
@@ -30,7 +27,7 @@ type eventResponse struct {
 	Detail    string          `json:"detail"`
 }
 
-// actorResponse is who did it. The operator has no id, and no address either.
+// actorResponse is the actor. The operator has no id and no address.
 type actorResponse struct {
 	ID    *int64 `json:"id"`
 	Email string `json:"email"`
@@ -62,18 +59,8 @@ func newEventResponse(event *models.Event) eventResponse {
 	return response
 }
 
-// ListCore shows a page of what a core user may read.
-func (ctl *Audit) ListCore(c *gin.Context, user *models.CoreUser) error {
-	return listEvents(c, ctl.Tenants.Core(), user.ID)
-}
-
-// ListTenant shows a page of what has happened in the tenant. Its caller has made
-// sure that the user manages it.
-func (ctl *Audit) ListTenant(c *gin.Context, tenant *tenants.Tenant, _ *models.TenantUser) error {
-	return listEvents(c, tenant.DB, 0)
-}
-
-func listEvents(c *gin.Context, db *gorm.DB, readerID int64) error {
+// List shows a page of the events that the caller may read.
+func (*Audit) List(c *gin.Context, caller *middleware.Caller) error {
 	p, err := pageOf(c)
 	if err != nil {
 		return err
@@ -82,9 +69,11 @@ func listEvents(c *gin.Context, db *gorm.DB, readerID int64) error {
 	if err != nil {
 		return err
 	}
-	events, err := models.ListEvents(c.Request.Context(), db, models.EventPage{
-		Before: p.cursor, Limit: p.more(), Action: action, ReaderID: readerID,
-	})
+	page := models.EventPage{Before: p.cursor, Limit: p.more(), Action: action}
+	if caller.Core != nil {
+		page.ReaderID = caller.Core.ID
+	}
+	events, err := models.ListEvents(c.Request.Context(), caller.DB, page)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/middleware"
@@ -58,7 +57,7 @@ func newInvitationResponse(invitation *models.Invitation) invitationResponse {
 	}
 }
 
-// Create invites somebody, and shows the token that they register with.
+// Create makes an invitation and shows its token, this once.
 func (ctl *Invitations) Create(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
 	body, err := bindChecked[invitationRequest](c)
 	if err != nil {
@@ -67,16 +66,8 @@ func (ctl *Invitations) Create(c *gin.Context, tenant *tenants.Tenant, user *mod
 	token := auth.NewInvitationToken()
 	hash, _ := auth.HashInvitationToken(token) // it is one
 	invitation := models.NewInvitation(*body.Email, newRole(body.Role), hash, ctl.Tokens.Now())
-	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionInvitationCreated).By(&user.Account)
-	event.Detail = string(invitation.Role)
-	err = models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
-		if err := models.Invite(ctx, tx, user, &invitation); err != nil {
-			return err
-		}
-		event.About(models.TargetInvitation, invitation.ID, invitation.Email)
-		return nil
-	})
-	if err != nil {
+	event := middleware.NewEvent(c, models.ActionInvitationCreated).By(&user.Account)
+	if err := models.Invite(c.Request.Context(), tenant.DB, event, &invitation); err != nil {
 		return err
 	}
 	c.Header("Location", "/api/invitations/"+strconv.FormatInt(invitation.ID, 10))
@@ -84,7 +75,7 @@ func (ctl *Invitations) Create(c *gin.Context, tenant *tenants.Tenant, user *mod
 	return nil
 }
 
-// List shows a page of the invitations that are out.
+// List shows a page of the invitations.
 func (ctl *Invitations) List(c *gin.Context, tenant *tenants.Tenant, _ *models.TenantUser) error {
 	p, err := pageOf(c)
 	if err != nil {
@@ -101,19 +92,14 @@ func (ctl *Invitations) List(c *gin.Context, tenant *tenants.Tenant, _ *models.T
 	return nil
 }
 
-// Withdraw ends an invitation: its token is dead.
+// Withdraw ends an invitation and its token.
 func (ctl *Invitations) Withdraw(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil {
 		return models.ErrInvitationNotFound
 	}
-	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionInvitationWithdrawn).By(&user.Account)
-	err = models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
-		invitation, err := models.Withdraw(ctx, tx, user, id, ctl.Tokens.Now())
-		event.About(models.TargetInvitation, invitation.ID, invitation.Email)
-		return err
-	})
-	if err != nil {
+	event := middleware.NewEvent(c, models.ActionInvitationWithdrawn).By(&user.Account)
+	if err := models.WithdrawInvitation(c.Request.Context(), tenant.DB, event, id, ctl.Tokens.Now()); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

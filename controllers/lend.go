@@ -8,8 +8,8 @@ import (
 	"multitenant/tenants"
 )
 
-// lend lends the tenant with that id, whatever has led there, and names it in the
-// log. One that is not there, or not any more, is gone.
+// lend lends the tenant with that id and names it in the log. It returns gone for a
+// tenant that does not exist.
 func lend(
 	c *gin.Context, manager *tenants.Manager, tenantID string, gone *models.Error,
 ) (tenant *tenants.Tenant, release func(), err error) {
@@ -24,8 +24,8 @@ func lend(
 	return tenant, release, nil
 }
 
-// checkAgreement refuses an X-TENANT that is sent along and names another tenant
-// than the one that a token leads to; where it leads to the core, any.
+// checkAgreement refuses an X-TENANT header that names another tenant than the token
+// does. A token of the core agrees with none.
 func checkAgreement(named, slug models.Slug) error {
 	if named != "" && named != slug {
 		return models.ErrTenantTokenRequired

@@ -17,8 +17,8 @@ type loginRequest struct {
 	Password *string `json:"password"`
 }
 
-// check asks only that there is something to compare: the rules that bind at
-// registration never keep anybody from logging in.
+// check requires both fields, and nothing else: the rules of registration do not apply
+// to a login.
 func (r *loginRequest) check() error {
 	var checks models.Checks
 	checks.Present("email", r.Email)
@@ -26,16 +26,16 @@ func (r *loginRequest) check() error {
 	return checks.Err()
 }
 
-// login is what is known of whoever wants to log in.
+// login is what the server knows of the user of a login.
 type login struct {
-	tenantID string          // the tenant's; empty at the core, and where there is no such tenant
-	user     *models.Account // as it is kept in that realm; nil for nobody
+	tenantID string          // empty at the core, and for an unknown tenant
+	user     *models.Account // in that database; nil for an unknown user
 	hash     string          // of the password: for the owner of a tenant the core user's
 	active   bool
-	epoch    int64 // of whoever the password is
+	epoch    int64 // of the core user, when the password is theirs
 }
 
-// LoginCore begins a session of a user of the core.
+// LoginCore begins a session of a core user.
 func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	ctx, core := c.Request.Context(), ctl.Tenants.Core()
 	body, err := bindChecked[loginRequest](c)
@@ -76,11 +76,11 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	if found.tenantID == "" {
 		return ctl.refuseUnknownTenant(c, verified)
 	}
-	return ctl.enter(c, slug, &found, verified)
+	return ctl.beginInside(c, slug, &found, verified)
 }
 
-// enter begins a session in the tenant, or puts the refusal on record there.
-func (ctl *Accounts) enter(c *gin.Context, slug models.Slug, found *login, verified error) error {
+// beginInside begins a session in the tenant, or records the refusal there.
+func (ctl *Accounts) beginInside(c *gin.Context, slug models.Slug, found *login, verified error) error {
 	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), found.tenantID)
 	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
 		return ctl.refuseUnknownTenant(c, models.ErrInvalidCredentials.Because(err))
@@ -97,8 +97,8 @@ func (ctl *Accounts) enter(c *gin.Context, slug models.Slug, found *login, verif
 	return tenant.Classify(refuseSignIn(c, tenant.DB, found, verified))
 }
 
-// guess lets the login be tried, unless there were too many, from the client's
-// address or at the account.
+// guess tries the login, unless the limits of the client's address or of the account
+// are reached.
 func (ctl *Accounts) guess(c *gin.Context, who limits.Account, try func() error) error {
 	from := middleware.Address(c)
 	if err := ctl.Limits.Login(from); err != nil {
@@ -115,8 +115,8 @@ func (ctl *Accounts) findCore(ctx context.Context, email string) (login, error) 
 	return login{user: &user.Account, hash: user.HashedPassword, active: user.IsActive, epoch: user.SessionEpoch}, nil
 }
 
-// findMember looks somebody up in a tenant, and lets go of its database before
-// the slow comparing of hashes. The owner's hash is the core user's.
+// findMember finds a user in a tenant. It returns the lease before the slow comparison
+// of hashes. The hash of the organization's owner is that of the core user.
 func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email string) (login, error) {
 	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
 	if err != nil {
@@ -140,8 +140,8 @@ func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email str
 	return found, nil
 }
 
-// verify compares the password, for nobody and for the deactivated too, so
-// that all who are refused wait equally long.
+// verify compares the password, also for unknown and deactivated users, so that every
+// refusal takes equally long.
 func (ctl *Accounts) verify(ctx context.Context, found *login, password string) error {
 	if err := ctl.Passwords.Compare(ctx, found.hash, password); err != nil {
 		return err
@@ -152,9 +152,9 @@ func (ctl *Accounts) verify(ctx context.Context, found *login, password string) 
 	return nil
 }
 
-// refuseSignIn puts on record that somebody was not let in, and as whom they tried,
-// but never what they typed: it may be a password. Each refusal writes one row, so
-// that none takes longer than another.
+// refuseSignIn records a refused login and the user that it was for, but never the
+// address that was typed: it may be a password. Each refusal writes one row, so that
+// all take equally long.
 func refuseSignIn(c *gin.Context, db *gorm.DB, found *login, refusal error) error {
 	if !models.IsKind(refusal, models.KindInvalidCredentials) {
 		return refusal
@@ -171,13 +171,13 @@ func refuseSignIn(c *gin.Context, db *gorm.DB, found *login, refusal error) erro
 	return recordRefusal(c.Request.Context(), db, event, refusal)
 }
 
-// refuseUnknownTenant is refuseSignIn where there is no tenant to put it on record.
+// refuseUnknownTenant records a refused login at the core when there is no tenant.
 func (ctl *Accounts) refuseUnknownTenant(c *gin.Context, refusal error) error {
 	event := middleware.NewEvent(c, models.ActionSignInRefused).Refused("unknown_tenant")
 	return recordRefusal(c.Request.Context(), ctl.Tenants.Core(), event, refusal)
 }
 
-// recordRefusal returns the refusal, once it is on record.
+// recordRefusal records the event and returns the refusal.
 func recordRefusal(ctx context.Context, db *gorm.DB, event *models.Event, refusal error) error {
 	if err := models.Record(ctx, db, event); err != nil {
 		return err

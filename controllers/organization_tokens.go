@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/gin-gonic/gin"
-	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/middleware"
@@ -31,15 +30,11 @@ func (ctl *OrganizationTokens) Create(c *gin.Context, user *models.CoreUser) err
 		return err
 	}
 	defer release()
-	e := entry{
+	n := newSession{
 		tokens: ctl.Tokens, db: tenant.DB, event: middleware.NewEvent(c, models.ActionOrganizationEntered),
 		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},
 	}
-	return tenant.Classify(e.begin(c, func(ctx context.Context, tx *gorm.DB, session *models.Session) error {
-		inside, err := models.EnterTenant(ctx, tx, user, session)
-		if err == nil {
-			e.event.By(&inside.Account)
-		}
-		return err
+	return tenant.Classify(n.begin(c, func(ctx context.Context, session *models.Session) error {
+		return models.CreateOwnerSession(ctx, n.db, n.event, user, session)
 	}))
 }

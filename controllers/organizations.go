@@ -16,8 +16,8 @@ import (
 	"multitenant/tenants"
 )
 
-// Organizations lets core users make and manage theirs. Each has a tenant of
-// its own; those of others do not exist for them.
+// Organizations lets core users make and manage their organizations. Each has a tenant
+// of its own. A core user gets 404 for the organizations of others.
 type Organizations struct {
 	Tenants *tenants.Manager
 	Limits  *limits.Limits
@@ -154,16 +154,12 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 		return err
 	}
 	ctx, most := c.Request.Context(), ctl.Limits.Organizations()
-	// What counts is counted when the slug is taken; but by then a database is made.
+	// The binding count is made with the slug; this one avoids making a database in vain.
 	if err := models.CheckOrganizations(ctx, ctl.Tenants.Core(), user.ID, most); err != nil {
 		return err
 	}
-	plan := tenants.PlanOrganization(&org, user, most)
 	event := middleware.NewEvent(c, models.ActionOrganizationCreated).By(&user.Account)
-	plan.Done = func(ctx context.Context, tx *gorm.DB, _ string) error {
-		return models.Record(ctx, tx, event.AboutOrganization(&org))
-	}
-	if err := ctl.Tenants.Provision(ctx, plan); err != nil {
+	if err := ctl.Tenants.Provision(ctx, tenants.PlanOrganization(event, &org, user, most)); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))
@@ -223,9 +219,7 @@ func (ctl *Organizations) update(
 	}
 	event.Detail = strings.Join(columns, " ")
 	change := func(ctx context.Context, db *gorm.DB) error {
-		return models.Recorded(ctx, db, event.AboutOrganization(org), func(tx *gorm.DB) error {
-			return models.UpdateOrganization(ctx, tx, org, columns...)
-		})
+		return models.UpdateOrganization(ctx, db, event, org, columns...)
 	}
 	if !body.IsActive.Set {
 		return change(ctx, ctl.Tenants.Core())

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/gin-gonic/gin"
-	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
@@ -15,7 +14,7 @@ import (
 	"multitenant/tenants"
 )
 
-// Password lets people change theirs.
+// Password lets users change their passwords.
 type Password struct {
 	Tenants   *tenants.Manager
 	Passwords *auth.Passwords
@@ -26,7 +25,7 @@ type passwordRequest struct {
 	CurrentPassword *string `json:"current_password"`
 	NewPassword     *string `json:"new_password"`
 
-	from netip.Addr // whom it comes from
+	from netip.Addr // of the client
 }
 
 func bindPassword(c *gin.Context, email string) (passwordRequest, error) {
@@ -40,8 +39,8 @@ func bindPassword(c *gin.Context, email string) (passwordRequest, error) {
 	return body, checks.Err()
 }
 
-// ChangeCore changes the password of a user of the core, and ends their other
-// sessions, also inside the tenants they own.
+// ChangeCore changes the password of a core user, and ends their other sessions, also
+// inside the tenants of their organizations.
 func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
 	body, err := bindPassword(c, user.Email)
 	if err != nil {
@@ -49,7 +48,7 @@ func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
 	}
 	body.from = middleware.Address(c)
 	if err := ctl.changeCore(c, user, &body, user.SessionID()); err != nil {
-		return refusePassword(c, ctl.Tenants.Core(), &user.Account, err)
+		return refusePassword(c, &middleware.Caller{DB: ctl.Tenants.Core(), Account: &user.Account}, err)
 	}
 	ctl.Tenants.ChangeOwner(user.AsOwner())
 	c.Status(http.StatusNoContent)
@@ -57,7 +56,7 @@ func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
 }
 
 // ChangeTenant changes the password of a user of a tenant, and ends their other
-// sessions. The owner's is the core user's, who has just one, everywhere.
+// sessions. The password of the organization's owner is that of the core user.
 func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
 	body, err := bindPassword(c, user.Email)
 	if err != nil {
@@ -69,7 +68,7 @@ func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *
 		change = ctl.changeOwner
 	}
 	if err := change(c, tenant, user, &body); err != nil {
-		return refusePassword(c, tenant.DB, &user.Account, err)
+		return refusePassword(c, &middleware.Caller{DB: tenant.DB, Account: &user.Account}, err)
 	}
 	c.Status(http.StatusNoContent)
 	return nil
@@ -82,9 +81,8 @@ func (ctl *Password) changeCore(c *gin.Context, user *models.CoreUser, body *pas
 		return err
 	}
 	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
-	return models.Recorded(ctx, ctl.Tenants.Core(), event, func(tx *gorm.DB) error {
-		return models.ChangeCorePassword(ctx, tx, user, hash, keep)
-	})
+	next := models.NewPassword{Hash: hash, KeepSession: keep}
+	return models.ChangeCorePassword(ctx, ctl.Tenants.Core(), event, user, next)
 }
 
 func (ctl *Password) changeTenant(
@@ -96,14 +94,13 @@ func (ctl *Password) changeTenant(
 		return err
 	}
 	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
-	return models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
-		return models.ChangeTenantPassword(ctx, tx, user, hash, user.SessionID())
-	})
+	next := models.NewPassword{Hash: hash, KeepSession: user.SessionID()}
+	return models.ChangeTenantPassword(ctx, tenant.DB, event, user, next)
 }
 
-// changeOwner ends all that the core user has, at the core and in other tenants,
-// and then lets the one session go on that this came by. Were it interrupted
-// between the two, that one would be dead like the others. It is on record in both.
+// changeOwner changes the password at the core, which ends all sessions of the core
+// user, and then keeps the session of this request. After an interruption between the
+// two this session has ended as well. Both databases record the change.
 func (ctl *Password) changeOwner(
 	c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
 ) error {
@@ -115,26 +112,23 @@ func (ctl *Password) changeOwner(
 	if err := ctl.changeCore(c, &owner, body, 0); err != nil {
 		return ctl.Tenants.ClassifyCore(err)
 	}
-	// Not before, so that nothing else that this session asks for is refused.
+	// Not earlier, so that no other request of this session is refused meanwhile.
 	defer ctl.Tenants.ChangeOwner(owner.AsOwner())
 	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
-	return models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
-		return models.KeepSession(ctx, tx, user.ID, user.SessionID(), owner.SessionEpoch)
-	})
+	return models.KeepSession(ctx, tenant.DB, event, user.SessionID(), owner.SessionEpoch)
 }
 
-// refusePassword puts on record that somebody signed in did not know the password.
-func refusePassword(c *gin.Context, db *gorm.DB, user *models.Account, refusal error) error {
+// refusePassword records that a signed-in user gave a wrong current password.
+func refusePassword(c *gin.Context, caller *middleware.Caller, refusal error) error {
 	if !models.IsKind(refusal, models.KindWrongPassword) {
 		return refusal
 	}
-	event := middleware.NewEvent(c, models.ActionPasswordChangeRefused).By(user).Refused(string(models.KindWrongPassword))
-	return recordRefusal(c.Request.Context(), db, event, refusal)
+	event := middleware.NewEvent(c, models.ActionPasswordChangeRefused).By(caller.Account).Refused(string(models.KindWrongPassword))
+	return recordRefusal(c.Request.Context(), caller.DB, event, refusal)
 }
 
-// replace returns the hash of the new password, once the current one is found to
-// be what they say; else it is KindWrongPassword. Whoever has only got hold of a
-// session guesses here as they would at the login, and it counts together.
+// replace compares the current password and returns the hash of the new one;
+// KindWrongPassword. Guesses here count together with those at the login.
 func (ctl *Password) replace(
 	ctx context.Context, who limits.Account, current string, body *passwordRequest,
 ) (string, error) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/middleware"
@@ -15,8 +14,8 @@ import (
 	"multitenant/tenants"
 )
 
-// PasswordResets lets people who have forgotten their password choose another, by
-// a token that somebody who manages them hands over.
+// PasswordResets lets users who have forgotten their password choose another, by a
+// token that an owner, an admin or the operator hands over.
 type PasswordResets struct {
 	Tenants   *tenants.Manager
 	Tokens    *auth.Tokens
@@ -28,21 +27,16 @@ type passwordResetResponse struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// Create issues a token for a user of the tenant. It is shown this once.
+// Create issues a token for a user of the tenant, and shows it this once.
 func (ctl *PasswordResets) Create(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
 	token := auth.NewResetToken(tenant.ID)
 	encoded, err := token.Encode()
 	if err != nil {
 		return err
 	}
-	reset := models.NewPasswordReset(personID(c), token.Hash(), ctl.Tokens.Now())
-	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionPasswordResetIssued).By(&user.Account)
-	err = models.Recorded(ctx, tenant.DB, event, func(tx *gorm.DB) error {
-		target, err := models.IssueTenantReset(ctx, tx, &reset, user.ID)
-		event.About(models.TargetUser, target.ID, target.Email)
-		return err
-	})
-	if err != nil {
+	reset := models.NewPasswordReset(userID(c), token.Hash(), ctl.Tokens.Now())
+	event := middleware.NewEvent(c, models.ActionPasswordResetIssued).By(&user.Account)
+	if err := models.IssueTenantReset(c.Request.Context(), tenant.DB, event, &reset); err != nil {
 		return err
 	}
 	c.Header("Location", fmt.Sprintf("/api/users/%d/password-reset", reset.UserID))
@@ -55,7 +49,7 @@ type redemptionRequest struct {
 	NewPassword *string `json:"new_password"`
 }
 
-// check cannot compare with the e-mail address yet: whose it is, the token says.
+// check cannot compare with the e-mail address yet, since the token names the user.
 func (r *redemptionRequest) check() error {
 	var checks models.Checks
 	checks.Present("token", r.Token)
@@ -63,8 +57,8 @@ func (r *redemptionRequest) check() error {
 	return checks.Err()
 }
 
-// Redeem gives the token's user a new password. It goes where the token says; slug,
-// where it is not empty, must agree.
+// Redeem gives the user of the token a new password. The token names the core or the
+// tenant; slug, if not empty, must agree with it.
 func (ctl *PasswordResets) Redeem(c *gin.Context, slug models.Slug) error {
 	body, err := bindChecked[redemptionRequest](c)
 	if err != nil {
@@ -94,11 +88,12 @@ func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *a
 	if err != nil {
 		return err
 	}
-	var user models.CoreUser
-	err = ctl.redeem(c, core, &claimant.Account, password, func(tx *gorm.DB, hash string) (err error) {
-		user, err = models.ResetCorePassword(ctx, tx, claim, hash)
+	hash, err := ctl.hash(ctx, password, claimant.Email)
+	if err != nil {
 		return err
-	})
+	}
+	event := middleware.NewEvent(c, models.ActionPasswordReset).By(&claimant.Account)
+	user, err := models.ResetCorePassword(ctx, core, event, claim, hash)
 	if err != nil {
 		return err
 	}
@@ -120,31 +115,20 @@ func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token 
 	if err != nil {
 		return tenant.Classify(err)
 	}
-	return tenant.Classify(ctl.redeem(c, tenant.DB, &claimant.Account, password, func(tx *gorm.DB, hash string) error {
-		return models.ResetTenantPassword(ctx, tx, claim, hash)
-	}))
-}
-
-// redeem hashes the password for whoever the token was found to be of, and has
-// reset change it, on record.
-func (ctl *PasswordResets) redeem(
-	c *gin.Context, db *gorm.DB, claimant *models.Account, password string, reset func(tx *gorm.DB, hash string) error,
-) error {
-	ctx := c.Request.Context()
 	hash, err := ctl.hash(ctx, password, claimant.Email)
 	if err != nil {
 		return err
 	}
-	event := middleware.NewEvent(c, models.ActionPasswordReset).By(claimant)
-	return models.Recorded(ctx, db, event, func(tx *gorm.DB) error { return reset(tx, hash) })
+	event := middleware.NewEvent(c, models.ActionPasswordReset).By(&claimant.Account)
+	return tenant.Classify(models.ResetTenantPassword(ctx, tenant.DB, event, claim, hash))
 }
 
 func (ctl *PasswordResets) claim(token *auth.ResetToken) models.ResetClaim {
 	return models.ResetClaim{TokenHash: token.Hash(), Now: ctl.Tokens.Now()}
 }
 
-// hash is called only for a token that is good, so that no stranger can make the
-// server do the work.
+// hash is called only for a valid token, so that a stranger cannot make the server do
+// the work.
 func (ctl *PasswordResets) hash(ctx context.Context, password, email string) (string, error) {
 	var checks models.Checks
 	checks.NewPassword("new_password", &password, email)

@@ -10,7 +10,7 @@ import (
 	"multitenant/tenants"
 )
 
-// Profile lets people see and change what is kept about them.
+// Profile lets users see and change their own profile.
 type Profile struct {
 	Tenants *tenants.Manager
 }
@@ -116,26 +116,26 @@ func (r *updateTenantProfileRequest) apply(user *models.TenantUser) []string {
 	return columns
 }
 
-// ShowCore shows a user of the core to themselves.
+// ShowCore shows a core user their profile.
 func (ctl *Profile) ShowCore(c *gin.Context, user *models.CoreUser) error {
 	c.JSON(http.StatusOK, newCoreUserResponse(user))
 	return nil
 }
 
-// ShowTenant shows a user of a tenant to themselves.
+// ShowTenant shows a user of a tenant their profile.
 func (ctl *Profile) ShowTenant(c *gin.Context, _ *tenants.Tenant, user *models.TenantUser) error {
 	c.JSON(http.StatusOK, newTenantUserResponse(user))
 	return nil
 }
 
-// UpdateCore changes the profile of a user of the core.
+// UpdateCore changes the profile of a core user.
 func (ctl *Profile) UpdateCore(c *gin.Context, user *models.CoreUser) error {
 	body, err := bindChecked[updateCoreProfileRequest](c)
 	if err != nil {
 		return err
 	}
 	if columns := body.apply(&user.Account); len(columns) > 0 {
-		if err := models.UpdateUser(c.Request.Context(), ctl.Tenants.Core(), user, columns...); err != nil {
+		if err := models.UpdateProfile(c.Request.Context(), ctl.Tenants.Core(), user, columns...); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (ctl *Profile) UpdateTenant(c *gin.Context, tenant *tenants.Tenant, user *m
 		return err
 	}
 	if columns := body.apply(user); len(columns) > 0 {
-		if err := models.UpdateUser(c.Request.Context(), tenant.DB, user, columns...); err != nil {
+		if err := models.UpdateProfile(c.Request.Context(), tenant.DB, user, columns...); err != nil {
 			return err
 		}
 	}

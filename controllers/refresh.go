@@ -13,8 +13,8 @@ import (
 	"multitenant/tenants"
 )
 
-// retryWindow is how long after its use a refresh token may be used again: by a
-// client that never got the answer, or by the other tabs of a browser.
+// retryWindow is how long after its use a refresh token may be used again, by a client
+// that lost the answer or by another tab of the browser.
 const retryWindow = 10 * time.Second
 
 var (
@@ -23,7 +23,7 @@ var (
 	errRefreshExpired = errors.New("refresh token has expired")
 )
 
-// Refresh gives whoever has a refresh token another pair of tokens.
+// Refresh exchanges a refresh token for another pair of tokens.
 type Refresh struct {
 	Tenants *tenants.Manager
 	Tokens  *auth.Tokens
@@ -39,8 +39,8 @@ func (r *refreshRequest) check() error {
 	return checks.Err()
 }
 
-// Create answers with another pair. It goes where the token says; slug, where it is
-// not empty, must agree.
+// Create answers with another pair of tokens. The token names the core or the tenant;
+// slug, if not empty, must agree with it.
 func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 	body, err := bindChecked[refreshRequest](c)
 	if err != nil {
@@ -79,15 +79,15 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 	}))
 }
 
-// renewal is what a refresh token is exchanged by, in either realm.
+// renewal is an exchange of a refresh token, at the core or in a tenant.
 type renewal[U models.User] struct {
 	token  auth.RefreshToken
 	claims auth.Claims // of the realm; the user is the session's
 	lives  func(user *U) bool
 }
 
-// renew exchanges the token. Nothing is done for one that does not prove to be
-// of the session's family: the ids of sessions are no secret.
+// renew exchanges the token. A token of another family changes nothing, since the ids
+// of sessions are no secret.
 func renew[U models.User, P interface {
 	*U
 	models.BySession
@@ -123,9 +123,8 @@ func renew[U models.User, P interface {
 	return answerTokens(c, tokens, r.claims, &session, &next)
 }
 
-// rotate returns the token that follows this one, which is good no longer. Who
-// repeats the last one for a moment gets the very same answer; who comes with an
-// earlier one is errReused.
+// rotate returns the token that follows this one, which becomes invalid. The last token
+// again gets the same answer within retryWindow; an earlier token is errReused.
 func rotate(
 	c *gin.Context, tokens *auth.Tokens, db *gorm.DB, session *models.Session, token *auth.RefreshToken,
 ) (auth.RefreshToken, error) {
@@ -147,7 +146,7 @@ func rotate(
 		default:
 			return auth.RefreshToken{}, errReused
 		}
-		// Somebody else was first, with the same token.
+		// A concurrent request was first with the same token.
 		var err error
 		if *session, err = models.FindSession(ctx, db, session.ID); err != nil {
 			return auth.RefreshToken{}, err
@@ -155,21 +154,17 @@ func rotate(
 	}
 }
 
-// endReused ends the whole family: who comes with a token that was used has it from
-// a thief, or is one.
+// endReused ends the whole family: a used token comes from a thief, or from the victim
+// of one.
 func endReused(c *gin.Context, db *gorm.DB, session *models.Session, user *models.Account) error {
-	ctx, event := c.Request.Context(), middleware.NewEvent(c, models.ActionReuseDetected).
-		By(user).About(models.TargetSession, session.ID, "").Refused("session_ended")
-	err := models.Recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return models.EndSession(ctx, tx, session.UserID, session.ID)
-	})
-	if err != nil {
+	event := middleware.NewEvent(c, models.ActionReuseDetected).By(user).Refused("session_ended")
+	if err := models.EndSession(c.Request.Context(), db, event, session.ID); err != nil {
 		return err
 	}
 	return models.ErrInvalidToken.Because(errReused)
 }
 
-// refused is what becomes of a token whose session or user is gone.
+// refused is the error for a token whose session or user was removed.
 func refused(err error) error {
 	if models.IsKind(err, models.KindSessionNotFound) || models.IsKind(err, models.KindUserNotFound) {
 		return models.ErrInvalidToken.Because(err)

@@ -46,12 +46,12 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	api := router.Group("/api")
 	addSignIn(api, gate, o)
 	addOwn(api, gate, o)
-	addPeople(api, gate, o)
+	addUsers(api, gate, o)
 	addOrganizations(api, gate, o)
 	return router, nil
 }
 
-// addSignIn adds what everybody may ask for, to get in.
+// addSignIn adds the public routes that begin a session.
 func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Limits: o.Limits}
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
@@ -63,38 +63,38 @@ func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.POST("/auth/password-reset", gate.ByToken(resets.Redeem))
 }
 
-// addOwn adds what is about whoever asks, at the core or in a tenant.
+// addOwn adds the routes about the caller, at the core or in a tenant.
 func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	profile := &Profile{Tenants: o.Tenants}
 	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords, Limits: o.Limits}
 
-	api.POST("/auth/logout", gate.SignedIn(sessions.LogoutCore, sessions.LogoutTenant))
-	api.GET("/auth/sessions", gate.SignedIn(sessions.ListCore, sessions.ListTenant))
-	api.DELETE("/auth/sessions/:id", gate.SignedIn(sessions.EndCore, sessions.EndTenant))
+	api.POST("/auth/logout", gate.SignedInAnywhere(sessions.Logout))
+	api.GET("/auth/sessions", gate.SignedInAnywhere(sessions.List))
+	api.DELETE("/auth/sessions/:id", gate.SignedInAnywhere(sessions.End))
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
 	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
 }
 
-// addPeople adds what those do who manage a tenant's people.
-func addPeople(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
-	people := &People{Passwords: o.Passwords}
+// addUsers adds the routes of owners and admins of a tenant.
+func addUsers(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
+	users := &Users{Passwords: o.Passwords}
 	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
 	invitations := &Invitations{Tokens: o.Tokens}
-	audit := &Audit{Tenants: o.Tenants}
+	audit := &Audit{}
 
-	collection(api, "/users", gate.ManagingAfter(people.Create), gate.Managing(people.List))
-	api.GET("/users/:id", gate.Managing(people.Show))
-	api.PUT("/users/:id", gate.Managing(people.Update))
-	api.DELETE("/users/:id", refuseMe, gate.Managing(people.Remove))
+	collection(api, "/users", gate.ManagingAfter(users.Create), gate.Managing(users.List))
+	api.GET("/users/:id", gate.Managing(users.Show))
+	api.PUT("/users/:id", gate.Managing(users.Update))
+	api.DELETE("/users/:id", refuseMe, gate.Managing(users.Remove))
 	api.POST("/users/:id/password-reset", gate.Managing(resets.Create))
 	collection(api, "/invitations", gate.Managing(invitations.Create), gate.Managing(invitations.List))
 	api.DELETE("/invitations/:id", gate.Managing(invitations.Withdraw))
-	collection(api, "/audit", nil, gate.SignedInOrManaging(audit.ListCore, audit.ListTenant))
+	collection(api, "/audit", nil, gate.ManagingAnywhere(audit.List))
 }
 
-// addOrganizations adds what core users do with theirs.
+// addOrganizations adds the routes of core users for their organizations.
 func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	orgs := &Organizations{Tenants: o.Tenants, Limits: o.Limits}
 	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}

@@ -20,48 +20,40 @@ type tokenResponse struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-// entry is how somebody gets in: into which realm, by which database, and what of
-// it goes on record.
-type entry struct {
+// newSession is a session to begin: in which database, with which claims, and the event
+// to record.
+type newSession struct {
 	tokens *auth.Tokens
 	db     *gorm.DB
 	claims auth.Claims
 	event  *models.Event
 }
 
-// signIn begins a session of whoever a login has proven to be, and answers with its
-// tokens. claims say in which realm.
-func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, who *login) error {
-	e := entry{tokens, db, claims, middleware.NewEvent(c, models.ActionSignedIn).By(who.user)}
-	return e.begin(c, func(ctx context.Context, tx *gorm.DB, session *models.Session) error {
-		session.UserID, session.Epoch = who.user.ID, who.epoch
-		return models.CreateSession[U](ctx, tx, session, who.user.HashedPassword)
+// signIn begins a session of the user whom a login has verified, and answers with its
+// tokens. claims name the core or the tenant.
+func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, found *login) error {
+	n := newSession{tokens, db, claims, middleware.NewEvent(c, models.ActionSignedIn).By(found.user)}
+	return n.begin(c, func(ctx context.Context, session *models.Session) error {
+		session.UserID, session.Epoch = found.user.ID, found.epoch
+		return models.CreateSession[U](ctx, db, n.event, session, found.user.HashedPassword)
 	})
 }
 
-// begin answers with the tokens of a session that create keeps, once it has said
-// whose it is.
-func (e *entry) begin(c *gin.Context, create func(ctx context.Context, tx *gorm.DB, session *models.Session) error) error {
-	token := auth.NewRefreshToken(e.claims.TenantID)
+// begin answers with the tokens of a session. create stores the session and sets its
+// user.
+func (n *newSession) begin(c *gin.Context, create func(ctx context.Context, session *models.Session) error) error {
+	token := auth.NewRefreshToken(n.claims.TenantID)
 	session := models.Session{FamilyHash: token.FamilyHash()}
-	use(c, e.tokens, &session, &token)
-	ctx := c.Request.Context()
-	err := models.Recorded(ctx, e.db, e.event, func(tx *gorm.DB) error {
-		if err := create(ctx, tx, &session); err != nil {
-			return err
-		}
-		e.event.About(models.TargetSession, session.ID, "")
-		return nil
-	})
-	if err != nil {
+	use(c, n.tokens, &session, &token)
+	if err := create(c.Request.Context(), &session); err != nil {
 		return err
 	}
-	claims := e.claims
+	claims := n.claims
 	token.SessionID, claims.SessionID, claims.UserID = session.ID, session.ID, session.UserID
-	return answerTokens(c, e.tokens, claims, &session, &token)
+	return answerTokens(c, n.tokens, claims, &session, &token)
 }
 
-// use notes in the session that it has got another refresh token, and by whom.
+// use stores another refresh token in the session, and the client that gets it.
 func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *auth.RefreshToken) {
 	session.TokenHash = token.SecretHash()
 	session.LastUsedAt = tokens.Now()
@@ -74,8 +66,8 @@ func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *au
 	session.UserAgent = middleware.UserAgent(c)
 }
 
-// endOf is when the session ends if nobody refreshes it: no refreshing puts that
-// off beyond the session's own lifetime.
+// endOf is when the session ends unless it is refreshed. Refreshing never extends it
+// beyond the lifetime of a session.
 func endOf(session *models.Session, tokens *auth.Tokens) time.Time {
 	if last := session.CreatedAt.Add(tokens.SessionLifetime()); session.ExpiresAt.After(last) {
 		return last

@@ -11,24 +11,33 @@ import (
 	"multitenant/tenants"
 )
 
-// CoreHandler serves a user of the core.
+// CoreHandler serves a core user.
 type CoreHandler func(c *gin.Context, user *models.CoreUser) error
 
-// TenantHandler serves a user of a tenant, with that tenant's database: no
-// handler compiles without one, and none can choose it.
+// TenantHandler serves a user of a tenant with that tenant's database. The handler
+// gets the database as a parameter and cannot choose another.
 type TenantHandler func(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error
 
-// Gate finds out who a request comes from and which database it may touch, and
-// lets it through to the handler for just that.
+// Caller is a signed-in user of either kind.
+type Caller struct {
+	DB      *gorm.DB // the database that the user is in
+	Account *models.Account
+	Core    *models.CoreUser // nil for a user of a tenant
+}
+
+// CallerHandler serves a signed-in user of either kind, at the core or in a tenant.
+type CallerHandler func(c *gin.Context, caller *Caller) error
+
+// Gate finds the user who sends a request and the database that the request may
+// touch, and calls the handler with both.
 type Gate struct {
 	Core    *gorm.DB
 	Tenants *tenants.Manager
 	Tokens  *auth.Tokens
 }
 
-// Public lets everybody through: to tenant where X-TENANT names one, else to
-// core. A header that is there but empty, doubled or malformed is
-// KindInvalidTenant, and never means the core.
+// Public serves every caller: by tenant when X-TENANT names a tenant, else by core. An
+// empty, doubled or malformed header is KindInvalidTenant, and never means the core.
 func (g *Gate) Public(
 	core func(c *gin.Context) error, tenant func(c *gin.Context, slug models.Slug) error,
 ) gin.HandlerFunc {
@@ -44,19 +53,19 @@ func (g *Gate) Public(
 	})
 }
 
-// ByToken is Public for what a token in the body says where to go: slug, where it is
-// not empty, is what X-TENANT names, and must agree.
+// ByToken is Public for a handler that finds the tenant by a token in the body. slug is
+// the tenant that X-TENANT names, if any, and must agree with the token.
 func (g *Gate) ByToken(handler func(c *gin.Context, slug models.Slug) error) gin.HandlerFunc {
 	return g.Public(func(c *gin.Context) error { return handler(c, "") }, handler)
 }
 
-// SignedIn lets the bearer of a token through: to core or to tenant, as the
-// token says. X-TENANT, where it is sent along, may only agree with it.
+// SignedIn serves the bearer of a token: by core or by tenant, as the token says. An
+// X-TENANT header must agree with the token.
 func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error { return g.enter(c, core, tenant) })
 }
 
-// SignedInAtCore lets the bearer of a core token through. X-TENANT is ignored.
+// SignedInAtCore serves the bearer of a core token. It ignores X-TENANT.
 func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
 		claims, err := g.claims(c)
@@ -70,8 +79,30 @@ func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
 	})
 }
 
-// SignedInAtTenant lets the bearer of a tenant token through. X-TENANT, where it
-// is sent along, may only agree with it.
+// SignedInAnywhere is SignedIn for a handler that serves both kinds of users alike.
+func (g *Gate) SignedInAnywhere(handler CallerHandler) gin.HandlerFunc {
+	return g.SignedIn(asCore(g, handler), asTenant(handler))
+}
+
+// ManagingAnywhere is SignedInAnywhere, in a tenant for its owners and admins alone.
+func (g *Gate) ManagingAnywhere(handler CallerHandler) gin.HandlerFunc {
+	return g.SignedIn(asCore(g, handler), managing(asTenant(handler)))
+}
+
+func asCore(g *Gate, handler CallerHandler) CoreHandler {
+	return func(c *gin.Context, user *models.CoreUser) error {
+		return handler(c, &Caller{DB: g.Core, Account: &user.Account, Core: user})
+	}
+}
+
+func asTenant(handler CallerHandler) TenantHandler {
+	return func(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
+		return handler(c, &Caller{DB: tenant.DB, Account: &user.Account})
+	}
+}
+
+// SignedInAtTenant serves the bearer of a tenant token. An X-TENANT header must agree
+// with the token.
 func (g *Gate) SignedInAtTenant(tenant TenantHandler) gin.HandlerFunc {
 	return g.SignedIn(notAtCore, tenant)
 }
@@ -81,9 +112,9 @@ func (g *Gate) Managing(tenant TenantHandler) gin.HandlerFunc {
 	return g.SignedInAtTenant(managing(tenant))
 }
 
-// ManagingAfter is Managing for what takes long to prepare and needs no database
-// for it: whoever may not is told so before, and again after, and the tenant's
-// database is not kept meanwhile. What prepare returns serves the request.
+// ManagingAfter is Managing for a request that takes long to prepare without a
+// database. It checks the caller before and after prepare, and holds no lease
+// meanwhile. The handler that prepare returns serves the request.
 func (g *Gate) ManagingAfter(prepare func(c *gin.Context) (TenantHandler, error)) gin.HandlerFunc {
 	admit := managing(func(*gin.Context, *tenants.Tenant, *models.TenantUser) error { return nil })
 	return Handle(func(c *gin.Context) error {
@@ -98,13 +129,7 @@ func (g *Gate) ManagingAfter(prepare func(c *gin.Context) (TenantHandler, error)
 	})
 }
 
-// SignedInOrManaging is SignedIn for every core user, but in a tenant for its owners
-// and admins alone.
-func (g *Gate) SignedInOrManaging(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
-	return g.SignedIn(core, managing(tenant))
-}
-
-// managing keeps all but owners and admins from the handler.
+// managing refuses users who are neither owners nor admins.
 func managing(tenant TenantHandler) TenantHandler {
 	return func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
 		if !user.Role.Manages() {
@@ -165,8 +190,7 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 	return tenant.Classify(handler(c, tenant, &user))
 }
 
-// claims reads the bearer token (RFC 6750). It is looked for in the header
-// Authorization and nowhere else.
+// claims reads the bearer token (RFC 6750), only from the header Authorization.
 func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
 	values := c.Request.Header["Authorization"]
 	if len(values) > 1 {
@@ -182,7 +206,7 @@ func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
 	return g.Tokens.Parse(token)
 }
 
-// namedTenant reads X-TENANT, and reports whether there is one.
+// namedTenant reads X-TENANT and reports whether it was sent.
 func namedTenant(c *gin.Context) (slug models.Slug, named bool, err error) {
 	values := c.Request.Header["X-Tenant"]
 	if len(values) == 0 {

@@ -8,10 +8,10 @@ import (
 	"gorm.io/gorm"
 )
 
-// Operator is the actor of what the command line does.
+// Operator is the actor of commands.
 const Operator = "operator"
 
-// Outcome says how what an event is about has ended.
+// Outcome says how an action ended.
 type Outcome string
 
 // The outcomes.
@@ -20,10 +20,10 @@ const (
 	OutcomeRefused Outcome = "refused"
 )
 
-// TargetKind is a word for what an event was done to.
+// TargetKind names the kind of target of an event.
 type TargetKind string
 
-// What events are done to.
+// The kinds of targets.
 const (
 	TargetUser         TargetKind = "user"
 	TargetSession      TargetKind = "session"
@@ -32,19 +32,19 @@ const (
 	TargetTenant       TargetKind = "tenant" // one that belongs to no organization
 )
 
-// Event is a line of the audit trail: who did what, when and from where. It is
-// kept in the database that it is about, and nobody changes or removes it. No
-// secret is in it, nor what somebody typed who may have been nobody.
+// Event is a line of the audit trail: the actor, the action, the time and the origin.
+// It is kept in the database that it is about, and is never changed or removed. It
+// holds no secret, and no text that an unknown caller typed.
 type Event struct {
 	ID      int64 `gorm:"primaryKey"`
 	At      time.Time
 	Action  Action
 	Outcome Outcome
 
-	ActorID *int64 // nil for nobody known, and for the operator
-	Actor   string // their address at the time, or Operator; empty for nobody known
-	// ReaderID is, at the core, the user who may read it: who did it, or to whose
-	// organization it was done. In a tenant owners and admins may, whatever it says.
+	ActorID *int64 // nil for an unknown actor, and for the operator
+	Actor   string // the address of the actor at the time, or Operator; empty for an unknown actor
+	// ReaderID is the core user who may read it at the core: the actor, or the owner
+	// of the organization. In a tenant all owners and admins may read it.
 	ReaderID *int64
 
 	TargetKind TargetKind // empty where there is no target beyond the actor
@@ -60,43 +60,50 @@ type Event struct {
 // TableName names the table; GORM asks for it.
 func (Event) TableName() string { return "audit_events" }
 
-// NewOperatorEvent returns the event of something the command line does.
+// NewOperatorEvent returns the event of a command.
 func NewOperatorEvent(action Action) *Event {
 	return &Event{Action: action, Outcome: OutcomeSuccess, Actor: Operator}
 }
 
-// By says who did it.
+// By names the actor, who may read the event.
 func (e *Event) By(account *Account) *Event {
 	id := account.ID
 	e.ActorID, e.Actor, e.ReaderID = &id, account.Email, &id
 	return e
 }
 
-// About says what it was done to, and what that is called, if anything.
+// About names the target.
 func (e *Event) About(kind TargetKind, id int64, name string) *Event {
 	e.TargetKind, e.TargetID, e.TargetName = kind, &id, name
 	return e
 }
 
-// AboutOrganization says to which organization it was done. Its owner may read it,
-// whoever did it.
+// AboutOrganization names the organization that is the target. Its owner may read the
+// event.
 func (e *Event) AboutOrganization(org *Organization) *Event {
 	owner := org.OwnerID
 	e.ReaderID = &owner
 	return e.About(TargetOrganization, org.ID, string(org.Slug))
 }
 
-// Refused says that it was refused, and by a short code why.
+// Refused says that the action was refused; detail is a short code for the reason.
 func (e *Event) Refused(detail string) *Event {
 	e.Outcome, e.Detail = OutcomeRefused, detail
 	return e
 }
 
-// Recorded does what change does and puts it on record, both or neither, in one
-// transaction. What is only known once the change is made, change may still say of
-// the event. It composes within another transaction.
-func Recorded(ctx context.Context, db *gorm.DB, event *Event, change func(tx *gorm.DB) error) error {
-	// Transactions of the change's own are this one, and cost no savepoint.
+// actorID is the id of the user who acts; 0, which no user has, for the operator.
+func (e *Event) actorID() int64 {
+	if e.ActorID == nil {
+		return 0
+	}
+	return *e.ActorID
+}
+
+// recorded runs change and records the event in one transaction, which may be part of
+// another. change may complete the event.
+func recorded(ctx context.Context, db *gorm.DB, event *Event, change func(tx *gorm.DB) error) error {
+	// A transaction inside change is this one, and costs no savepoint.
 	one := db.Session(&gorm.Session{Context: ctx, DisableNestedTransaction: true})
 	return one.Transaction(func(tx *gorm.DB) error {
 		if err := change(tx); err != nil {
@@ -106,9 +113,10 @@ func Recorded(ctx context.Context, db *gorm.DB, event *Event, change func(tx *go
 	})
 }
 
-// Record puts on record what changed nothing, such as a refusal.
+// Record records an event by itself, such as a refusal, which changes no data. A
+// function of this package that changes data takes its event and records it.
 func Record(ctx context.Context, db *gorm.DB, event *Event) error {
-	event.ID = 0 // what is tried again is recorded again
+	event.ID = 0 // a second attempt is recorded again
 	event.At = db.NowFunc()
 	if err := db.WithContext(ctx).Create(event).Error; err != nil {
 		return fmt.Errorf("record %s: %w", event.Action, err)

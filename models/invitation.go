@@ -8,19 +8,19 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// InvitationLifetime is how long an invitation is good for.
+// InvitationLifetime is how long an invitation is valid.
 const InvitationLifetime = 7 * 24 * time.Hour
 
-// Invitation lets somebody register in a tenant, with a role. There is one for an
-// address at most. It outlasts whoever made it: owners and admins see it in the
+// Invitation lets the owner of an address register in a tenant, with a role. There is
+// one for an address at most. It outlasts its inviter: owners and admins see it in the
 // list, and can withdraw it.
 type Invitation struct {
 	ID             int64 `gorm:"primaryKey"`
 	Email          string
 	EmailCanonical string // what addresses are compared by, see CanonicalEmail
 	Role           Role
-	TokenHash      string // of the token that whoever was invited comes with
-	InvitedBy      *int64 // nil when that user has gone
+	TokenHash      string // of the token that the invited user registers with
+	InvitedBy      *int64 // nil when that user was removed
 	CreatedAt      time.Time
 	ExpiresAt      time.Time
 }
@@ -37,15 +37,15 @@ func NewInvitation(email string, role Role, hash string, now time.Time) Invitati
 	}
 }
 
-// Invite keeps an invitation by a user, in the place of an earlier one of the same
-// address, and removes those that have expired. KindEmailTaken when the address is
-// a user's, KindRoleRequired when the inviter's role does not suffice for the one
-// that is given, or for the one that would be replaced; KindUserNotFound and
-// KindInvalidToken when the inviter is out meanwhile.
-func Invite(ctx context.Context, db *gorm.DB, by *TenantUser, invitation *Invitation) error {
-	invitation.InvitedBy = &by.ID
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		c, err := lockCircle(ctx, tx, by.ID, by.ID)
+// Invite stores an invitation by the actor of the event, in place of an earlier one of
+// the same address, and removes those that have expired. KindEmailTaken when a user has
+// the address; KindRoleRequired when the actor may not give the role, or not replace
+// the earlier one; KindUserNotFound and KindInvalidToken when the actor was removed or
+// deactivated meanwhile.
+func Invite(ctx context.Context, db *gorm.DB, event *Event, invitation *Invitation) error {
+	invitation.InvitedBy, event.Detail = event.ActorID, string(invitation.Role)
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		c, err := lockCircle(ctx, tx, event.actorID(), event.actorID())
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func Invite(ctx context.Context, db *gorm.DB, by *TenantUser, invitation *Invita
 		if err := replaceInvitation(tx, invitation, c.actor.Role); err != nil {
 			return err
 		}
-		// Last: replacing waits for whoever is just using up what is replaced.
+		// Last, since replacing waits for a registration that uses the old invitation up.
 		_, err = FindUserByEmail[TenantUser](ctx, tx, invitation.Email)
 		switch {
 		case err == nil:
@@ -66,11 +66,12 @@ func Invite(ctx context.Context, db *gorm.DB, by *TenantUser, invitation *Invita
 		case !IsKind(err, KindUserNotFound):
 			return err
 		}
+		event.About(TargetInvitation, invitation.ID, invitation.Email)
 		return nil
 	})
 }
 
-// replaceInvitation is one statement, so that of several at once the last stays.
+// replaceInvitation is one statement, so that of several concurrent ones the last stays.
 func replaceInvitation(tx *gorm.DB, invitation *Invitation, by Role) error {
 	replace := clause.OnConflict{
 		Columns:   []clause.Column{{Name: "email_canonical"}},
@@ -86,16 +87,15 @@ func replaceInvitation(tx *gorm.DB, invitation *Invitation, by Role) error {
 	return kept.Error
 }
 
-// InvitationPage is a part of the list of invitations: at most Limit of those that
-// have not expired, the newest id first, with one less than Before where that is
-// not zero.
+// InvitationPage selects a page of invitations: at most Limit that have not expired,
+// the newest first. Before, if not zero, is above their ids.
 type InvitationPage struct {
 	Before int64
 	Limit  int
 	Now    time.Time
 }
 
-// ListInvitations returns a page of the invitations that are out.
+// ListInvitations returns a page of the invitations.
 func ListInvitations(ctx context.Context, db *gorm.DB, page InvitationPage) ([]Invitation, error) {
 	query := gorm.G[Invitation](db).Where("expires_at > ?", page.Now)
 	if page.Before > 0 {
@@ -104,29 +104,29 @@ func ListInvitations(ctx context.Context, db *gorm.DB, page InvitationPage) ([]I
 	return query.Order("id DESC").Limit(page.Limit).Find(ctx)
 }
 
-// Withdraw removes the invitation with that id, and returns it, or is
-// KindInvitationNotFound. KindRoleRequired when it is to be owner, and the user who
-// withdraws it is not. The errors of a user who is out are Invite's.
-func Withdraw(ctx context.Context, db *gorm.DB, by *TenantUser, id int64, now time.Time) (invitation Invitation, err error) {
-	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		c, err := lockCircle(ctx, tx, by.ID, by.ID)
+// WithdrawInvitation removes an invitation on behalf of the actor of the event.
+// KindInvitationNotFound; KindRoleRequired when it is for an owner and the actor is
+// none; for an actor who was removed or deactivated meanwhile the errors of Invite.
+func WithdrawInvitation(ctx context.Context, db *gorm.DB, event *Event, id int64, now time.Time) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		c, err := lockCircle(ctx, tx, event.actorID(), event.actorID())
 		if err != nil {
 			return err
 		}
-		invitation, err = gorm.G[Invitation](tx).Where("id = ? AND expires_at > ?", id, now).Take(ctx)
+		invitation, err := gorm.G[Invitation](tx).Where("id = ? AND expires_at > ?", id, now).Take(ctx)
 		if err != nil {
 			return lookup(err, ErrInvitationNotFound)
 		}
 		if !c.actor.Role.MayManage(invitation.Role) {
 			return ErrRoleRequired
 		}
+		event.About(TargetInvitation, invitation.ID, invitation.Email)
 		return useUp(tx, &invitation, ErrInvitationNotFound)
 	})
-	return invitation, err
 }
 
-// useUp removes an invitation as it was found. One that was used, withdrawn or
-// replaced since is gone.
+// useUp removes an invitation as it was found, or returns gone when it was used,
+// withdrawn or replaced since.
 func useUp(tx *gorm.DB, invitation *Invitation, gone *Error) error {
 	used := tx.Where("id = ? AND token_hash = ?", invitation.ID, invitation.TokenHash).Delete(&Invitation{})
 	if used.Error == nil && used.RowsAffected == 0 {
@@ -135,37 +135,55 @@ func useUp(tx *gorm.DB, invitation *Invitation, gone *Error) error {
 	return used.Error
 }
 
-// FindInvitation returns the invitation of that address whose token has that hash;
+// InvitationClaim is the token of an invitation, as its hash, and the time of its use.
+// The zero claim is that of a user without an invitation.
+type InvitationClaim struct {
+	TokenHash string
+	Now       time.Time
+}
+
+// FindInvitation returns the invitation of that address which the claim is for.
 // KindInvalidInvitation when there is none, or it has expired.
-func FindInvitation(ctx context.Context, db *gorm.DB, email, hash string, now time.Time) (Invitation, error) {
+func FindInvitation(ctx context.Context, db *gorm.DB, email string, claim InvitationClaim) (Invitation, error) {
 	invitation, err := gorm.G[Invitation](db).
-		Where("token_hash = ? AND email_canonical = ? AND expires_at > ?", hash, CanonicalEmail(TrimEmail(email)), now).Take(ctx)
+		Where("token_hash = ? AND email_canonical = ? AND expires_at > ?",
+			claim.TokenHash, CanonicalEmail(TrimEmail(email)), claim.Now).Take(ctx)
 	return invitation, lookup(err, ErrInvalidInvitation)
 }
 
-// RegisterTenantUser makes a user of a tenant. Where there is the hash of an
-// invitation's token, that is used up and gives its role, and its id is returned:
-// KindInvalidInvitation as of FindInvitation, and when somebody else was faster.
-// KindEmailTaken. An invitation of the address is of no use from then on, and goes
-// too.
-func RegisterTenantUser(
-	ctx context.Context, db *gorm.DB, user *TenantUser, hash string, now time.Time,
-) (invitationID int64, err error) {
-	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if hash != "" {
-			invitation, err := FindInvitation(ctx, tx, user.Email, hash, now)
+// RegisterTenantUser makes a user of a tenant, who becomes the actor of the event. A
+// claim to an invitation gives its role and is used up; that is recorded too. The
+// errors: KindEmailTaken, and KindInvalidInvitation also when another registration uses
+// the invitation first. Every invitation of the address ends.
+func RegisterTenantUser(ctx context.Context, db *gorm.DB, event *Event, user *TenantUser, claim InvitationClaim) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		var accepted *Invitation
+		if claim.TokenHash != "" {
+			invitation, err := FindInvitation(ctx, tx, user.Email, claim)
 			if err != nil {
 				return err
 			}
 			if err := useUp(tx, &invitation, ErrInvalidInvitation); err != nil {
 				return err
 			}
-			user.Role, invitationID = invitation.Role, invitation.ID
+			user.Role, accepted = invitation.Role, &invitation
 		}
 		if err := CreateUser(ctx, tx, user); err != nil {
 			return err
 		}
-		return tx.Where("email_canonical = ?", user.EmailCanonical).Delete(&Invitation{}).Error
+		if err := tx.Where("email_canonical = ?", user.EmailCanonical).Delete(&Invitation{}).Error; err != nil {
+			return err
+		}
+		event.By(&user.Account).About(TargetUser, user.ID, user.Email)
+		return recordAcceptance(ctx, tx, *event, accepted)
 	})
-	return invitationID, err
+}
+
+// recordAcceptance records that an invitation was accepted, if there was one.
+func recordAcceptance(ctx context.Context, tx *gorm.DB, event Event, accepted *Invitation) error {
+	if accepted == nil {
+		return nil
+	}
+	event.Action = ActionInvitationAccepted
+	return Record(ctx, tx, event.About(TargetInvitation, accepted.ID, event.Actor))
 }

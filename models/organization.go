@@ -104,16 +104,18 @@ func ListOrganizations(ctx context.Context, db *gorm.DB, ownerID, after int64, l
 		Order("organizations.id").Limit(limit).Find(ctx)
 }
 
-// UpdateOrganization writes the named columns of the organization, and no
-// others; KindOrganizationNotFound when it has gone meanwhile.
-func UpdateOrganization(ctx context.Context, db *gorm.DB, org *Organization, columns ...string) error {
+// UpdateOrganization writes the named columns of the organization, and no others.
+// KindOrganizationNotFound when it was deleted meanwhile.
+func UpdateOrganization(ctx context.Context, db *gorm.DB, event *Event, org *Organization, columns ...string) error {
 	now := db.NowFunc()
 	org.UpdatedAt = &now
-	updated := db.WithContext(ctx).Model(org).Select(append(columns, "updated_at")).Updates(org)
-	if updated.Error == nil && updated.RowsAffected == 0 {
-		return ErrOrganizationNotFound
-	}
-	return updated.Error
+	return recorded(ctx, db, event.AboutOrganization(org), func(tx *gorm.DB) error {
+		updated := tx.Model(org).Select(append(columns, "updated_at")).Updates(org)
+		if updated.Error == nil && updated.RowsAffected == 0 {
+			return ErrOrganizationNotFound
+		}
+		return updated.Error
+	})
 }
 
 func findOwned(

@@ -6,31 +6,45 @@ import (
 	"gorm.io/gorm"
 )
 
-// ChangeCorePassword gives a user of the core another password, and ends all
-// their sessions but the one to keep, those inside the tenants they own included:
-// user.SessionEpoch is another then. A reset that is pending ends with them.
-// KindWrongPassword when the password was changed since the user was read.
-func ChangeCorePassword(ctx context.Context, db *gorm.DB, user *CoreUser, hash string, keep int64) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := replaceHash[CoreUser](tx, &user.Account, hash, nextEpoch()); err != nil {
-			return err
-		}
-		if err := readEpoch(tx, user); err != nil {
-			return err
-		}
-		return KeepSession(ctx, tx, user.ID, keep, user.SessionEpoch)
+// NewPassword is a new password, and the session that survives the change.
+type NewPassword struct {
+	Hash        string
+	KeepSession int64 // 0 for none
+}
+
+// ChangeCorePassword gives a core user another password. It ends their other sessions,
+// those inside the tenants of their organizations included, and a pending reset. It
+// sets the new user.SessionEpoch. KindWrongPassword when the password has changed since
+// the user was read.
+func ChangeCorePassword(ctx context.Context, db *gorm.DB, event *Event, user *CoreUser, next NewPassword) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		return changeCorePassword(tx, user, next)
 	})
 }
 
-// ChangeTenantPassword is ChangeCorePassword for a user of a tenant who is not
-// its owner.
-func ChangeTenantPassword(ctx context.Context, db *gorm.DB, user *TenantUser, hash string, keep int64) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := replaceHash[TenantUser](tx, &user.Account, hash, map[string]any{}); err != nil {
-			return err
-		}
-		return KeepSession(ctx, tx, user.ID, keep, 0)
+func changeCorePassword(tx *gorm.DB, user *CoreUser, next NewPassword) error {
+	if err := replaceHash[CoreUser](tx, &user.Account, next.Hash, nextEpoch()); err != nil {
+		return err
+	}
+	if err := readEpoch(tx, user); err != nil {
+		return err
+	}
+	return keepSession(tx, user.ID, next.KeepSession, user.SessionEpoch)
+}
+
+// ChangeTenantPassword is ChangeCorePassword for a user of a tenant who is not the
+// owner of its organization.
+func ChangeTenantPassword(ctx context.Context, db *gorm.DB, event *Event, user *TenantUser, next NewPassword) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		return changeTenantPassword(tx, user, next)
 	})
+}
+
+func changeTenantPassword(tx *gorm.DB, user *TenantUser, next NewPassword) error {
+	if err := replaceHash[TenantUser](tx, &user.Account, next.Hash, map[string]any{}); err != nil {
+		return err
+	}
+	return keepSession(tx, user.ID, next.KeepSession, 0)
 }
 
 func replaceHash[U User](tx *gorm.DB, user *Account, hash string, columns map[string]any) error {
@@ -44,5 +58,5 @@ func replaceHash[U User](tx *gorm.DB, user *Account, hash string, columns map[st
 	if replaced.Error != nil {
 		return replaced.Error
 	}
-	return EndReset(tx.Statement.Context, tx, user.ID)
+	return endReset(tx, user.ID)
 }

@@ -9,16 +9,16 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// ResetLifetime is how long a password reset is good for.
+// ResetLifetime is how long a password reset is valid.
 const ResetLifetime = time.Hour
 
 var (
 	errNoReset      = errors.New("no such password reset is pending")
-	errResetsNobody = errors.New("password reset is of nobody who is active and has a password here")
+	errResetsNobody = errors.New("password reset belongs to no active user with a password here")
 )
 
-// PasswordReset lets whoever has its token choose a new password for the user. It
-// is kept in the database that its user is in; a user has one at most.
+// PasswordReset lets the holder of its token choose a new password for the user. It is
+// kept in the database of its user, who has one at most.
 type PasswordReset struct {
 	ID        int64 `gorm:"primaryKey"`
 	UserID    int64
@@ -27,68 +27,71 @@ type PasswordReset struct {
 	ExpiresAt time.Time
 }
 
-// NewPasswordReset returns one that is good from now on.
+// NewPasswordReset returns a reset that is valid from now on.
 func NewPasswordReset(userID int64, tokenHash string, now time.Time) PasswordReset {
 	return PasswordReset{UserID: userID, TokenHash: tokenHash, CreatedAt: now, ExpiresAt: now.Add(ResetLifetime)}
 }
 
-// IssueCoreReset puts the reset in place of the one that its user may have, or is
-// KindUserNotFound.
-func IssueCoreReset(ctx context.Context, db *gorm.DB, reset *PasswordReset) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if _, err := lockUser[CoreUser](tx, reset.UserID); err != nil {
-			return err
-		}
-		return replaceReset(ctx, tx, reset)
-	})
-}
-
-// IssueTenantReset is IssueCoreReset for a user of a tenant, on behalf of the
-// actor, who must be allowed to when it happens, and returns whose it is. Nobody
-// gets round their own current password by it. The errors: KindCorePassword for the
-// organization's owner, and those of ChangePerson.
-func IssueTenantReset(ctx context.Context, db *gorm.DB, reset *PasswordReset, actorID int64) (target TenantUser, err error) {
-	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		c, err := lockCircle(ctx, tx, actorID, reset.UserID)
+// IssueCoreReset stores a reset by the operator for a core user, in place of an earlier
+// one. KindUserNotFound.
+func IssueCoreReset(ctx context.Context, db *gorm.DB, event *Event, reset *PasswordReset) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		user, err := lockUser[CoreUser](tx, reset.UserID)
 		if err != nil {
 			return err
 		}
-		target = c.target
-		if target.CoreUserID == nil && (!c.actor.Role.MayManage(target.Role) || actorID == target.ID) {
-			return ErrRoleRequired
-		}
-		return issueTenantReset(ctx, tx, reset, &target)
+		event.About(TargetUser, user.ID, user.Email)
+		event.ReaderID = &user.ID
+		return replaceReset(tx, reset)
 	})
-	return target, err
 }
 
-// IssueOperatorReset is IssueTenantReset for whoever runs the server.
-func IssueOperatorReset(ctx context.Context, db *gorm.DB, reset *PasswordReset) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+// IssueTenantReset is IssueCoreReset for a user of a tenant, on behalf of the actor of
+// the event, who must be allowed to. No user can issue one for themselves, which would
+// bypass their current password. The errors: KindCorePassword for the owner of the
+// organization, and those of ChangeTenantUser.
+func IssueTenantReset(ctx context.Context, db *gorm.DB, event *Event, reset *PasswordReset) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		c, err := lockCircle(ctx, tx, event.actorID(), reset.UserID)
+		if err != nil {
+			return err
+		}
+		isOwn := c.actor.ID == c.target.ID
+		if c.target.CoreUserID == nil && (!c.actor.Role.MayManage(c.target.Role) || isOwn) {
+			return ErrRoleRequired
+		}
+		return issueTenantReset(tx, event, reset, &c.target)
+	})
+}
+
+// IssueOperatorReset is IssueTenantReset by the operator.
+func IssueOperatorReset(ctx context.Context, db *gorm.DB, event *Event, reset *PasswordReset) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
 		target, err := lockUser[TenantUser](tx, reset.UserID)
 		if err != nil {
 			return err
 		}
-		return issueTenantReset(ctx, tx, reset, &target)
+		return issueTenantReset(tx, event, reset, &target)
 	})
 }
 
-func issueTenantReset(ctx context.Context, tx *gorm.DB, reset *PasswordReset, target *TenantUser) error {
+func issueTenantReset(tx *gorm.DB, event *Event, reset *PasswordReset, target *TenantUser) error {
+	event.About(TargetUser, target.ID, target.Email)
 	if target.CoreUserID != nil {
 		return Errorf(KindCorePassword, "Password is kept at the core")
 	}
-	return replaceReset(ctx, tx, reset)
+	return replaceReset(tx, reset)
 }
 
-// replaceReset may be called only by who has locked the user.
-func replaceReset(ctx context.Context, tx *gorm.DB, reset *PasswordReset) error {
-	if err := EndReset(ctx, tx, reset.UserID); err != nil {
+// replaceReset stores the reset. The caller must hold the lock on the user.
+func replaceReset(tx *gorm.DB, reset *PasswordReset) error {
+	if err := endReset(tx, reset.UserID); err != nil {
 		return err
 	}
-	return tx.WithContext(ctx).Model(&PasswordReset{}).Create(reset).Error
+	return tx.Create(reset).Error
 }
 
-// ResetClaim is what somebody comes with who wants to choose a new password.
+// ResetClaim is a token for a new password, as its hash, and the time of its use.
 type ResetClaim struct {
 	TokenHash string
 	Now       time.Time
@@ -102,23 +105,23 @@ func FindClaimant[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) (U
 	return user, lookup(err, ErrInvalidResetToken)
 }
 
-// ResetCorePassword gives the claimant another password, uses up the claim, and
-// ends all their sessions, those inside the tenants they own included. It is
-// KindInvalidResetToken where the claim is good no longer.
-func ResetCorePassword(ctx context.Context, db *gorm.DB, claim ResetClaim, hash string) (CoreUser, error) {
+// ResetCorePassword gives the claimant another password, uses up the claim, and ends
+// all their sessions, those inside the tenants of their organizations included.
+// KindInvalidResetToken when the claim is no longer valid.
+func ResetCorePassword(ctx context.Context, db *gorm.DB, event *Event, claim ResetClaim, hash string) (CoreUser, error) {
 	var user CoreUser
-	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+	err := recorded(ctx, db, event, func(tx *gorm.DB) (err error) {
 		if user, err = takeReset[CoreUser](ctx, tx, claim); err != nil {
 			return err
 		}
-		return ChangeCorePassword(ctx, tx, &user, hash, 0)
+		return changeCorePassword(tx, &user, NewPassword{Hash: hash})
 	})
 	return user, err
 }
 
 // ResetTenantPassword is ResetCorePassword for a user of a tenant.
-func ResetTenantPassword(ctx context.Context, db *gorm.DB, claim ResetClaim, hash string) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+func ResetTenantPassword(ctx context.Context, db *gorm.DB, event *Event, claim ResetClaim, hash string) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
 		user, err := takeReset[TenantUser](ctx, tx, claim)
 		if err != nil {
 			return err
@@ -126,12 +129,12 @@ func ResetTenantPassword(ctx context.Context, db *gorm.DB, claim ResetClaim, has
 		if user.CoreUserID != nil {
 			return ErrInvalidResetToken.Because(errResetsNobody)
 		}
-		return ChangeTenantPassword(ctx, tx, &user, hash, 0)
+		return changeTenantPassword(tx, &user, NewPassword{Hash: hash})
 	})
 }
 
-// takeReset uses the claim up and returns its user, locked. The user comes first,
-// as with all who change a password: in another order two would wait for each other.
+// takeReset uses the claim up and returns its user, locked. It locks the user first, as
+// every change of a password does: another order could deadlock.
 func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, error) {
 	var reset PasswordReset
 	if err := pendingResets(ctx, tx, claim).Take(&reset).Error; err != nil {
@@ -156,9 +159,9 @@ func pendingResets(ctx context.Context, db *gorm.DB, claim ResetClaim) *gorm.DB 
 	return db.WithContext(ctx).Model(&PasswordReset{}).Where("token_hash = ? AND expires_at > ?", claim.TokenHash, claim.Now)
 }
 
-// EndReset ends the password reset that the user may have pending.
-func EndReset(ctx context.Context, db *gorm.DB, userID int64) error {
-	return db.WithContext(ctx).Model(&PasswordReset{}).Where("user_id = ?", userID).Delete(&PasswordReset{}).Error
+// endReset ends the pending password reset of a user, if there is one.
+func endReset(tx *gorm.DB, userID int64) error {
+	return tx.Where("user_id = ?", userID).Delete(&PasswordReset{}).Error
 }
 
 func lockUser[U User](tx *gorm.DB, id int64) (U, error) {

@@ -190,33 +190,45 @@ func FindUserByEmail[U User](ctx context.Context, db *gorm.DB, email string) (U,
 	return users[0], nil
 }
 
-// UpdateUser writes the named columns of the user, and no others: two changes
-// to different columns at once are both kept. KindUserNotFound when the user has
-// gone meanwhile. With somebody who is deactivated ends the password reset that
-// they may have pending.
-func UpdateUser[U User, P interface {
-	*U
-	touch(now time.Time) *Account
-}](ctx context.Context, db *gorm.DB, user P, columns ...string,
-) error {
-	account := user.touch(db.NowFunc())
-	if account.IsActive || !slices.Contains(columns, "is_active") {
-		return updateUser(ctx, db, user, columns)
-	}
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := updateUser(ctx, tx, user, columns); err != nil {
+// RegisterCoreUser inserts a core user, who becomes the actor of the event.
+// KindEmailTaken.
+func RegisterCoreUser(ctx context.Context, db *gorm.DB, event *Event, user *CoreUser) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		if err := CreateUser(ctx, tx, user); err != nil {
 			return err
 		}
-		return EndReset(ctx, tx, account.ID)
+		event.By(&user.Account).About(TargetUser, user.ID, user.Email)
+		return nil
 	})
 }
 
-func updateUser(ctx context.Context, db *gorm.DB, user any, columns []string) error {
-	updated := db.WithContext(ctx).Model(user).Select(append(columns, "updated_at")).Updates(user)
-	if updated.Error == nil && updated.RowsAffected == 0 {
-		return ErrUserNotFound
-	}
-	return updated.Error
+// UpdateProfile writes the named columns of a user's own profile, and no others: two
+// changes of different columns at once are both kept. KindUserNotFound when the user
+// was removed meanwhile. It is not recorded.
+func UpdateProfile[U User, P touchable[U]](ctx context.Context, db *gorm.DB, user P, columns ...string) error {
+	return updateUser(ctx, db, user, columns...)
+}
+
+// touchable is a pointer to a record of a user.
+type touchable[U User] interface {
+	*U
+	touch(now time.Time) *Account
+}
+
+// updateUser writes the named columns. It also ends the pending reset of a user who is
+// deactivated.
+func updateUser[U User, P touchable[U]](ctx context.Context, db *gorm.DB, user P, columns ...string) error {
+	account := user.touch(db.NowFunc())
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		updated := tx.Model(user).Select(append(columns, "updated_at")).Updates(user)
+		if updated.Error == nil && updated.RowsAffected == 0 {
+			return ErrUserNotFound
+		}
+		if updated.Error != nil || account.IsActive || !slices.Contains(columns, "is_active") {
+			return updated.Error
+		}
+		return endReset(tx, account.ID)
+	})
 }
 
 // CountOwners counts the users of a tenant who are core users' own.

@@ -40,11 +40,14 @@ type Plan struct {
 }
 
 // PlanOrganization plans the tenant of an organization, whose first user is the
-// owner. Once it is provisioned, org is the row in core. The owner may have no
+// owner, and records the event. Once it is provisioned, org is the row in core. The owner may have no
 // more than most of them, where that is not 0.
-func PlanOrganization(org *models.Organization, owner *models.CoreUser, most int) Plan {
+func PlanOrganization(event *models.Event, org *models.Organization, owner *models.CoreUser, most int) Plan {
 	return Plan{
 		Slug: org.Slug,
+		Done: func(ctx context.Context, tx *gorm.DB, _ string) error {
+			return models.Record(ctx, tx, event.AboutOrganization(org))
+		},
 		Reserve: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
 			org.ID, org.OwnerID, org.TenantID = 0, owner.ID, tenantID
 			return models.CreateOrganization(ctx, tx, org, most)

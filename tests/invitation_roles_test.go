@@ -92,9 +92,9 @@ func TestWhoIsOutInvitesNobody(t *testing.T) {
 		} {
 			require.NoError(t, tenant.DB.Exec(tc.change, admin.ID).Error)
 			another := models.NewInvitation("mary@example.com", models.RoleMember, "a hash", o.now())
-			err := models.Invite(t.Context(), tenant.DB, &admin, &another)
+			err := models.Invite(t.Context(), tenant.DB, (&models.Event{}).By(&admin.Account), &another)
 			require.True(t, models.IsKind(err, tc.want), "%s: %v", tc.change, err)
-			_, err = models.Withdraw(t.Context(), tenant.DB, &admin, made.ID, o.now())
+			err = models.WithdrawInvitation(t.Context(), tenant.DB, (&models.Event{}).By(&admin.Account), made.ID, o.now())
 			require.True(t, models.IsKind(err, tc.want), "%s: %v", tc.change, err)
 		}
 		require.Equal(t, 1, o.kept(t))

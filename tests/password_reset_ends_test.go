@@ -119,7 +119,7 @@ func activate(t *testing.T, app *testkit.App, tenant, email string, active bool)
 		user, err := models.FindUserByEmail[models.CoreUser](t.Context(), app.Tenants.Core(), email)
 		require.NoError(t, err)
 		user.IsActive = active
-		require.NoError(t, models.UpdateUser(t.Context(), app.Tenants.Core(), &user, "is_active"))
+		require.NoError(t, models.UpdateProfile(t.Context(), app.Tenants.Core(), &user, "is_active"))
 		return
 	}
 	lent, release, err := app.Tenants.Acquire(t.Context(), models.Slug(tenant))
@@ -128,7 +128,7 @@ func activate(t *testing.T, app *testkit.App, tenant, email string, active bool)
 	user, err := models.FindUserByEmail[models.TenantUser](t.Context(), lent.DB, email)
 	require.NoError(t, err)
 	user.IsActive = active
-	require.NoError(t, models.UpdateUser(t.Context(), lent.DB, &user, "is_active"))
+	require.NoError(t, models.UpdateProfile(t.Context(), lent.DB, &user, "is_active"))
 }
 
 // TestTheOwnersForgottenPassword is the core's: with it end their sessions inside

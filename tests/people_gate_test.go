@@ -38,10 +38,11 @@ func TestTheGateIsNotTheLastWord(t *testing.T) {
 			app.Settings.Exec(t, app.Settings.DatabaseName("acme"), "DELETE FROM sessions WHERE user_id = "+strconv.Itoa(s.admin.id),
 				"UPDATE tenant_users SET "+state+" WHERE email = 'alan@example.com'")
 			made := models.TenantUser{Account: models.NewAccount("new@example.com", nil), Role: models.RoleMember}
-			_, _, changed := models.ChangePerson(t.Context(), lease.DB, int64(s.admin.id), int64(s.member.id), rename)
-			_, removed := models.RemovePerson(t.Context(), lease.DB, int64(s.admin.id), int64(s.member.id))
+			byAdmin := func() *models.Event { return (&models.Event{}).By(&models.Account{ID: int64(s.admin.id)}) }
+			_, changed := models.ChangeTenantUser(t.Context(), lease.DB, byAdmin(), int64(s.member.id), rename)
+			removed := models.RemoveTenantUser(t.Context(), lease.DB, byAdmin(), int64(s.member.id))
 			for _, err := range []error{
-				models.CreatePerson(t.Context(), lease.DB, int64(s.admin.id), &made), changed, removed,
+				models.CreateTenantUser(t.Context(), lease.DB, byAdmin(), &made), changed, removed,
 			} {
 				require.True(t, models.IsKind(err, kind), "%s: %v", state, err)
 			}

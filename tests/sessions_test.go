@@ -184,7 +184,7 @@ func TestALoginWithAPasswordOfBefore(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		app.Token("", "ada@example.com")
 		session := models.Session{UserID: 1, CreatedAt: time.Now()}
-		err := models.CreateSession[models.CoreUser](t.Context(), app.Tenants.Core(), &session, "the hash before")
+		err := models.CreateSession[models.CoreUser](t.Context(), app.Tenants.Core(), &models.Event{}, &session, "the hash before")
 		require.True(t, models.IsKind(err, models.KindInvalidCredentials), "%v", err)
 	})
 }

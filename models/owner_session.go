@@ -7,23 +7,24 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// EnterTenant begins a session inside a tenant for the core user who owns its
-// organization, without a password. Where people inside have removed or
-// deactivated them they are an owner again, for they could as well delete it all;
-// else they have the role that they were given. KindOwnerEmailTaken when somebody
-// else is registered with their address.
-func EnterTenant(ctx context.Context, db *gorm.DB, owner *CoreUser, session *Session) (inside TenantUser, err error) {
-	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if inside, err = admitOwner(ctx, tx, owner); err != nil {
+// CreateOwnerSession begins a session inside a tenant for the core user who owns its
+// organization, without a password. The user inside becomes the actor of the event. An
+// owner who was removed or deactivated inside is active and an owner again, since they
+// could also delete the organization; else they keep their role. KindOwnerEmailTaken
+// when another user inside has their address.
+func CreateOwnerSession(ctx context.Context, db *gorm.DB, event *Event, owner *CoreUser, session *Session) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		inside, err := admitOwner(ctx, tx, owner)
+		if err != nil {
 			return err
 		}
 		session.UserID, session.Epoch = inside.ID, owner.SessionEpoch
-		return CreateSession[TenantUser](ctx, tx, session, inside.HashedPassword)
+		event.By(&inside.Account)
+		return createSession[TenantUser](ctx, tx, event, session, inside.HashedPassword)
 	})
-	return inside, err
 }
 
-// admitOwner returns the active user that the core user is inside, locked.
+// admitOwner returns the active user inside the tenant who is the core user, locked.
 func admitOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, error) {
 	user, err := findCoreUser(ctx, tx, owner.ID)
 	if IsKind(err, KindUserNotFound) {
@@ -33,10 +34,10 @@ func admitOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, 
 		return user, err
 	}
 	user.IsActive, user.Role = true, RoleOwner
-	return user, UpdateUser(ctx, tx, &user, "is_active", "role")
+	return user, updateUser(ctx, tx, &user, "is_active", "role")
 }
 
-// makeOwner inserts the owner, if no other request does so at the same time.
+// makeOwner inserts the owner, unless a concurrent request has done so.
 func makeOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, error) {
 	user := OwnerOf(owner)
 	err := tx.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&user).Error
@@ -44,7 +45,7 @@ func makeOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, e
 		return user, err
 	}
 	user, err = findCoreUser(ctx, tx, owner.ID)
-	if IsKind(err, KindUserNotFound) { // it is the address that is taken
+	if IsKind(err, KindUserNotFound) { // the conflict was on the address
 		err = Errorf(KindOwnerEmailTaken, "Somebody else in the organization has your email address").Because(err)
 	}
 	return user, err

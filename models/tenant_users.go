@@ -1,0 +1,174 @@
+package models
+
+import (
+	"context"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// MaxQueryLength bounds the text that users are searched by, in characters.
+const MaxQueryLength = 100
+
+// UsersPage selects a page of the users of a tenant: at most Limit users whose id is
+// greater than After and whose e-mail address or full name contains Query.
+type UsersPage struct {
+	After int64
+	Limit int
+	Query string // empty finds all; capitals A to Z do not matter
+}
+
+// ListTenantUsers returns a page of the users of a tenant, in the order of their ids.
+func ListTenantUsers(ctx context.Context, db *gorm.DB, page UsersPage) ([]TenantUser, error) {
+	query := gorm.G[TenantUser](db).Where("id > ?", page.After)
+	if page.Query != "" {
+		// With the collation C, PostgreSQL lowers the same letters as CanonicalEmail, as
+		// SQLite always does.
+		const match = `(lower(email COLLATE "C") LIKE ? ESCAPE '\' OR lower(full_name COLLATE "C") LIKE ? ESCAPE '\')`
+		pattern := "%" + escapeLike(CanonicalEmail(page.Query)) + "%"
+		query = query.Where(match, pattern, pattern)
+	}
+	return query.Order("id").Limit(page.Limit).Find(ctx)
+}
+
+// escapeLike returns a pattern for LIKE that matches just the text.
+func escapeLike(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
+}
+
+// CreateTenantUser inserts a user on behalf of the actor of the event, who must be
+// allowed to make one of that role. The errors: KindRoleRequired, KindEmailTaken, and
+// for an actor who was removed or deactivated meanwhile KindUserNotFound and
+// KindInvalidToken.
+func CreateTenantUser(ctx context.Context, db *gorm.DB, event *Event, user *TenantUser) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		c, err := lockCircle(ctx, tx, event.actorID(), event.actorID())
+		if err != nil {
+			return err
+		}
+		if !c.actor.Role.MayManage(user.Role) {
+			return ErrRoleRequired
+		}
+		if err := CreateUser(ctx, tx, user); err != nil {
+			return err
+		}
+		event.About(TargetUser, user.ID, user.Email)
+		return nil
+	})
+}
+
+// ChangeTenantUser changes a user on behalf of the actor of the event, and returns
+// the user as changed. change is called with the user, makes its changes and returns
+// their columns. Each kind of change is recorded by itself. A deactivated user loses
+// all sessions. The errors: those of CreateTenantUser, KindUserNotFound also for the
+// user, and KindLastOwner.
+func ChangeTenantUser(
+	ctx context.Context, db *gorm.DB, event *Event, id int64, change func(user *TenantUser) (columns []string),
+) (user TenantUser, err error) {
+	err = recorded(ctx, db, event, func(tx *gorm.DB) error {
+		c, err := lockCircle(ctx, tx, event.actorID(), id)
+		if err != nil {
+			return err
+		}
+		user = c.target
+		columns := change(&user)
+		if err := c.check(&user); err != nil {
+			return err
+		}
+		if err := updateTenantUser(ctx, tx, &user, columns); err != nil {
+			return err
+		}
+		event.About(TargetUser, user.ID, user.Email)
+		return recordAllButLast(ctx, tx, event, changesOf(&c.target, &user))
+	})
+	return user, err
+}
+
+func updateTenantUser(ctx context.Context, tx *gorm.DB, user *TenantUser, columns []string) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	if err := updateUser(ctx, tx, user, columns...); err != nil || user.IsActive {
+		return err
+	}
+	return endSessions(ctx, tx, user.ID)
+}
+
+// RemoveTenantUser removes a user and their sessions on behalf of the actor of the
+// event. The errors are those of ChangeTenantUser.
+func RemoveTenantUser(ctx context.Context, db *gorm.DB, event *Event, id int64) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		c, err := lockCircle(ctx, tx, event.actorID(), id)
+		if err != nil {
+			return err
+		}
+		if err := c.check(&TenantUser{}); err != nil {
+			return err
+		}
+		event.About(TargetUser, c.target.ID, c.target.Email)
+		return tx.Delete(&c.target).Error
+	})
+}
+
+// circle holds the users on whom a change depends, locked and as they are now: the
+// actor, the target, and the number of other active owners.
+type circle struct {
+	actor, target TenantUser
+	otherOwners   int
+}
+
+// lockCircle locks the actor, the target and all owners, in the order of their ids.
+// Of two concurrent changes of owners one waits for the other, and then sees its
+// result.
+func lockCircle(ctx context.Context, tx *gorm.DB, actorID, targetID int64) (*circle, error) {
+	var users []TenantUser
+	err := tx.WithContext(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("role = ? OR id IN ?", RoleOwner, []int64{actorID, targetID}).Order("id").Find(&users).Error
+	if err != nil {
+		return nil, err
+	}
+	var c circle
+	for i := range users {
+		user := &users[i]
+		if user.ID == actorID {
+			c.actor = *user
+		}
+		switch {
+		case user.ID == targetID:
+			c.target = *user
+		case user.isActiveOwner():
+			c.otherOwners++
+		}
+	}
+	return &c, c.checkThere()
+}
+
+// checkThere returns an error for an actor who may no longer act, and for a target
+// that does not exist.
+func (c *circle) checkThere() error {
+	switch {
+	case c.actor.ID == 0:
+		return ErrUserNotFound
+	case !c.actor.IsActive:
+		return ErrInvalidToken
+	case !c.actor.Role.Manages():
+		return ErrRoleRequired
+	case c.target.ID == 0:
+		return ErrUserNotFound
+	}
+	return nil
+}
+
+// check returns an error when the actor may not change the target to next.
+func (c *circle) check(next *TenantUser) error {
+	switch {
+	case !c.actor.Role.MayManage(c.target.Role) || !c.actor.Role.MayManage(next.Role):
+		return ErrRoleRequired
+	case c.target.isActiveOwner() && !next.isActiveOwner() && c.otherOwners == 0:
+		return Errorf(KindLastOwner, "A tenant must keep an owner")
+	}
+	return nil
+}
+
+func (u *TenantUser) isActiveOwner() bool { return u.IsActive && u.Role == RoleOwner }
