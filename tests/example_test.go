@@ -24,14 +24,14 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// buildTimeout bounds the making of the example's program, from nothing on a
+// buildTimeout bounds the build of the example's program, without a cache and on a
 // busy machine.
 const buildTimeout = 10 * time.Minute
 
-// The README's worked example is followed to the letter: its files are laid
-// over the module, the program is built with them, and serves tenants that were
-// there before.
-func TestExampleInTheReadme(t *testing.T) {
+// The worked example in docs/extending.md is applied as it is written: its files are
+// laid over the module, and the program that is built with them serves tenants that
+// existed before.
+func TestDocsExample(t *testing.T) {
 	requirePrograms(t, "go")
 	program, overlay := filepath.Join(t.TempDir(), "example.exe"), example(t).overlay(t)
 	build := sync.OnceValue(func() error { return goBuild(t.Context(), program, overlay) })
@@ -64,20 +64,20 @@ type worked struct {
 	routes    string
 }
 
-// example reads the worked example out of the README. A block that is a file
-// belongs to the last file named before it that there is not.
+// example reads the worked example from docs/extending.md. A block that is a file
+// belongs to the last missing file that is named before it.
 func example(t *testing.T) worked {
 	t.Helper()
-	section := readmeSection(t, "Add a table to every tenant")
+	text := section(t, "docs/extending.md", "Add a table to every tenant")
 	found := worked{files: map[string]string{}}
-	for _, position := range regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatchIndex(section, -1) {
-		block := section[position[2]:position[3]]
+	for _, position := range regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatchIndex(text, -1) {
+		block := text[position[2]:position[3]]
 		if !strings.HasPrefix(block, "package ") {
 			found.routes = block
 			continue
 		}
 		var path string
-		for _, name := range captures("`([a-z0-9_/]+\\.go)`", section[:position[0]]) {
+		for _, name := range captures("`([a-z0-9_/]+\\.go)`", text[:position[0]]) {
 			if _, err := os.Stat(filepath.Join(root, name)); os.IsNotExist(err) {
 				path = name
 			}
@@ -86,14 +86,14 @@ func example(t *testing.T) worked {
 		found.files[path] = block
 	}
 	require.Len(t, found.files, 3)
-	lines := captures("Add `([^`]+)` at the end of `Tenant\\(\\)`", section)
+	lines := captures("Add `([^`]+)` at the end of `Tenant\\(\\)`", text)
 	require.Len(t, lines, 1)
 	found.migration = "\t\t" + lines[0] + "\n"
 	return found
 }
 
-// overlay writes what lays the example over the module, and returns the file
-// that tells the compiler. The module itself stays as it is.
+// overlay writes the example's files to a temporary folder, and returns the overlay
+// file for the compiler. The module itself does not change.
 func (w worked) overlay(t *testing.T) string {
 	t.Helper()
 	contents := maps.Clone(w.files)
@@ -139,8 +139,8 @@ func goBuild(ctx context.Context, program, overlay string) error {
 	return nil
 }
 
-// serve runs the program on the databases of these settings until the end of
-// the test, which it must reach in order, and returns where it serves.
+// serve runs the program on the databases of these settings until the test ends, and
+// returns its address. The program must stop without a failure.
 func serve(t *testing.T, program string, settings *testkit.Settings) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), program)
@@ -188,8 +188,7 @@ func postNote(t *testing.T, base, token, text string) string {
 	return fmt.Sprintf("%d %s", answer.StatusCode, raw)
 }
 
-// requirePrograms skips the test where a program is missing, which on CI is a
-// failure.
+// requirePrograms skips the test if a program is missing. On CI it fails the test.
 func requirePrograms(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -201,7 +200,7 @@ func requirePrograms(t *testing.T, names ...string) {
 	}
 }
 
-// readFile returns a file of the module; Windows may have given it its line ends.
+// readFile returns a file of the module, with the line ends of Unix.
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, name))
@@ -209,7 +208,7 @@ func readFile(t *testing.T, name string) string {
 	return strings.ReplaceAll(string(text), "\r\n", "\n")
 }
 
-// captures returns what the pattern's one group has matched, each time.
+// captures returns every match of the pattern's only group.
 func captures(pattern, text string) []string {
 	matches := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
 	all := make([]string, len(matches))

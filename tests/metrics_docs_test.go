@@ -17,17 +17,17 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// metric is what the README says of one, and a scrape.
+// metric is what docs/operating.md and a scrape say of one metric.
 type metric struct {
 	kind   string
-	labels string // as the README has them, between commas
+	labels string // in backticks, between commas
 }
 
-// onPostgresOnly begins the rows of the README that SQLite has not.
+// onPostgresOnly is the first row of the metrics that only PostgreSQL has.
 const onPostgresOnly = "multitenant_database_connections_max"
 
-// scrapeText returns the metrics of an application that has served somebody, as
-// they are written.
+// scrapeText returns the metrics of an application that has served a user, in
+// Prometheus' text format.
 func scrapeText(t *testing.T, settings testkit.Settings) string {
 	t.Helper()
 	settings.Metrics = true
@@ -39,7 +39,7 @@ func scrapeText(t *testing.T, settings testkit.Settings) string {
 	return answer.Body.String()
 }
 
-// exported reads the metrics of ours out of a scrape.
+// exported reads the program's own metrics from a scrape.
 func exported(text string) map[string]metric {
 	found := make(map[string]metric)
 	for _, line := range regexp.MustCompile(`(?m)^# TYPE (multitenant_\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {
@@ -53,12 +53,12 @@ func exported(text string) map[string]metric {
 	return found
 }
 
-// documented reads the README's table.
+// documented reads the table in docs/operating.md.
 func documented(t *testing.T, engine testkit.Engine) map[string]metric {
 	t.Helper()
 	found := make(map[string]metric)
 	row := regexp.MustCompile("(?m)^\\| `(multitenant_\\w+)` \\| (\\w+) \\| (.*?) ?\\| .+ \\|$")
-	for _, line := range row.FindAllStringSubmatch(readmeSection(t, "Metrics"), -1) {
+	for _, line := range row.FindAllStringSubmatch(section(t, "docs/operating.md", "Metrics"), -1) {
 		if line[1] == onPostgresOnly && engine == testkit.SQLite {
 			break
 		}
@@ -67,9 +67,9 @@ func documented(t *testing.T, engine testkit.Engine) map[string]metric {
 	return found
 }
 
-// TestReadmeMetrics: the README's table is what is exported, and that is named
-// and described as Prometheus wants it.
-func TestReadmeMetrics(t *testing.T) {
+// TestDocsMetrics: the program exports the metrics of the table, and names and
+// describes them as Prometheus asks.
+func TestDocsMetrics(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		text := scrapeText(t, settings)
 
@@ -98,8 +98,7 @@ type dashboard struct {
 	}
 }
 
-// TestDashboard: it asks for nothing that is not exported, and what matters is
-// on it.
+// TestDashboard: it asks only for exported metrics, and shows all but a few of them.
 func TestDashboard(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		var board dashboard

@@ -155,14 +155,14 @@ func TestPostgresRestartsBehindPgBouncer(t *testing.T) {
 	l.requireKept(t)
 }
 
-// TestReadmePgBouncer: these tests are about the settings of the README, but for
-// names and places.
-func TestReadmePgBouncer(t *testing.T) {
+// TestDocsPgBouncer: these tests use the settings of docs/postgresql.md, except for
+// names and addresses.
+func TestDocsPgBouncer(t *testing.T) {
 	t.Parallel()
 	pooler := pgtest.StartPooler(t, pgtest.Server(t), "nobody")
 	used, err := pooler.Settings()
 	require.NoError(t, err)
-	documented := regexp.MustCompile("(?s)```ini\n(.*?)```").FindStringSubmatch(readFile(t, "README.md"))[1]
+	documented := regexp.MustCompile("(?s)```ini\n(.*?)```").FindStringSubmatch(readFile(t, "docs/postgresql.md"))[1]
 
 	count := 0
 	for line := range strings.Lines(documented) {

@@ -29,16 +29,26 @@ import (
 // root is the folder of the module, seen from here.
 const root = ".."
 
-// What the README says, does and shows must be so. The tour is run as it
-// stands, and what it prints must be what is shown, but for what no two runs
-// have in common.
+// maxReadmeLines bounds the README: it is read in a few minutes. All else is in docs.
+const maxReadmeLines = 180
+
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	require.LessOrEqual(t, strings.Count(readFile(t, "README.md"), "\n"), maxReadmeLines)
+}
+
+// The tour begins in the README and goes on in docs/api.md. It is run as it stands,
+// and must print what is shown, except for what differs from run to run.
 func TestReadmeTour(t *testing.T) {
 	requirePrograms(t, "bash", "curl", "sed")
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
-		blocks := regexp.MustCompile("(?s)```bash\n(.*?)```\n(?:```text\n(.*?)```\n)?").
-			FindAllStringSubmatch(readmeSection(t, "A five-minute tour"), -1)
+		pattern := regexp.MustCompile("(?s)```bash\n(.*?)```\n(?:```text\n(.*?)```\n)?")
+		blocks := pattern.FindAllStringSubmatch(section(t, "README.md", "A tour of one screen"), -1)
 		require.NotEmpty(t, blocks)
+		rest := pattern.FindAllStringSubmatch(section(t, "docs/api.md", "The tour goes on"), -1)
+		require.NotEmpty(t, rest)
+		blocks = append(blocks, rest...)
 
 		for range 2 { // it can be repeated on the same server
 			printed := runTour(t, app.URL, blocks)
@@ -85,7 +95,7 @@ func withoutChance(text string) string {
 	return strings.TrimSpace(text)
 }
 
-func TestReadmeSettings(t *testing.T) {
+func TestDocsSettings(t *testing.T) {
 	t.Parallel()
 	defaults := map[string]string{}
 	line := regexp.MustCompile(`(?m)^# ([A-Z_]+)=(.*)$`)
@@ -97,7 +107,7 @@ func TestReadmeSettings(t *testing.T) {
 	}
 
 	row := regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (.+?) \\|")
-	rows := row.FindAllStringSubmatch(readmeSection(t, "Settings"), -1)
+	rows := row.FindAllStringSubmatch(section(t, "docs/settings.md", "All settings"), -1)
 	names := make([]string, 0, len(rows))
 	for _, setting := range rows {
 		names = append(names, setting[1])
@@ -106,9 +116,9 @@ func TestReadmeSettings(t *testing.T) {
 	require.Equal(t, config.Names(), names)
 }
 
-// The codes are those of the README, the OpenAPI document and the models, and
-// each has the status that the README says.
-func TestReadmeErrorCodes(t *testing.T) {
+// The codes are those of docs/api.md, the OpenAPI document and the models, and each
+// has the status that docs/api.md says.
+func TestDocsErrorCodes(t *testing.T) {
 	t.Parallel()
 	router := gin.New()
 	router.Use(middleware.Log(slog.New(slog.DiscardHandler)), middleware.Errors())
@@ -118,7 +128,7 @@ func TestReadmeErrorCodes(t *testing.T) {
 
 	var codes []string
 	row := regexp.MustCompile(`(?m)^\| (\d{3}) \| (.+) \|$`)
-	for _, line := range row.FindAllStringSubmatch(readmeSection(t, "The API"), -1) {
+	for _, line := range row.FindAllStringSubmatch(section(t, "docs/api.md", "Errors"), -1) {
 		for _, code := range captures("`([a-z_]+)`", line[2]) {
 			codes = append(codes, code)
 			answer := httptest.NewRecorder()
@@ -130,8 +140,8 @@ func TestReadmeErrorCodes(t *testing.T) {
 	require.ElementsMatch(t, openAPI(t).Components.Schemas.Problem.Properties.Code.Enum, codes)
 }
 
-// The actions are those of the README, the OpenAPI document and the models.
-func TestReadmeActions(t *testing.T) {
+// The actions are those of docs/users.md, the OpenAPI document and the models.
+func TestDocsActions(t *testing.T) {
 	t.Parallel()
 	actions := make([]string, len(models.Actions()))
 	for i, action := range models.Actions() {
@@ -139,12 +149,12 @@ func TestReadmeActions(t *testing.T) {
 	}
 	require.Equal(t, captures(`Action = "([a-z_.]+)"`, readFile(t, "models/action.go")), actions)
 	require.Equal(t, openAPI(t).Components.Schemas.Action.Enum, actions)
-	require.Equal(t, captures("(?m)^\\| `([a-z_]+\\.[a-z_]+)` \\|", readmeSection(t, "Audit")), actions)
+	require.Equal(t, captures("(?m)^\\| `([a-z_]+\\.[a-z_]+)` \\|", section(t, "docs/users.md", "Audit")), actions)
 }
 
-// What the README has the operator do removes what is old, and no more is removed
-// after it.
-func TestReadmeRemovesOldEvents(t *testing.T) {
+// The statements in docs/users.md remove old events, and afterwards events cannot be
+// removed again.
+func TestDocsRemovesOldEvents(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.Postgres)
 	app := testkit.Start(t, settings)
@@ -152,7 +162,7 @@ func TestReadmeRemovesOldEvents(t *testing.T) {
 	database := settings.DatabaseName("acme")
 	settings.Exec(t, database, "INSERT INTO audit_events SELECT id - 100, '2025-12-31', action, outcome, actor_id, actor, reader_id, "+
 		"target_kind, target_id, target_name, ip, user_agent, request_id, detail FROM audit_events")
-	statements := captures("(?s)```sql\n(.*?)```", readmeSection(t, "Audit"))
+	statements := captures("(?s)```sql\n(.*?)```", section(t, "docs/users.md", "Audit"))
 	require.Len(t, statements, 1)
 
 	settings.Exec(t, database, statements[0])
@@ -162,7 +172,7 @@ func TestReadmeRemovesOldEvents(t *testing.T) {
 	require.ErrorContains(t, err, "audit events are never")
 }
 
-func TestReadmeOperations(t *testing.T) {
+func TestDocsOperations(t *testing.T) {
 	t.Parallel()
 	var documented []string
 	for path, methods := range openAPI(t).Paths {
@@ -174,14 +184,14 @@ func TestReadmeOperations(t *testing.T) {
 	}
 
 	var rows strings.Builder
-	for _, line := range captures(`(?m)^(\| .+)$`, readmeSection(t, "The API")) {
+	for _, line := range captures(`(?m)^(\| .+)$`, section(t, "docs/api.md", "Endpoints")) {
 		rows.WriteString(line)
 	}
 	require.ElementsMatch(t, documented, captures("`((?:GET|POST|PUT|DELETE) /[^` ]*)`", rows.String()))
 }
 
 // The table of commands has those that the program's own help lists.
-func TestReadmeCommands(t *testing.T) {
+func TestDocsCommands(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.SQLite)
 	help := settings.Command(t, "--help").RequireCode(t, 0).Stdout
@@ -189,10 +199,10 @@ func TestReadmeCommands(t *testing.T) {
 	require.True(t, found, help)
 
 	require.Equal(t, captures(`(?m)^  ([a-z]+(?: [a-z-]+)?)  +\S`, list),
-		captures("(?m)^\\| `([a-z -]+)` \\|", readmeSection(t, "Operating the fleet")))
+		captures("(?m)^\\| `([a-z -]+)` \\|", section(t, "docs/operating.md", "The command line")))
 }
 
-// openAPIDocument is what the README repeats of it.
+// openAPIDocument is the part of the OpenAPI document that docs/ repeats.
 type openAPIDocument struct {
 	Paths      map[string]map[string]json.RawMessage
 	Components struct {
@@ -213,10 +223,10 @@ func openAPI(t *testing.T) (document openAPIDocument) {
 	return document
 }
 
-func TestReadmeImports(t *testing.T) {
+func TestDocsImports(t *testing.T) {
 	t.Parallel()
 	claim := regexp.MustCompile("`([a-z/]+)` → ((?:`[a-z/]+`(?:, )?)+)")
-	claims := claim.FindAllStringSubmatch(strings.ReplaceAll(readmeSection(t, "Architecture"), "\n", " "), -1)
+	claims := claim.FindAllStringSubmatch(strings.ReplaceAll(section(t, "CONTRIBUTING.md", "Imports"), "\n", " "), -1)
 	require.NotEmpty(t, claims)
 	for _, found := range claims {
 		require.Equal(t, captures("`([a-z/]+)`", found[2]), importsOf(t, found[1]), found[1])
@@ -249,8 +259,8 @@ func importsOf(t *testing.T, folder string) []string {
 	return slices.Compact(imports)
 }
 
-// Every file and folder that is named exists, but for what the program or its
-// user makes, and what the worked example adds.
+// Every file and folder that a document names exists, except those that the program or
+// its user makes, and those that the worked example adds.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	t.Parallel()
 	made := regexp.MustCompile(`^(data(/.*)?|\.env\.local)$`)
@@ -271,6 +281,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	}
 }
 
+// Every relative link leads to a file that exists and to a heading in it.
 func TestDocumentLinks(t *testing.T) {
 	t.Parallel()
 	code := regexp.MustCompile("(?s)```.*?```")
@@ -302,23 +313,26 @@ func anchors(text string) []string {
 	return headings
 }
 
-// documents are those written for people to read.
+// documents returns all Markdown files that are written for readers.
 func documents(t *testing.T) []string {
 	t.Helper()
-	decisions, err := filepath.Glob(filepath.Join(root, "docs", "adr", "*.md"))
-	require.NoError(t, err)
-	require.NotEmpty(t, decisions)
-	for i, decision := range decisions {
-		decisions[i] = filepath.Join("docs", "adr", filepath.Base(decision))
+	found := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
+	for _, folder := range []string{"docs", "docs/adr"} {
+		files, err := filepath.Glob(filepath.Join(root, folder, "*.md"))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			found = append(found, filepath.Join(folder, filepath.Base(file)))
+		}
 	}
-	return append(decisions, "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", asvsDocument)
+	return found
 }
 
-// readmeSection returns what the README has under a heading of the second level.
-func readmeSection(t *testing.T, heading string) string {
+// section returns the text under a document's heading of the second level.
+func section(t *testing.T, document, heading string) string {
 	t.Helper()
-	_, section, found := strings.Cut(readFile(t, "README.md"), "\n## "+heading+"\n")
-	require.True(t, found, heading)
-	section, _, _ = strings.Cut(section, "\n## ")
-	return section
+	_, text, found := strings.Cut(readFile(t, document), "\n## "+heading+"\n")
+	require.True(t, found, "%s has no section %q", document, heading)
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
 }
