@@ -6,26 +6,26 @@ import (
 	"fmt"
 
 	"multitenant/database"
-	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 // dryRun says what migrate would do, and changes nothing.
-func (c *migrateRunCommand) dryRun(ctx context.Context, inv *Invocation, m *tenants.Manager, plan tenants.FleetPlan) error {
-	if err := m.CheckCore(ctx); err != nil && !errors.Is(err, database.ErrOlderSchema) {
+func (c *migrateRunCommand) dryRun(ctx context.Context, inv *Invocation, all *fleet.Fleet, plan fleet.Plan) error {
+	if err := all.CheckCore(ctx); err != nil && !errors.Is(err, database.ErrOlderSchema) {
 		return err
 	}
-	status, err := m.Status(ctx)
+	status, err := all.Status(ctx)
 	if err != nil {
 		return err
 	}
-	registered, err := m.HasRegistry(ctx)
+	registered, err := all.HasRegistry(ctx)
 	if err != nil {
 		return err
 	}
 	core := coreView{From: status.CoreVersion, To: status.CoreLatest}
 	items := []moveView{}
 	if registered {
-		err = m.EachBehind(ctx, plan, func(move tenants.Move) error {
+		err = all.EachBehind(ctx, plan, func(move fleet.Move) error {
 			items = append(items, newMoveView(move, nil))
 			return nil
 		})

@@ -10,14 +10,14 @@ import (
 	"multitenant/database"
 	"multitenant/database/connect"
 	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
-// commandCloseTimeout is longer than undoing a tenant takes: after a command,
-// nobody else waits.
+// commandCloseTimeout is longer than undoing a tenant takes, because no request
+// waits for the end of a command.
 const commandCloseTimeout = 25 * time.Second
 
-// installation is what the settings lead to: a log, and an engine with the
-// core database open on it.
+// installation has the settings, a log, and an engine with the open core database.
 type installation struct {
 	config     config.Config
 	logger     *slog.Logger
@@ -26,9 +26,9 @@ type installation struct {
 	invocation *Invocation
 }
 
-// enter reads the settings by load and opens the core database, which must exist
-// if existing says so. Close ends it.
-func enter(
+// openInstallation reads the settings with load and opens the core database, which
+// must exist if existing is true. The caller must call close.
+func openInstallation(
 	ctx context.Context, inv *Invocation, load func(map[string]string, string) (config.Config, error), existing bool,
 ) (*installation, error) {
 	cfg, err := load(inv.Environ, ".")
@@ -46,21 +46,15 @@ func enter(
 	return &installation{config: cfg, logger: logger, flush: flush, backend: backend, invocation: inv}, nil
 }
 
-// withManager does what a command does with an opened Manager, between entering
-// the installation and leaving it.
-func withManager(ctx context.Context, inv *Invocation, anySchema bool, do func(*tenants.Manager) error) error {
-	in, err := enter(ctx, inv, config.LoadKeyless, true)
+// withManager opens the installation and a Manager for a command, calls do and
+// closes both.
+func withManager(ctx context.Context, inv *Invocation, do func(*tenants.Manager) error) error {
+	in, err := openInstallation(ctx, inv, config.LoadKeyless, true)
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	return in.manage(ctx, anySchema, do)
-}
-
-func (in *installation) manage(ctx context.Context, anySchema bool, do func(*tenants.Manager) error) error {
-	options := in.options()
-	options.AnySchema = anySchema
-	manager, err := tenants.Open(ctx, options)
+	manager, err := tenants.Open(ctx, in.options())
 	if err != nil {
 		return err
 	}
@@ -68,7 +62,25 @@ func (in *installation) manage(ctx context.Context, anySchema bool, do func(*ten
 	return do(manager)
 }
 
-// options are for a Manager of the installation.
+// withFleet opens the installation and its fleet for a command, calls do and closes
+// the installation. With anySchema the core database may have any schema, and the
+// command must change nothing.
+func withFleet(ctx context.Context, inv *Invocation, anySchema bool, do func(*fleet.Fleet) error) error {
+	in, err := openInstallation(ctx, inv, config.LoadKeyless, true)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	options := in.options()
+	options.AnySchema = anySchema
+	all, err := fleet.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	return do(all)
+}
+
+// options are the options of a Manager or a fleet of the installation.
 func (in *installation) options() tenants.Options {
 	return tenants.Options{
 		Backend:        in.backend,

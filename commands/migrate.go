@@ -9,6 +9,7 @@ import (
 	"multitenant/database"
 	"multitenant/models"
 	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 // maxParallel bounds --parallel; DATABASE_MAX_CONNECTIONS bounds it too.
@@ -40,8 +41,8 @@ func (f *fleetFlags) Validate() error {
 	return nil
 }
 
-func (f *fleetFlags) plan() (tenants.FleetPlan, error) {
-	plan := tenants.FleetPlan{Parallel: f.Parallel}
+func (f *fleetFlags) plan() (fleet.Plan, error) {
+	plan := fleet.Plan{Parallel: f.Parallel}
 	if f.Tenant == "" {
 		return plan, nil
 	}
@@ -95,9 +96,9 @@ func (c *migrateRunCommand) Run(ctx context.Context, inv *Invocation) error {
 	}
 	plan.OnlyFailed = c.OnlyFailed
 	if c.DryRun {
-		return withManager(ctx, inv, true, func(m *tenants.Manager) error { return c.dryRun(ctx, inv, m, plan) })
+		return withFleet(ctx, inv, true, func(all *fleet.Fleet) error { return c.dryRun(ctx, inv, all, plan) })
 	}
-	in, err := enter(ctx, inv, config.LoadKeyless, false)
+	in, err := openInstallation(ctx, inv, config.LoadKeyless, false)
 	if err != nil {
 		return err
 	}
@@ -109,18 +110,22 @@ func (c *migrateRunCommand) Run(ctx context.Context, inv *Invocation) error {
 	if err := tenants.MigrateCore(ctx, in.backend, in.config.Database.TenantPrefix); err != nil {
 		return err
 	}
-	return in.manage(ctx, false, func(m *tenants.Manager) error { return c.migrate(ctx, inv, m, plan, before) })
+	all, err := fleet.Open(ctx, in.options())
+	if err != nil {
+		return err
+	}
+	return c.migrate(ctx, inv, all, plan, before)
 }
 
 func (c *migrateRunCommand) migrate(
-	ctx context.Context, inv *Invocation, m *tenants.Manager, plan tenants.FleetPlan, before []string,
+	ctx context.Context, inv *Invocation, all *fleet.Fleet, plan fleet.Plan, before []string,
 ) error {
 	bar := startProgress(inv, "migrating")
-	summary, err := m.MigrateFleet(ctx, plan, bar.update)
+	summary, err := all.Migrate(ctx, plan, bar.update)
 	bar.finish()
 	ended := runError(ctx, &summary, c.blame(err))
 
-	status, err := m.Status(context.WithoutCancel(ctx))
+	status, err := all.Status(context.WithoutCancel(ctx))
 	if err != nil {
 		return errors.Join(ended, err)
 	}
@@ -136,7 +141,7 @@ func (c *migrateRunCommand) migrate(
 	return ended
 }
 
-func newMigrateView(core coreView, summary *tenants.Summary) migrateView {
+func newMigrateView(core coreView, summary *fleet.Summary) migrateView {
 	view := migrateView{Core: core, Migrated: summary.Done, Left: summary.Left(), Failed: len(summary.Failures)}
 	view.Failures = make([]moveView, 0, len(summary.Failures))
 	for _, failure := range summary.Failures {
@@ -146,7 +151,7 @@ func newMigrateView(core coreView, summary *tenants.Summary) migrateView {
 }
 
 // runError says how a run over the fleet ended; nil when all is done.
-func runError(ctx context.Context, summary *tenants.Summary, err error) error {
+func runError(ctx context.Context, summary *fleet.Summary, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted: %s left; run it again to go on", countTenants(summary.Left()))
@@ -158,7 +163,7 @@ func runError(ctx context.Context, summary *tenants.Summary, err error) error {
 	return nil
 }
 
-func sayFailures(inv *Invocation, summary *tenants.Summary) {
+func sayFailures(inv *Invocation, summary *fleet.Summary) {
 	for _, failure := range summary.Failures {
 		say(inv.Stderr, failure.Tenant+": "+oneLine(failure.Reason.Error()))
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"multitenant/models"
-	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 type migrateRollbackCommand struct {
@@ -33,8 +33,8 @@ func (c *migrateRollbackCommand) Run(ctx context.Context, inv *Invocation) error
 	if err != nil {
 		return err
 	}
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
-		ahead, err := m.CountAhead(ctx, plan, c.To)
+	return withFleet(ctx, inv, false, func(all *fleet.Fleet) error {
+		ahead, err := all.CountAhead(ctx, plan, c.To)
 		if err != nil {
 			return c.blameTenant(err)
 		}
@@ -47,7 +47,7 @@ func (c *migrateRollbackCommand) Run(ctx context.Context, inv *Invocation) error
 			return err
 		}
 		bar := startProgress(inv, "rolling back")
-		summary, err := m.RollbackFleet(ctx, plan, c.To, bar.update)
+		summary, err := all.Rollback(ctx, plan, c.To, bar.update)
 		bar.finish()
 		say(inv.Stdout, fmt.Sprintf("tenants: %d rolled back, %d failed, %d left",
 			summary.Done, len(summary.Failures), summary.Left()))

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"multitenant/models"
-	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 type migrateStatusCommand struct {
@@ -41,14 +41,14 @@ type versionView struct {
 
 // Run shows the status.
 func (c *migrateStatusCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, true, func(m *tenants.Manager) error {
-		status, err := m.Status(ctx)
+	return withFleet(ctx, inv, true, func(all *fleet.Fleet) error {
+		status, err := all.Status(ctx)
 		if err != nil {
 			return err
 		}
 		view := newStatusView(&status)
 		if status.Failed > 0 {
-			err = m.EachFailed(ctx, func(record *models.Tenant) error {
+			err = all.EachFailed(ctx, func(record *models.Tenant) error {
 				view.Failures = append(view.Failures, newTenantView(record))
 				return nil
 			})
@@ -63,7 +63,7 @@ func (c *migrateStatusCommand) Run(ctx context.Context, inv *Invocation) error {
 	})
 }
 
-func newStatusView(status *tenants.FleetStatus) *statusView {
+func newStatusView(status *fleet.Status) *statusView {
 	view := &statusView{Failures: []tenantView{}}
 	view.Core.Version, view.Core.Latest = status.CoreVersion, status.CoreLatest
 	view.Tenants.Latest, view.Tenants.Total = status.Latest, status.Total

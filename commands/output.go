@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"multitenant/models"
-	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 const tabWidth = 2
@@ -95,7 +95,7 @@ type moveView struct {
 	Error        string `json:"error,omitempty"`
 }
 
-func newMoveView(move tenants.Move, reason error) moveView {
+func newMoveView(move fleet.Move, reason error) moveView {
 	view := moveView{Tenant: move.Tenant, DatabaseName: move.Database, From: move.From, To: move.To}
 	if reason != nil {
 		view.Error = oneLine(reason.Error())

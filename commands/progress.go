@@ -8,7 +8,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 // progressEvery is how often a line says how far a run is, where a bar cannot.
@@ -55,7 +55,7 @@ func (p *progress) tick() {
 	}
 }
 
-func (p *progress) update(s *tenants.Summary) {
+func (p *progress) update(s *fleet.Summary) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	attempted := s.Done + len(s.Failures)

@@ -50,7 +50,7 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if inv.Environ["GOGC"] == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	in, err := enter(ctx, inv, config.Load, false)
+	in, err := openInstallation(ctx, inv, config.Load, false)
 	if err != nil {
 		return err
 	}

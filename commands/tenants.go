@@ -28,7 +28,7 @@ type tenantsListCommand struct {
 
 // Run lists.
 func (c *tenantsListCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
 		views := []tenantView{}
 		err := models.EachTenant(ctx, m.Core(), models.Selection{Claimed: true}, func(record *models.Tenant) error {
 			views = append(views, newTenantView(record))
@@ -97,7 +97,7 @@ type tenantShowView struct {
 
 // Run shows one tenant.
 func (c *tenantsShowCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
 		record, err := c.find(ctx, m)
 		if err != nil {
 			return err

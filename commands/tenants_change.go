@@ -34,7 +34,7 @@ func (c *tenantsCreateCommand) Validate() error {
 
 // Run makes the tenant.
 func (c *tenantsCreateCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
 		plan, err := c.plan(ctx, m)
 		if err == nil {
 			err = m.Provision(ctx, plan)
@@ -97,7 +97,7 @@ func (c *tenantsResumeCommand) Run(ctx context.Context, inv *Invocation) error {
 
 // setSuspended does what the owner does by is_active; servers notice within 2 s.
 func setSuspended(ctx context.Context, inv *Invocation, argument *tenantArgument, suspended bool) error {
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
 		record, err := argument.find(ctx, m)
 		if err != nil {
 			return err
@@ -134,7 +134,7 @@ func (tenantsDeleteCommand) Help() string {
 
 // Run deletes the tenant.
 func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
 		record, err := c.find(ctx, m)
 		if err != nil {
 			return err

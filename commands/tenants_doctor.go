@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 type tenantsDoctorCommand struct {
@@ -32,20 +32,20 @@ type findingView struct {
 	Repaired   bool    `json:"repaired"`
 }
 
-// Run examines, and mends where it is told to.
+// Run examines, and repairs if --repair is given.
 func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 	plan, err := c.plan()
 	if err != nil {
 		return err
 	}
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
-		findings, err := m.Examine(ctx, plan)
+	return withFleet(ctx, inv, false, func(all *fleet.Fleet) error {
+		findings, err := all.Examine(ctx, plan)
 		if err != nil {
 			return c.blame(err)
 		}
-		var repaired []tenants.Finding
+		var repaired []fleet.Finding
 		if c.Repair {
-			if repaired, findings, err = c.mend(ctx, inv, m, plan, findings); err != nil {
+			if repaired, findings, err = c.repair(ctx, inv, all, plan, findings); err != nil {
 				return c.blame(err)
 			}
 		}
@@ -53,36 +53,37 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 	})
 }
 
-// mend mends what can be, and looks again: only what is gone then is repaired.
-func (c *tenantsDoctorCommand) mend(
-	ctx context.Context, inv *Invocation, m *tenants.Manager, plan tenants.FleetPlan, findings []tenants.Finding,
-) (repaired, left []tenants.Finding, err error) {
+// repair repairs what it can and examines again: only what is gone then counts as
+// repaired.
+func (c *tenantsDoctorCommand) repair(
+	ctx context.Context, inv *Invocation, all *fleet.Fleet, plan fleet.Plan, findings []fleet.Finding,
+) (repaired, left []fleet.Finding, err error) {
 	tried := false
 	for i := range findings {
 		finding := &findings[i]
-		if !finding.CanMend() || ctx.Err() != nil {
+		if !finding.CanRepair() || ctx.Err() != nil {
 			continue
 		}
 		tried = true
-		if err := finding.Mend(ctx); err != nil {
+		if err := finding.Repair(ctx); err != nil {
 			say(inv.Stderr, fmt.Sprintf("%s: repairing failed: %s", finding.Name, oneLine(err.Error())))
 		}
 	}
 	if !tried {
 		return nil, findings, nil
 	}
-	if left, err = m.Examine(ctx, plan); err != nil {
+	if left, err = all.Examine(ctx, plan); err != nil {
 		return nil, nil, err
 	}
 	for i := range findings {
-		if !slices.ContainsFunc(left, func(other tenants.Finding) bool { return findings[i].IsSame(&other) }) {
+		if !slices.ContainsFunc(left, func(other fleet.Finding) bool { return findings[i].IsSame(&other) }) {
 			repaired = append(repaired, findings[i])
 		}
 	}
 	return repaired, left, nil
 }
 
-func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []tenants.Finding) error {
+func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []fleet.Finding) error {
 	views := make([]findingView, 0, len(repaired)+len(left))
 	repairable := 0
 	for i := range repaired {
@@ -90,7 +91,7 @@ func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []tenant
 	}
 	for i := range left {
 		views = append(views, newFindingView(&left[i], false))
-		if left[i].CanMend() {
+		if left[i].CanRepair() {
 			repairable++
 		}
 	}
@@ -106,12 +107,12 @@ func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []tenant
 	return fmt.Errorf("%d found, of which --repair mends %d", len(left), repairable)
 }
 
-func newFindingView(finding *tenants.Finding, repaired bool) findingView {
+func newFindingView(finding *fleet.Finding, repaired bool) findingView {
 	view := findingView{
 		Kind:       finding.Kind,
 		Name:       finding.Name,
 		Problem:    oneLine(finding.Problem),
-		Repairable: finding.CanMend(),
+		Repairable: finding.CanRepair(),
 		Repaired:   repaired,
 	}
 	if finding.Tenant != "" {

@@ -6,7 +6,7 @@ import (
 
 	"multitenant/database"
 	"multitenant/models"
-	"multitenant/tenants"
+	"multitenant/tenants/fleet"
 )
 
 type tenantsIsolationCommand struct {
@@ -30,8 +30,8 @@ type trialView struct {
 
 // Run tries.
 func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
-		trials, err := c.try(ctx, m)
+	return withFleet(ctx, inv, false, func(all *fleet.Fleet) error {
+		trials, err := c.try(ctx, all)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) erro
 		count := 0
 		for i, trial := range trials {
 			views[i] = trialView{Trial: trial.Name, Result: trial.Result, Detail: oneLine(trial.Detail)}
-			if tenants.Failed(trial) {
+			if fleet.Failed(trial) {
 				count++
 			}
 		}
@@ -53,15 +53,15 @@ func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) erro
 	})
 }
 
-func (c *tenantsIsolationCommand) try(ctx context.Context, m *tenants.Manager) ([]database.Trial, error) {
+func (c *tenantsIsolationCommand) try(ctx context.Context, all *fleet.Fleet) ([]database.Trial, error) {
 	if c.Tenant == "" {
-		return m.TryIsolation(ctx, "")
+		return all.TryIsolation(ctx, "")
 	}
 	slug, err := models.ParseSlug(c.Tenant)
 	if err != nil {
 		return nil, tenantError(c.Tenant, err)
 	}
-	trials, err := m.TryIsolation(ctx, slug)
+	trials, err := all.TryIsolation(ctx, slug)
 	if err != nil {
 		return nil, tenantError(c.Tenant, err)
 	}

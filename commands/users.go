@@ -48,7 +48,7 @@ func (v *passwordResetView) explain() string {
 
 // Run makes the token.
 func (c *usersResetPasswordCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, false, func(m *tenants.Manager) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
 		issue := c.issueCore
 		if c.Tenant != nil { // an empty one is a mistake, and never means the core
 			issue = c.issueTenant

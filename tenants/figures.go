@@ -7,48 +7,47 @@ import (
 	"multitenant/models"
 )
 
-// Provisioned tells how the making of a tenant has ended.
+// Provisioned is the result of making a tenant.
 type Provisioned struct {
-	Spare bool // there was a spare to make it of
+	Spare bool // it was made from a spare
 	Took  time.Duration
 	Err   error
 }
 
-// Figures says what a Manager has open, and counts what it has done since it was
-// opened.
+// Figures says how many databases a Manager has open, and counts what it has done
+// since it was opened.
 type Figures struct {
-	Open, MaxOpen int // tenants' databases lent or kept for the next
+	Open, MaxOpen int // open databases, lent or idle
 
-	Opened     int // databases that had to be opened for who asked
-	OpenBusy   int // openings given up since all others were in use
+	Opened     int // databases opened for a request
+	OpenBusy   int // openings given up because all other databases were in use
 	OpenFailed int
 	Evicted    int // idle databases closed to make room for others
-	Unused     int // databases closed since nobody asked for them
+	Unused     int // databases closed because no request used them
 
 	Migrated        int
 	MigrationFailed int
-	Deleted         int // tenants, not databases that were never whole
+	Deleted         int // tenants, without databases that were never finished
 
 	Reconciled Reconciled
 }
 
-// Reconciled counts what the reconciler did with tenants that were found
-// unsettled.
+// Reconciled counts what the reconciler did with unfinished tenants.
 type Reconciled struct {
-	Undone  int // removed, since their making was cut off
-	Deleted int // removed, since their deletion was cut off
-	Left    int // left to those who are at work on them
+	Undone  int // removed, because their making was interrupted
+	Deleted int // removed, because their deletion was interrupted
+	Left    int // skipped, because another process was working on them
 	Failed  int
 }
 
-// counts are the figures in the making.
+// counts are the counters behind Figures.
 type counts struct {
 	open, opened, openBusy, openFailed, evicted, unused atomic.Int64
 	migrated, migrationFailed, deleted                  atomic.Int64
 	reconUndone, reconDeleted, reconLeft, reconFailed   atomic.Int64
 }
 
-// Figures asks nobody and waits for nobody.
+// Figures reads counters in memory; it never blocks.
 func (m *Manager) Figures() Figures {
 	n := m.counts
 	return Figures{
@@ -71,7 +70,7 @@ func (m *Manager) Figures() Figures {
 	}
 }
 
-// noteReconciled counts what has been done with a tenant that had that status.
+// noteReconciled counts what was done with a tenant of that status.
 func (n *counts) noteReconciled(status models.TenantStatus, free bool, err error) {
 	switch {
 	case err != nil:

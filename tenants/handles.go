@@ -13,29 +13,29 @@ import (
 	"multitenant/models"
 )
 
-// handles keeps tenants' databases open: one handle a tenant however many ask
-// at once, at most limit in all. It lends them out and counts the leases; only
-// a handle without one is ever closed, the least recently used first.
+// handles keeps tenants' databases open: one handle for each tenant, at most limit
+// in all. It lends them and counts the leases. It closes only handles without a
+// lease, the least recently used first.
 type handles struct {
 	keeper  keeper
 	counts  *counts
 	limit   int64
-	permits *semaphore.Weighted // one for each database open, being opened or being closed
+	permits *semaphore.Weighted // one for each database that is open, being opened or being closed
 	ctx     context.Context     // the lifetime of what is opened, not of a request
 	stop    context.CancelFunc
 
-	mu      sync.Mutex // guards what follows, and every handle's fields that say so
+	mu      sync.Mutex // guards the fields below, and the fields of handles that say so
 	byID    map[string]*handle
 	lru     *list.List // of *handle, the least recently lent first
 	waiting int        // openings that wait for a permit
-	changes int        // of rows by this process, see refresh
+	changes int        // how often this process has changed a row, see refresh
 	closed  bool
 }
 
 // handle is one tenant's open database.
 type handle struct {
 	tenant  Tenant
-	record  atomic.Pointer[models.Tenant] // the registry's row as last seen; set once opened
+	record  atomic.Pointer[models.Tenant] // the registry's row as last read; set once opened
 	release func()                        // ends one lease
 
 	opened chan struct{} // closed once tenant.DB or err is set
@@ -44,7 +44,7 @@ type handle struct {
 
 	// Guarded by handles.mu.
 	leases   int
-	retired  bool // lent to nobody any more, closed with the last lease
+	retired  bool // no longer lent; closed with the last lease
 	lent     bool // since the last sweep
 	position *list.Element
 }
@@ -63,7 +63,7 @@ func newHandles(limit int, k keeper, n *counts) *handles {
 	}
 }
 
-// borrow lends a database that is open already; it never waits.
+// borrow lends a database that is already open. It never waits.
 func (hs *handles) borrow(id string) (*handle, bool) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -75,10 +75,10 @@ func (hs *handles) borrow(id string) (*handle, bool) {
 	return h, true
 }
 
-// acquire lends the tenant's database, opened first where it is not. Opening
-// goes on when ctx ends: others may be waiting for it.
+// acquire lends the tenant's database and opens it if necessary. The opening
+// continues when ctx ends, because other requests may wait for it.
 func (hs *handles) acquire(ctx context.Context, id string, slug models.Slug) (*handle, error) {
-	h := hs.enter(id, slug) //nolint:contextcheck // opening outlives the request that asks first
+	h := hs.lease(id, slug) //nolint:contextcheck // opening outlives the request that asks first
 	if h == nil {
 		return nil, models.ErrBusy.Because(errors.New("shutting down"))
 	}
@@ -95,9 +95,9 @@ func (hs *handles) acquire(ctx context.Context, id string, slug models.Slug) (*h
 	return h, nil
 }
 
-// enter takes a lease on the tenant's handle, which is made where there is
-// none; nil once the handles are shut.
-func (hs *handles) enter(id string, slug models.Slug) *handle {
+// lease takes a lease on the tenant's handle, which it makes if there is none. It
+// returns nil once the handles are shut.
+func (hs *handles) lease(id string, slug models.Slug) *handle {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	if hs.closed {
@@ -121,7 +121,7 @@ func (hs *handles) enter(id string, slug models.Slug) *handle {
 	return h
 }
 
-// take adds a lease. It needs hs.mu.
+// take adds a lease. The caller must hold hs.mu.
 func (hs *handles) take(h *handle) {
 	h.leases++
 	h.lent = true
@@ -142,7 +142,7 @@ func (hs *handles) release(h *handle) {
 	}
 }
 
-// evict retires the least recently used handle that is idle. It needs hs.mu.
+// evict retires the least recently used idle handle. The caller must hold hs.mu.
 func (hs *handles) evict() {
 	for position := hs.lru.Front(); position != nil; position = position.Next() {
 		if h, ok := position.Value.(*handle); ok && h.leases == 0 && h.tenant.DB != nil {
@@ -153,8 +153,8 @@ func (hs *handles) evict() {
 	}
 }
 
-// retire lends the tenant's handle no more and returns what is closed once its
-// database is, when the leases there are have ended.
+// retire stops lending the tenant's handle. The channel is closed when the last
+// lease has ended and the database is closed.
 func (hs *handles) retire(id string) <-chan struct{} {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -168,7 +168,7 @@ func (hs *handles) retire(id string) <-chan struct{} {
 	return h.closed
 }
 
-// discard retires this handle, which another may have replaced already.
+// discard retires this handle, unless another has replaced it.
 func (hs *handles) discard(h *handle) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -177,7 +177,8 @@ func (hs *handles) discard(h *handle) {
 	}
 }
 
-// remove takes the handle out and closes it if it is idle. It needs hs.mu.
+// remove retires the handle and closes it if it is idle. The caller must hold
+// hs.mu.
 func (hs *handles) remove(h *handle) {
 	delete(hs.byID, h.tenant.ID)
 	hs.lru.Remove(h.position)
@@ -187,7 +188,7 @@ func (hs *handles) remove(h *handle) {
 	}
 }
 
-// sweep retires what was not lent since the last sweep.
+// sweep retires the handles that were not lent since the last sweep.
 func (hs *handles) sweep() {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -200,19 +201,19 @@ func (hs *handles) sweep() {
 	}
 }
 
-// close closes a handle that is retired and without lease. Nobody can reach it
-// any more, so no lock is needed.
+// close closes a retired handle without leases. No other goroutine can reach it, so
+// no lock is needed.
 func (hs *handles) close(h *handle) {
 	defer close(h.closed)
 	if h.tenant.DB == nil {
 		return
 	}
-	_ = database.Close(h.tenant.DB) // it is gone either way, and nothing was left unwritten
+	_ = database.Close(h.tenant.DB) // all that was written is committed
 	hs.counts.open.Add(-1)
 	hs.permits.Release(1)
 }
 
-// shut retires every handle and waits until all are closed, or ctx ends.
+// shut retires all handles and waits until they are closed, or ctx ends.
 func (hs *handles) shut(ctx context.Context) error {
 	hs.stop()
 	hs.mu.Lock()

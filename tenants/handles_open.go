@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	// permitWait bounds how long an opening waits for another tenant's database
-	// to become idle.
+	// permitWait bounds how long an opening waits until another tenant's database is
+	// idle.
 	permitWait = 2 * time.Second
-	// failureKept is how long the failure of a migration is everybody's answer.
+	// failureKept is how long all requests get the error of a failed migration.
 	failureKept = time.Second
 )
 
-// keeper is what handles need of the world: the registry, and the engine.
+// keeper reads the registry and opens databases for handles.
 type keeper interface {
-	// read returns those of the tenants that are registered.
+	// read returns the rows of those tenants that are registered.
 	read(ctx context.Context, ids []string) ([]models.Tenant, error)
-	// prepare makes the tenant's database fit for opening, which may take long.
+	// prepare migrates the tenant's database if necessary, which may take minutes.
 	prepare(ctx context.Context, record *models.Tenant) error
 	// open opens the database of a registered tenant.
 	open(ctx context.Context, record *models.Tenant) (*gorm.DB, error)
 }
 
-// fill opens the handle's database and ends the lease that enter took for it. A
-// failure is everybody's who waits for the handle; that of a migration is kept
-// for a moment, so that not every request tries again.
+// fill opens the handle's database and ends the lease that was taken for opening
+// it. All requests that wait for the handle get the same error. The error of a
+// migration is kept for failureKept, so that not every request tries again.
 func (hs *handles) fill(h *handle) {
 	defer h.release()
 	defer close(h.opened)
@@ -40,8 +40,8 @@ func (hs *handles) fill(h *handle) {
 		hs.discard(h)
 		return
 	}
-	// No permit is held meanwhile: however many wait for their migration, the
-	// others find room.
+	// No permit is held yet, so tenants that wait for their migration do not keep
+	// others from being opened.
 	if h.err = hs.keeper.prepare(hs.ctx, record); h.err != nil {
 		time.AfterFunc(failureKept, func() { hs.discard(h) })
 		return
@@ -80,8 +80,8 @@ func (hs *handles) openWithPermit(record *models.Tenant) (*gorm.DB, error) {
 	return db, nil
 }
 
-// permit waits for leave to have one more database open; KindBusy when all are
-// in use for too long.
+// permit waits for a permit to open one more database. It returns KindBusy if all
+// databases stay in use for permitWait.
 func (hs *handles) permit() error {
 	if hs.permits.TryAcquire(1) {
 		return nil
@@ -96,8 +96,8 @@ func (hs *handles) permit() error {
 	return nil
 }
 
-// makeRoom counts an opening that waits, and closes an idle database for it if
-// there is one. If there is none, the next that becomes idle is closed.
+// makeRoom adds to the count of waiting openings and closes an idle database for
+// a new one. If there is none, the next handle that becomes idle is closed.
 func (hs *handles) makeRoom(waiting int) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()

@@ -17,9 +17,9 @@ func (hs *handles) ids() []string {
 	return ids
 }
 
-// refresh reads the registry's rows of these tenants and keeps them with the
-// handles there are; a tenant without a row is retired. What this process
-// itself changed meanwhile is never undone by an older row: it reads again.
+// refresh reads the rows of these tenants into their handles and retires the
+// handles of tenants without a row. If this process changes a row meanwhile,
+// refresh reads again, so that an older row never replaces a newer one.
 func (hs *handles) refresh(ctx context.Context, ids []string) error {
 	for {
 		changes := hs.changeCount()
@@ -39,8 +39,8 @@ func (hs *handles) changeCount() int {
 	return hs.changes
 }
 
-// apply keeps rows that were read when changes was the count of changes, and
-// reports whether it still is.
+// apply stores rows in the handles if the count of changes is still changes, and
+// reports whether it was.
 func (hs *handles) apply(changes int, ids []string, records []models.Tenant) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -64,7 +64,7 @@ func (hs *handles) apply(changes int, ids []string, records []models.Tenant) boo
 	return true
 }
 
-// changed notes that this process has given the tenant a new status.
+// changed stores a status that this process has given the tenant.
 func (hs *handles) changed(id string, status models.TenantStatus) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
@@ -78,8 +78,8 @@ func (hs *handles) changed(id string, status models.TenantStatus) {
 	h.record.Store(&record)
 }
 
-// ownerChanged notes that this process has changed a core user, for the tenants
-// that they own.
+// ownerChanged stores a change that this process has made to a core user in the
+// handles of the tenants that the user owns.
 func (hs *handles) ownerChanged(owner models.Owner) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()

@@ -10,20 +10,20 @@ import (
 
 const (
 	refreshEvery = time.Second
-	// maxAge bounds how long a tenant is served after another process has
-	// suspended or deleted it. Older rows are read again before anybody is let
-	// in; when core cannot be asked, nobody is.
+	// maxAge bounds how long a tenant is served after another process has suspended
+	// or deleted it. Older rows are read again before a request is admitted; if core
+	// is unreachable, the request is refused.
 	maxAge         = 2 * time.Second
 	refreshTimeout = 2 * time.Second
-	// acquireWait bounds how long a request waits for a database to be opened or
-	// migrated; the opening itself goes on.
+	// acquireWait bounds how long a request waits until a database is opened or
+	// migrated; the opening itself continues.
 	acquireWait = 5 * time.Second
 )
 
-// Acquire lends the database of the tenant with that slug until release is
-// called. It never makes one. The errors: KindTenantNotFound,
-// KindTenantSuspended, KindTenantUnavailable when its database cannot be
-// opened, KindBusy when too many others are open.
+// Acquire lends the database of the tenant with that slug. The caller must call
+// release. The errors: KindTenantNotFound, KindTenantSuspended,
+// KindTenantUnavailable if the database cannot be opened, and KindBusy if too many
+// others are in use.
 func (m *Manager) Acquire(ctx context.Context, slug models.Slug) (tenant *Tenant, release func(), err error) {
 	record, err := models.FindTenantBySlug(ctx, m.core, slug)
 	if err != nil {
@@ -32,8 +32,8 @@ func (m *Manager) Acquire(ctx context.Context, slug models.Slug) (tenant *Tenant
 	return m.lend(ctx, &record)
 }
 
-// AcquireID is Acquire for a tenant whose id is known, as from a token. While
-// its database is open it asks no other.
+// AcquireID is Acquire for a tenant's id, as a token has it. It needs no query if
+// the tenant's database is open.
 func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
 	if err := m.ensureFresh(ctx); err != nil {
 		return nil, nil, err
@@ -57,7 +57,7 @@ func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tena
 		return nil, nil, err
 	}
 	if admit(h.record.Load().Status) != nil {
-		// What is kept with an open handle may be older than the row just read.
+		// The open handle's row may be older than the row just read.
 		if err := m.handles.refresh(ctx, []string{record.ID}); err != nil {
 			h.release()
 			return nil, nil, err
@@ -72,8 +72,8 @@ func (m *Manager) handle(ctx context.Context, record *models.Tenant) (*handle, e
 	return m.handles.acquire(ctx, record.ID, record.Slug)
 }
 
-// admitted ends the lease again where the tenant's status, as last seen, lets
-// nobody in.
+// admitted returns the tenant, or ends the lease if the tenant's last known status
+// admits no requests.
 func admitted(h *handle) (tenant *Tenant, release func(), err error) {
 	if err := admit(h.record.Load().Status); err != nil {
 		h.release()
@@ -82,8 +82,8 @@ func admitted(h *handle) (tenant *Tenant, release func(), err error) {
 	return &h.tenant, h.release, nil
 }
 
-// admit says who may use a tenant of that status: for everybody but those who
-// make it, one that is not whole does not exist.
+// admit returns nil if a tenant of that status admits requests. An unfinished
+// tenant and a spare do not exist for them.
 func admit(status models.TenantStatus) error {
 	switch status {
 	case models.TenantReady:
@@ -96,14 +96,13 @@ func admit(status models.TenantStatus) error {
 	return fmt.Errorf("tenant has unknown status %q", status)
 }
 
-// ensureFresh makes sure that what is known of the open tenants is at most
-// maxAge old.
+// ensureFresh makes sure that the rows of the open tenants are at most maxAge old.
 func (m *Manager) ensureFresh(ctx context.Context) error {
 	if time.Since(time.Unix(0, m.refreshed.Load())) < maxAge {
 		return nil
 	}
 	_, err, _ := m.refreshes.Do("", func() (any, error) {
-		// Others wait for this, so it does not end with the request that is first.
+		// Other requests wait for this, so it must not end with the first one.
 		return nil, m.refresh(context.WithoutCancel(ctx))
 	})
 	return err
@@ -120,7 +119,7 @@ func (m *Manager) refresh(ctx context.Context) error {
 	return nil
 }
 
-// watch keeps what is known of the open tenants fresh, until ctx ends.
+// watch reads the rows of the open tenants every second, until ctx ends.
 func (m *Manager) watch(ctx context.Context) {
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
@@ -139,7 +138,7 @@ func (m *Manager) watch(ctx context.Context) {
 	}
 }
 
-// read returns those of the tenants that are registered.
+// read returns the rows of those tenants that are registered.
 func (m *Manager) read(ctx context.Context, ids []string) ([]models.Tenant, error) {
 	return models.ListTenants(ctx, m.core, ids)
 }

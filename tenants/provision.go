@@ -14,34 +14,29 @@ import (
 )
 
 const (
-	makingWait  = 8 * time.Second // how long a request waits for its turn to make a tenant
-	settleWait  = 8 * time.Second // how long it waits for another's making or deleting of the same tenant
-	settlePoll  = 25 * time.Millisecond
-	undoTimeout = 20 * time.Second // undoing is detached from the request: it must not be cut off with it
-	lockTimeout = 5 * time.Second
+	makingWait  = 8 * time.Second  // how long a request waits for its turn to make a tenant
+	undoTimeout = 20 * time.Second // undoing is detached from the request, which may be cut off
 )
 
 // Plan describes a tenant to be made.
 type Plan struct {
 	Slug models.Slug
-	// Admit, where it is set, is asked before anything is made, once the slug is
-	// found to be free.
+	// Admit, if set, is called when the slug is free and before anything is made. Its
+	// error ends the provisioning.
 	Admit func() error
-	// Reserve, where it is set, writes the rows of core that come with the
-	// tenant, in the very transaction that takes its slug. It may be repeated for
-	// another database; what it wrote is gone then.
+	// Reserve, if set, writes rows of core in the transaction that takes the slug. It
+	// may be called again for another database; what it wrote is rolled back then.
 	Reserve func(ctx context.Context, tx *gorm.DB, tenantID string) error
-	// Seed writes the tenant's first rows. It may be repeated for another plan
-	// when it fails; what it wrote here is gone then.
+	// Seed writes the tenant's first rows. If it fails, the database is removed.
 	Seed func(ctx context.Context, tenant *Tenant) error
-	// Done, where it is set, writes rows of core in the very transaction that makes
-	// the tenant ready. Where it fails, there is no tenant.
+	// Done, if set, writes rows of core in the transaction that makes the tenant
+	// ready. If it fails, the database is removed.
 	Done func(ctx context.Context, tx *gorm.DB, tenantID string) error
 }
 
-// PlanOrganization plans the tenant of an organization, whose first user is the
-// owner, and records the event. Once it is provisioned, org is the row in core. The owner may have no
-// more than most of them, where that is not 0.
+// PlanOrganization plans the tenant of an organization. Its first user is the
+// owner. Provision fills in org as its row in core and records the event. The owner
+// may have at most most organizations; 0 means any number.
 func PlanOrganization(event *models.Event, org *models.Organization, owner *models.CoreUser, most int) Plan {
 	return Plan{
 		Slug: org.Slug,
@@ -59,25 +54,24 @@ func PlanOrganization(event *models.Event, org *models.Organization, owner *mode
 	}
 }
 
-// Provision makes a tenant: when it returns nil, its database is there,
-// migrated, seeded and open; when it returns an error, nothing is left of it,
-// or will be as soon as the reconciler comes by. The errors: KindInvalidSlug,
-// KindSlugTaken, KindBusy when others are being made for too long, whatever
-// Admit, Reserve and Seed return.
+// Provision makes a tenant. When it returns nil, the database exists, is migrated
+// and seeded, and requests are admitted. When it returns an error, everything is
+// removed, at once or by the reconciler. The errors: KindInvalidSlug,
+// KindSlugTaken, KindBusy if the wait for a turn is too long, and those of Admit,
+// Reserve, Seed and Done.
 //
-// A database is made under a name that is no tenant's, and is complete before it
-// becomes one's: a spare from the stock, or where that is empty one made now.
-// Claiming it takes the slug and gives the database its public name; so one that
-// bears that name already is recognised as somebody else's. The tenant's lock is
-// held throughout: whoever finds an unfinished row whose lock is free knows that
-// its maker is dead.
+// A database is complete before a tenant claims it: it is a spare or, if there is
+// none, made now under a private name. Claiming it takes the slug and gives the
+// database its public name, which fails if a database of another has that name.
+// The tenant's lock is held throughout, so an unfinished row whose lock is free
+// has been left by a dead process.
 func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	began := time.Now()
 	if err := plan.Slug.CheckNew(); err != nil {
 		return err
 	}
-	// Of the callers in this process that want one slug all but one fail. With the
-	// lock they learn it without making a database.
+	// Of several requests for one slug only one succeeds. With the lock the others
+	// fail without making a database.
 	unlock, err := m.slugs.lock(ctx, plan.Slug)
 	if err != nil {
 		return models.ErrBusy.Because(err)
@@ -91,7 +85,7 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 			return err
 		}
 	}
-	defer m.refillSoon()
+	defer m.makeSparesSoon()
 	spare, err := m.claimSpare(ctx, plan)
 	if !spare && err == nil {
 		err = m.claimNew(ctx, plan)
@@ -102,28 +96,28 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	return err
 }
 
-// Occupied reports whether Provision failed because a database that is not
-// ours bears the tenant's name.
+// Occupied reports whether Provision failed because a database that is not ours
+// has the tenant's name.
 func Occupied(err error) bool {
 	return errors.Is(err, database.ErrExist) || errors.Is(err, database.ErrForeign)
 }
 
-// claimSpare makes a tenant of a spare, and reports whether there was one. One
-// that turns out to be no good is removed, and counts as none.
+// claimSpare turns a spare into the tenant and reports whether there was one. A
+// spare that cannot be claimed is removed and counts as none.
 func (m *Manager) claimSpare(ctx context.Context, plan Plan) (claimed bool, err error) {
 	session, record, err := m.lockSpare(ctx)
 	if err != nil || session == nil {
 		return false, err
 	}
 	defer session.Unlock()
-	m.step(StepLocked)
+	m.databases.step(StepLocked)
 	err = m.complete(ctx, session, record, plan)
 	if err == nil {
 		return true, nil
 	}
 	isUnfit := errors.Is(err, errUnfit)
 	if isUnfit {
-		m.logger.ErrorContext(ctx, "spare database is no good", "database", m.privateName(record.ID), "error", err)
+		m.logger.ErrorContext(ctx, "spare database is no good", "database", m.databases.PrivateName(record.ID), "error", err)
 		if _, err := models.MoveTenant(ctx, m.core, record.ID, models.TenantUndoing, models.TenantSpare); err != nil {
 			return true, err
 		}
@@ -134,20 +128,20 @@ func (m *Manager) claimSpare(ctx context.Context, plan Plan) (claimed bool, err 
 	return false, nil
 }
 
-// claimNew makes a tenant of a database that is made for it.
+// claimNew makes a database and turns it into the tenant.
 func (m *Manager) claimNew(ctx context.Context, plan Plan) error {
 	if err := takeTurn(ctx, m.making); err != nil {
 		return err
 	}
 	defer m.making.Release(1)
-	record := m.newRecord()
-	session, err := m.lock(ctx, record.ID)
+	record := m.databases.newRecord()
+	session, err := m.databases.Lock(ctx, record.ID)
 	if err != nil {
 		return err
 	}
 	defer session.Unlock()
-	m.step(StepLocked)
-	err = m.build(ctx, session, record)
+	m.databases.step(StepLocked)
+	err = m.databases.build(ctx, session, record)
 	if err == nil {
 		err = m.complete(ctx, session, record, plan)
 	}
@@ -157,22 +151,20 @@ func (m *Manager) claimNew(ctx context.Context, plan Plan) error {
 	return nil
 }
 
-// complete takes a database that is nobody's through all the steps to a tenant
-// that is ready.
+// complete turns an unclaimed database into a tenant that is ready.
 func (m *Manager) complete(ctx context.Context, session database.Session, record *models.Tenant, plan Plan) error {
 	private := record.DatabaseName
-	record.Slug, record.DatabaseName, record.Status = plan.Slug, m.prefix+string(plan.Slug), models.TenantProvisioning
+	record.Slug, record.DatabaseName, record.Status = plan.Slug, m.databases.Prefix+string(plan.Slug), models.TenantProvisioning
 	if err := m.claim(ctx, session, record, private, plan.Reserve); err != nil {
 		return err
 	}
 	return m.seed(ctx, record, plan)
 }
 
-// errUnfit says that a database cannot be claimed, by whomever: it has gone, or
-// its role has.
+// errUnfit says that a database can never be claimed: it is gone, or its role is.
 var errUnfit = errors.New("database cannot be claimed")
 
-// claim takes the slug for the database, which gets its public name.
+// claim takes the slug and gives the database its public name.
 func (m *Manager) claim(
 	ctx context.Context, session database.Session, record *models.Tenant, private string,
 	more func(context.Context, *gorm.DB, string) error,
@@ -194,11 +186,11 @@ func (m *Manager) claim(
 	if err != nil {
 		return fmt.Errorf("claim database: %w", err)
 	}
-	m.step(StepNamed)
+	m.databases.step(StepNamed)
 	return nil
 }
 
-// takeSlug writes the rows of core that make the database a tenant's.
+// takeSlug writes the rows of core that belong to the claim.
 func (m *Manager) takeSlug(
 	ctx context.Context, tx *gorm.DB, record *models.Tenant, more func(context.Context, *gorm.DB, string) error,
 ) error {
@@ -212,7 +204,7 @@ func (m *Manager) takeSlug(
 	return more(ctx, tx, record.ID)
 }
 
-// seed writes the tenant's first rows and opens it to everybody.
+// seed writes the tenant's first rows and makes the tenant ready.
 func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan Plan) error {
 	h, err := m.handle(ctx, record)
 	if err != nil {
@@ -222,16 +214,16 @@ func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan Plan) er
 	if err := plan.Seed(ctx, &h.tenant); err != nil {
 		return h.tenant.Classify(err)
 	}
-	m.step(StepSeeded)
+	m.databases.step(StepSeeded)
 	if err := m.makeReady(ctx, record.ID, plan.Done); err != nil {
 		return err
 	}
 	m.handles.changed(record.ID, models.TenantReady)
-	m.step(StepReady)
+	m.databases.step(StepReady)
 	return nil
 }
 
-// makeReady opens the tenant to everybody, together with what also does in core.
+// makeReady sets the status and calls also, in one transaction on core.
 func (m *Manager) makeReady(ctx context.Context, id string, also func(context.Context, *gorm.DB, string) error) error {
 	ready := func(db *gorm.DB) error {
 		moved, err := models.MoveTenant(ctx, db, id, models.TenantReady, models.TenantProvisioning)
@@ -251,19 +243,18 @@ func (m *Manager) makeReady(ctx context.Context, id string, also func(context.Co
 	})
 }
 
-// undo removes what was made of a tenant and returns why. It goes on when the
-// request has no more time to wait for it; where it fails, the reconciler will
-// do it.
+// undo removes what was made of a tenant and returns cause. It continues in the
+// background when ctx ends. If it fails, the reconciler repeats it.
 func (m *Manager) undo(ctx context.Context, session database.Session, record *models.Tenant, cause error) error {
 	undone := make(chan struct{})
 	m.background.Go(func() {
 		defer close(undone)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer cancel()
-		// A session that was cut off in the middle of a statement is of no more
-		// use; its lock is free once the server is done with the statement.
+		// The session is unusable if it was cut off during a statement. Its lock is
+		// free once the server has ended that statement.
 		session.Unlock()
-		if err := m.settle(ctx, record.ID); err != nil {
+		if err := m.databases.remove(ctx, record.ID); err != nil {
 			m.logger.ErrorContext(ctx, "undo tenant", "tenant", record.Slug, "error", err)
 			m.reconcileSoon()
 		}
@@ -275,20 +266,7 @@ func (m *Manager) undo(ctx context.Context, session database.Session, record *mo
 	return cause
 }
 
-func (m *Manager) lock(ctx context.Context, id string) (database.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
-	defer cancel()
-	session, err := m.backend.Lock(ctx, lockKey(id))
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, models.ErrBusy.Because(err)
-	}
-	return session, err
-}
-
-func lockKey(id string) string {
-	return "tenant " + id
-}
-
+// takeTurn waits for at most makingWait, then returns KindBusy.
 func takeTurn(ctx context.Context, queue *semaphore.Weighted) error {
 	ctx, cancel := context.WithTimeout(ctx, makingWait)
 	defer cancel()

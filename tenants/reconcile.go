@@ -10,39 +10,13 @@ import (
 const (
 	tidyEvery   = 30 * time.Second
 	reportEvery = time.Minute
-	// tryAgainAfter is how soon a tenant is looked at again whose lock was not
-	// free: the server may still be busy with a statement of a dead process.
+	// tryAgainAfter is the pause before a locked tenant is tried again: the server
+	// may still be executing a statement of a dead process.
 	tryAgainAfter = time.Second
-	settleTimeout = 10 * time.Second // for each tenant, so that none keeps the others waiting
 )
 
-// Step names a point between two steps of making or deleting a tenant, at
-// which a process may die.
-type Step string
-
-// The steps, in their order.
-const (
-	StepLocked   Step = "locked"   // the tenant's lock is held, nothing is written
-	StepReserved Step = "reserved" // the registry's row is there, and the role
-	StepCreated  Step = "created"  // the database exists under its private name, empty
-	StepBuilt    Step = "built"    // it is migrated and stamped
-	StepSpare    Step = "spare"    // it is in the stock, and nobody's
-	StepNamed    Step = "named"    // it is claimed, with the organization's row, and has its public name
-	StepSeeded   Step = "seeded"   // its first rows are written
-	StepReady    Step = "ready"    // it is open to everybody
-	StepMarked   Step = "marked"   // it is marked for deletion, and refused to everybody
-	StepDropped  Step = "dropped"  // the database is gone
-	StepDeleted  Step = "deleted"  // the rows are gone
-)
-
-func (m *Manager) step(step Step) {
-	if m.onStep != nil {
-		m.onStep(step)
-	}
-}
-
-// tidy closes databases that nobody uses, removes what was left unsettled and
-// warns of what nobody can explain, until ctx ends.
+// tidy closes unused databases, removes unfinished tenants and reports what is
+// unexplained, until ctx ends.
 func (m *Manager) tidy(ctx context.Context) {
 	ticker, reporter := time.NewTicker(tidyEvery), time.NewTicker(reportEvery)
 	defer ticker.Stop()
@@ -52,7 +26,7 @@ func (m *Manager) tidy(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-m.unsettled:
+		case <-m.unfinished:
 			m.reconcile(ctx)
 		case <-ticker.C:
 			m.handles.sweep()
@@ -63,18 +37,18 @@ func (m *Manager) tidy(ctx context.Context) {
 	}
 }
 
-// reconcile removes the tenants whose making or removing a dead process has
-// left unsettled. One whose lock is held is being worked on, and is left.
+// reconcile removes the tenants that a dead process has left unfinished. It skips
+// a tenant whose lock is held, because another process is working on it.
 func (m *Manager) reconcile(ctx context.Context) {
-	unsettled, err := models.ListUnsettledTenants(ctx, m.core)
+	unfinished, err := models.ListUnsettledTenants(ctx, m.core)
 	if err != nil {
 		m.logger.WarnContext(ctx, "list unsettled tenants", "error", err)
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
 	locked := false
-	for _, record := range unsettled {
-		free, err := m.trySettle(ctx, record.ID)
+	for _, record := range unfinished {
+		free, err := m.databases.TryRemove(ctx, record.ID)
 		m.counts.noteReconciled(record.Status, free, err)
 		switch {
 		case err != nil:
@@ -90,23 +64,25 @@ func (m *Manager) reconcile(ctx context.Context) {
 	}
 }
 
-// trySettle is settle for a tenant whose lock is free, and reports whether it
-// was.
-func (m *Manager) trySettle(ctx context.Context, id string) (free bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	session, free, err := m.backend.TryLock(ctx, lockKey(id))
-	if err != nil || !free {
-		return free, err
-	}
-	defer session.Unlock()
-	return true, m.settleLocked(ctx, session, id)
-}
-
-// reconcileSoon asks the background for a reconciling. It never blocks.
+// reconcileSoon makes the background reconcile at once. It never blocks.
 func (m *Manager) reconcileSoon() {
 	select {
-	case m.unsettled <- struct{}{}:
+	case m.unfinished <- struct{}{}:
 	default:
+	}
+}
+
+// report logs a warning about each unexplained thing, once.
+func (m *Manager) report(ctx context.Context) {
+	strays, err := m.databases.ListUnexplained(ctx)
+	if err != nil {
+		m.logger.WarnContext(ctx, "look for what is nobody's", "error", err)
+		return
+	}
+	for _, s := range strays {
+		if !m.reported[s] {
+			m.reported[s] = true
+			m.logger.WarnContext(ctx, "found what no tenant explains: see tenants doctor", "kind", s.Noun, "name", s.Name)
+		}
 	}
 }

@@ -8,12 +8,17 @@ import (
 	"multitenant/models"
 )
 
-// CheckRegistration says whether somebody may register in the tenant with that
-// slug, before anything is done for them, and whether that would make it:
-// KindTenantSuspended, KindInvitationRequired, KindRegistrationClosed; for a tenant
-// that does not exist KindInvalidInvitation where they are invited,
-// KindTenantNotFound where registrations make none, or KindInvalidTenant where none
-// may have that name.
+const (
+	settleWait = 8 * time.Second // how long a registration waits while the same tenant is made or deleted
+	settlePoll = 25 * time.Millisecond
+)
+
+// CheckRegistration returns nil if a user may register in the tenant with that
+// slug; isNew says that the registration would make the tenant. The errors:
+// KindTenantSuspended, KindInvitationRequired and KindRegistrationClosed. For a
+// tenant that does not exist: KindInvalidInvitation if the user is invited,
+// KindTenantNotFound if registrations may not make tenants, and KindInvalidTenant
+// if the slug is not allowed.
 func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invited bool) (isNew bool, err error) {
 	record, registration, err := models.FindRegistration(ctx, m.core, slug)
 	switch {
@@ -33,21 +38,21 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invit
 	return true, nil
 }
 
-// Registration makes a user of the tenant with that role: the first of a tenant
-// that registering has made is its owner.
+// Registration adds a user with that role to the tenant. The user whose
+// registration makes the tenant is its owner.
 type Registration func(ctx context.Context, tenant *Tenant, role models.Role) error
 
-// Newcomer is somebody who registers in a tenant.
+// Newcomer is a user who registers in a tenant.
 type Newcomer struct {
-	Invited bool         // for whom no tenant is made: one that does not exist has not invited anybody
-	MayMake func() error // is asked before a tenant is made for anybody else
+	Invited bool         // the user has an invitation, so the tenant must exist
+	MayMake func() error // is called before a tenant is made; its error prevents that
 }
 
-// Register runs do in the database of the tenant with that slug. For somebody who
-// is not invited it is made if there is none and MayMake agrees; then do is what
-// seeds it, and nothing is left of a tenant whose first registration fails. However
-// many come at once, one of them makes it and the others find it. The errors are
-// CheckRegistration's too: things may have changed since.
+// Register calls do with the tenant that has that slug. If there is none, it makes
+// the tenant for a user who is not invited, after asking MayMake; do seeds it then,
+// and if do fails the tenant is removed. Of several registrations at once one makes
+// the tenant and the others join it. It returns the errors of CheckRegistration,
+// MayMake and do, and KindBusy.
 func (m *Manager) Register(ctx context.Context, slug models.Slug, newcomer Newcomer, do Registration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleWait, errors.New("another makes or deletes the tenant"))
 	defer cancel()
@@ -77,7 +82,7 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, newcomer Newco
 	}
 }
 
-// errTaken says that another was first to make the tenant.
+// errTaken says that another request has made the tenant.
 var errTaken = errors.New("tenant exists")
 
 func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, mayMake func() error, do Registration) error {

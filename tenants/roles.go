@@ -12,72 +12,67 @@ import (
 	"multitenant/models"
 )
 
-// roleName is the name of a tenant's role, whether it has one or not.
-func (m *Manager) roleName(id string) string {
-	return m.privatePrefix(roleKind) + shortID(id)
-}
-
-// login is how the tenant's database is entered. The password is derived, so
-// that it is kept nowhere: from a secret for this alone, which does not change
-// when the key of the tokens does, and the tenant's id, which never does.
-func (m *Manager) login(record *models.Tenant) database.Login {
+// Login returns the role and password that open the tenant's database, both empty
+// for a tenant without a role. The password is stored nowhere: it is derived from
+// a secret of the core's and the tenant's id, neither of which ever changes.
+func (d *Databases) Login(record *models.Tenant) database.Login {
 	if record.Role == "" {
 		return database.Login{}
 	}
-	mac := hmac.New(sha256.New, []byte(m.installation.Secret))
+	mac := hmac.New(sha256.New, []byte(d.installation.Secret))
 	mac.Write([]byte("password of the role of tenant " + record.ID))
 	return database.Login{Role: record.Role, Password: base64.RawURLEncoding.EncodeToString(mac.Sum(nil))}
 }
 
-// migrate brings a database up to this code's schema, and lets role use what is
-// there then, in the same transaction.
-func (m *Manager) migrate(ctx context.Context, db *gorm.DB, role string) error {
-	return database.Migrate(ctx, db, m.migrations, func(tx *gorm.DB) error {
-		if role == "" {
-			return nil
-		}
-		return m.roles.GrantTables(tx, role, guardedTables())
+// CanCreateRoles reports whether each tenant can have a role of its own.
+func (d *Databases) CanCreateRoles() bool { return d.Roles != nil && d.Roles.CanCreate() }
+
+// LacksRole reports whether the tenant could have a role and has none yet.
+func (d *Databases) LacksRole(record *models.Tenant) bool {
+	return record.Role == "" && d.CanCreateRoles()
+}
+
+// GiveRole creates or restores the tenant's role and lets it connect to the
+// tenant's database. It sets record.Role and leaves the registry as it is.
+func (d *Databases) GiveRole(ctx context.Context, record *models.Tenant) error {
+	record.Role = d.roleName(record.ID)
+	if err := d.CreateRole(ctx, record); err != nil {
+		return err
+	}
+	return d.Roles.Admit(ctx, record.DatabaseName, record.Role)
+}
+
+// CreateRole creates or restores the role record.Role with its password.
+func (d *Databases) CreateRole(ctx context.Context, record *models.Tenant) error {
+	return d.Core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return d.Roles.Create(tx, d.Login(record))
 	})
 }
 
-// guardedTables are those that a tenant's role cannot write as it likes.
+// GrantTables lets a tenant's role use the tables of its database.
+func (d *Databases) GrantTables(tx *gorm.DB, role string) error {
+	return d.Roles.GrantTables(tx, role, guardedTables())
+}
+
+// ListLacking returns the tables and sequences that the tenant's role should be able to
+// use and may not; none for a tenant without a role.
+func (d *Databases) ListLacking(ctx context.Context, db *gorm.DB, role string) ([]string, error) {
+	if role == "" {
+		return nil, nil
+	}
+	return d.Roles.Lacking(ctx, db, role, guardedTables())
+}
+
+// guardedTables are the tables that a tenant's role may not change freely.
 func guardedTables() database.Guarded {
 	return database.Guarded{ReadOnly: []string{"tenant_stamp", "schema_migrations"}, AppendOnly: []string{"audit_events"}}
 }
 
-// lacksRole reports whether the tenant could have a role and has none yet.
-func (m *Manager) lacksRole(record *models.Tenant) bool {
-	return record.Role == "" && m.canCreateRoles()
-}
-
-// canCreateRoles reports whether each tenant can have a role of its own.
-func (m *Manager) canCreateRoles() bool { return m.roles != nil && m.roles.CanCreate() }
-
-// giveRole makes the tenant's role and opens its database to it. It counts once
-// the registry has it, which is when the database has been migrated.
-func (m *Manager) giveRole(ctx context.Context, record *models.Tenant) error {
-	record.Role = m.roleName(record.ID)
-	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return m.roles.Create(tx, m.login(record))
-	})
-	if err != nil {
-		return err
-	}
-	return m.roles.Admit(ctx, record.DatabaseName, record.Role)
-}
-
-// dropRole removes the tenant's role, if it can have one, once its database is gone.
-func (m *Manager) dropRole(tx *gorm.DB, id string) error {
-	if m.roles == nil {
+// dropRole drops the tenant's role, if the engine has roles. The tenant's
+// database must be gone.
+func (d *Databases) dropRole(tx *gorm.DB, id string) error {
+	if d.Roles == nil {
 		return nil
 	}
-	return m.roles.Drop(tx, m.roleName(id))
-}
-
-// survey lists rights and roles. It is empty on an engine without roles.
-func (m *Manager) survey(ctx context.Context) (database.Survey, error) {
-	if m.roles == nil {
-		return database.Survey{}, nil
-	}
-	return m.roles.Survey(ctx, m.prefix)
+	return d.Roles.Drop(tx, d.roleName(id))
 }

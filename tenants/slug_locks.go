@@ -7,14 +7,14 @@ import (
 	"multitenant/models"
 )
 
-// slugLocks lets the callers in this process that want one slug go one after the
-// other. The zero value is ready for use.
+// slugLocks are locks within this process, one for each slug. The zero value is
+// ready for use.
 type slugLocks struct {
 	mu    sync.Mutex // guards taken
 	taken map[models.Slug]chan struct{}
 }
 
-// lock waits until the slug is free, at most makingWait. The caller must call
+// lock waits for the slug's lock for at most makingWait. The caller must call
 // unlock.
 func (l *slugLocks) lock(ctx context.Context, slug models.Slug) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, makingWait)
@@ -32,8 +32,8 @@ func (l *slugLocks) lock(ctx context.Context, slug models.Slug) (unlock func(), 
 	}
 }
 
-// take takes the slug if it is free; else it returns a channel that is closed when
-// the holder releases it.
+// take takes the lock if it is free. Otherwise it returns a channel that is closed
+// when the holder releases the lock.
 func (l *slugLocks) take(slug models.Slug) (ended <-chan struct{}, mine bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

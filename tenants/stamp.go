@@ -6,19 +6,22 @@ import (
 	"errors"
 	"fmt"
 
+	"gorm.io/gorm"
+
 	"multitenant/database"
 )
 
-// errNoStamp says that a database bears no stamp at all.
+// errNoStamp says that a database has no stamp.
 var errNoStamp = fmt.Errorf("%w: it bears no stamp", database.ErrForeign)
 
-// errStampHidden says that it may bear one, and that this cannot be seen.
-var errStampHidden = fmt.Errorf("%w: the tenant's role may not read its stamp", database.ErrForeign)
+// ErrStampHidden says that the tenant's role may not read the stamp.
+var ErrStampHidden = fmt.Errorf("%w: the tenant's role may not read its stamp", database.ErrForeign)
 
-// stampedWith refuses a database that does not bear the tenant's stamp. It
-// looks at every connection, so a database that was swapped or made anew under
-// an open handle is noticed too.
-func stampedWith(id string) database.Check {
+// StampedWith returns a check that refuses a database without the stamp of the
+// tenant with that id. It reads the stamp on each new connection, so it also
+// notices a database that was replaced under an open handle. Its errors are
+// database.ErrForeign and those of the query.
+func StampedWith(id string) database.Check {
 	return func(ctx context.Context, q database.Querier) error {
 		var stamp string
 		err := q.QueryRowContext(ctx, "SELECT tenant_id FROM tenant_stamp").Scan(&stamp)
@@ -28,12 +31,30 @@ func stampedWith(id string) database.Check {
 		case err == nil:
 			return fmt.Errorf("%w: it bears the stamp of tenant %s", database.ErrForeign, stamp)
 		case errors.Is(err, sql.ErrNoRows) || database.IsUndefinedTable(err):
-			// err is not wrapped: whoever wanted the connection must not take "no
-			// rows" for the answer to a query of their own.
+			// err is not wrapped: the caller must not take "no rows" for the result of
+			// its own query.
 			return errNoStamp
 		case database.IsDenied(err):
-			return errStampHidden
+			return ErrStampHidden
 		}
 		return err
 	}
+}
+
+// HasTable reports whether the database has a table of that name. It reads the
+// table, because a catalog would hide one that may not be read.
+func HasTable(ctx context.Context, db *gorm.DB, name string) (bool, error) {
+	pool, err := db.DB()
+	if err != nil {
+		return false, err
+	}
+	var one int
+	err = pool.QueryRowContext(ctx, "SELECT 1 FROM "+name+" LIMIT 1").Scan(&one)
+	switch {
+	case err == nil, errors.Is(err, sql.ErrNoRows):
+		return true, nil
+	case database.IsUndefinedTable(err):
+		return false, nil
+	}
+	return false, fmt.Errorf("look for table %s: %w", name, err)
 }

@@ -1,12 +1,11 @@
-// Package tenants decides which database a request may touch. It keeps the
-// registry of tenants in the core database, makes and deletes their databases
-// so that nothing is ever half-done, and lends them out one lease at a time.
+// Package tenants decides which database a request may use. It keeps the registry
+// of tenants in the core database, lends their databases to requests, and makes
+// and deletes databases so that none stays unfinished.
 package tenants
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -17,32 +16,31 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
-	"multitenant/database/migrations"
 	"multitenant/models"
 )
 
-// Limits on work that costs the server much, each for the whole process.
+// Limits on expensive work, each for the whole process.
 const (
 	maxMaking    = 2 // databases made or dropped at once: more is not faster
 	maxMigrating = 2 // tenants migrated at once on first use
 )
 
-// Tenant is what a lease lends: one tenant and its database.
+// Tenant is a tenant and its database, lent to a request.
 type Tenant struct {
 	ID   string
 	Slug models.Slug
 	DB   *gorm.DB
 
-	record *atomic.Pointer[models.Tenant] // the handle's
+	record *atomic.Pointer[models.Tenant] // the handle's row of the registry
 }
 
-// Owner returns what is known of the core user who owns the tenant, which is as
-// old as what is known of the tenant's status.
+// Owner returns the core user who owns the tenant. The data is at most 2 seconds
+// old, as the tenant's status is.
 func (t *Tenant) Owner() models.Owner { return t.record.Load().Owner }
 
-// Classify returns the error of something that was done in the tenant's database,
-// as KindBusy where it had to wait for a connection for too long, and as
-// KindTenantUnavailable where it says that the database is out of reach.
+// Classify turns an error of the tenant's database into KindBusy if no connection
+// was free in time, and into KindTenantUnavailable if the database is
+// unreachable. It returns any other error as it is.
 func (t *Tenant) Classify(err error) error {
 	if _, known := errors.AsType[*models.Error](err); known {
 		return err
@@ -56,64 +54,57 @@ func (t *Tenant) Classify(err error) error {
 	return err
 }
 
-// Options says what a Manager works with.
+// Options are the settings of a Manager, and of a fleet.Fleet.
 type Options struct {
 	Backend        database.Backend
 	DatabasePrefix string // of tenant databases, for example "multitenant_"
 	AutoCreate     bool   // whether a registration may make a new tenant
-	Spares         int    // databases kept ready for tenants to come
+	Spares         int    // how many databases are created in advance
 	Logger         *slog.Logger
-	// Migrations, where they are set, stand in for the tenants' own, so that a
-	// test can be another release.
+	// Migrations, if set, replace the tenants' migrations, so that a test can stand
+	// for another release.
 	Migrations []*gormigrate.Migration
-	// AnySchema lets Open look at a core database of another schema than this
-	// code's; nothing may be changed then.
+	// AnySchema lets a fleet.Fleet read a core database of another schema than this
+	// code's. It must change nothing then.
 	AnySchema bool
-	// OnStep, where it is set, is called after each step of making and deleting
-	// a tenant, so that a test can stop the process just there.
+	// OnStep, if set, is called after each step of making and deleting a tenant, so
+	// that a test can stop the process there.
 	OnStep func(Step)
-	// OnProvisioned, where it is set, is told how each making of a tenant has
-	// ended. It must not wait.
+	// OnProvisioned, if set, is called each time the making of a tenant has ended.
+	// It must not block.
 	OnProvisioned func(Provisioned)
 }
 
 // Manager makes, lends, suspends and deletes the databases of tenants. It is
-// safe for use by several goroutines, and by several processes at once.
+// safe for concurrent use, also by several processes.
 type Manager struct {
-	backend    database.Backend
-	roles      database.Roles // nil on an engine without roles
-	core       *gorm.DB
-	prefix     string
-	autoCreate bool
-	spares     int
-	logger     *slog.Logger
-	onStep     func(Step)
-
-	onProvisioned func(Provisioned)
+	databases     *Databases
+	core          *gorm.DB // databases.Core
+	logger        *slog.Logger
+	autoCreate    bool
+	spares        int
+	onProvisioned func(Provisioned) // may be nil
 	counts        *counts
 
-	installation models.Installation // tells our databases from those of another core on the same server
-	migrations   []*gormigrate.Migration
-	version      string // the newest of migrations
-
 	handles   *handles
-	slugs     slugLocks // of callers in this process that want to make a tenant
+	slugs     slugLocks // held while a tenant is made
 	making    *semaphore.Weighted
 	migrating *semaphore.Weighted
 
 	refreshed atomic.Int64       // when the handles' rows were last read, in Unix nanoseconds
-	refreshes singleflight.Group // of requests that find them too old
+	refreshes singleflight.Group // of requests that find the rows too old
 
-	reported   map[stray]bool // what was warned of; only the tidying looks at it
-	unsettled  chan struct{}  // asks for a reconciling before its time
-	claimed    chan struct{}  // asks for a refill of the stock
+	reported   map[Stray]bool // only the background that reports uses it
+	unfinished chan struct{}  // asks the background to reconcile at once
+	claimed    chan struct{}  // asks the background to make spares at once
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	isClosed   atomic.Bool
 }
 
-// New migrates the core database, finishes what dead processes have left
-// half-done, and starts the background work. Close ends it.
+// New migrates the core database, removes what dead processes have left
+// unfinished, and starts the background work. Close ends it. It returns the
+// errors of MigrateCore and Open.
 func New(ctx context.Context, o Options) (*Manager, error) {
 	if err := MigrateCore(ctx, o.Backend, o.DatabasePrefix); err != nil {
 		return nil, err
@@ -128,65 +119,39 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 	m.stop = stop
 	m.background.Go(func() { m.watch(background) })
 	m.background.Go(func() { m.tidy(background) })
-	m.background.Go(func() { m.stock(background) })
+	m.background.Go(func() { m.keepSpares(background) })
 	return m, nil
 }
 
-// Open returns a Manager that does only what it is told, for commands: it
-// changes nothing, and starts nothing in the background. It fails with
-// database.ErrOlderSchema or database.ErrNewerSchema where the core database
-// has another schema than this code. Close ends it.
+// Open returns a Manager for a command: it changes nothing by itself and starts
+// no background work. Close ends it. It returns the errors of OpenDatabases.
 func Open(ctx context.Context, o Options) (*Manager, error) {
+	databases, err := OpenDatabases(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	m := &Manager{
-		backend:    o.Backend,
-		roles:      o.Backend.Roles(),
-		core:       o.Backend.Core(),
-		prefix:     o.DatabasePrefix,
-		autoCreate: o.AutoCreate,
-		spares:     o.Spares,
-		logger:     o.Logger,
-		onStep:     o.OnStep,
-		migrations: o.Migrations,
-		making:     semaphore.NewWeighted(maxMaking),
-		migrating:  semaphore.NewWeighted(maxMigrating),
-		reported:   make(map[stray]bool),
-		unsettled:  make(chan struct{}, 1),
-		claimed:    make(chan struct{}, 1),
-		stop:       func() {},
-
+		databases:     databases,
+		core:          databases.Core,
+		logger:        o.Logger,
+		autoCreate:    o.AutoCreate,
+		spares:        o.Spares,
 		onProvisioned: o.OnProvisioned,
 		counts:        &counts{},
-	}
-	if m.migrations == nil {
-		m.migrations = migrations.Tenant()
-	}
-	m.version = database.LatestID(m.migrations)
-	if !o.AnySchema {
-		if err := m.identify(ctx); err != nil {
-			return nil, err
-		}
+		making:        semaphore.NewWeighted(maxMaking),
+		migrating:     semaphore.NewWeighted(maxMigrating),
+		reported:      make(map[Stray]bool),
+		unfinished:    make(chan struct{}, 1),
+		claimed:       make(chan struct{}, 1),
+		stop:          func() {},
 	}
 	m.handles = newHandles(o.Backend.MaxOpen(), m, m.counts)
+	if o.OnStep != nil {
+		databases.step = o.OnStep
+	}
+	databases.drain = m.drain
+	databases.deleted = func() { m.counts.deleted.Add(1) }
 	return m, nil
-}
-
-// identify makes sure of core's schema and learns core's own id. The prefix may
-// never change: the names of the databases that are being made begin with it, and
-// with another those that a dead process has left would not be found.
-func (m *Manager) identify(ctx context.Context) error {
-	if err := checkCore(ctx, m.backend, m.prefix); err != nil {
-		return err
-	}
-	installation, err := models.FindInstallation(ctx, m.core)
-	if err != nil {
-		return fmt.Errorf("read the core database's identity: %w", err)
-	}
-	if installation.DatabasePrefix != m.prefix {
-		return fmt.Errorf("the databases of this core begin with %q, and not with %q: set TENANT_DATABASE_PREFIX back",
-			installation.DatabasePrefix, m.prefix)
-	}
-	m.installation = installation
-	return nil
 }
 
 // Core returns the core database.
@@ -194,7 +159,7 @@ func (m *Manager) Core() *gorm.DB {
 	return m.core
 }
 
-// Ready reports whether the core database answers.
+// Ready returns an error if the core database does not answer.
 func (m *Manager) Ready(ctx context.Context) error {
 	db, err := m.core.DB()
 	if err != nil {
@@ -203,8 +168,9 @@ func (m *Manager) Ready(ctx context.Context) error {
 	return db.PingContext(ctx)
 }
 
-// Close stops the background work and closes the databases of tenants; it
-// waits for those in use until ctx ends. Closing twice does no harm.
+// Close stops the background work and closes the databases of tenants. It waits
+// until ctx ends for those in use, and returns the error of ctx. A second call does
+// nothing.
 func (m *Manager) Close(ctx context.Context) error {
 	if m.isClosed.Swap(true) {
 		return nil
@@ -223,14 +189,13 @@ func (m *Manager) Close(ctx context.Context) error {
 	return m.handles.shut(ctx)
 }
 
-// IsUnavailable reports whether the error says that a database is out of
-// reach, rather than that something is wrong with what it was asked.
+// IsUnavailable reports whether the error says that a database is unreachable.
 func IsUnavailable(err error) bool {
 	return database.IsUnavailable(err)
 }
 
-// IsBusy reports whether the error says that no connection was free, be it to a
-// tenant's database or to core.
+// IsBusy reports whether the error says that no connection to a tenant's or to the
+// core database was free.
 func IsBusy(err error) bool {
 	return errors.Is(err, database.ErrBusy)
 }

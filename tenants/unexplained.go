@@ -10,87 +10,79 @@ import (
 
 // What can be unexplained.
 const (
-	databaseNoun = "database"
-	roleNoun     = "role"
-	fileNoun     = "file"
+	DatabaseNoun = "database"
+	RoleNoun     = "role"
+	FileNoun     = "file"
 )
 
-// stray is a database, a role or a file that bears a name of ours and is in no
-// row of the registry.
-type stray struct {
-	noun string
-	name string
-	// private says that the name is one that only this core gives, and to what is
-	// nobody's; any other may be somebody else's.
-	private bool
+// Stray is a database, a role or a file that has a name of ours and is in no row
+// of the registry.
+type Stray struct {
+	Noun string
+	Name string
+	// Private says that only this core gives such a name, and only to what no tenant
+	// has claimed. Anything else may belong to others.
+	Private bool
 }
 
-// unexplained lists what there is that the registry does not explain. While a
-// tenant is made, renamed or removed it may look so, and no longer at the second
-// look.
-func (m *Manager) unexplained(ctx context.Context) ([]stray, error) {
-	first, err := m.listStrays(ctx)
+// ListUnexplained returns the databases, roles and files that the registry does
+// not explain. It looks twice, because a tenant that is being made, renamed or
+// removed may look unexplained for a moment.
+func (d *Databases) ListUnexplained(ctx context.Context) ([]Stray, error) {
+	first, err := d.listStrays(ctx)
 	if err != nil || len(first) == 0 {
 		return nil, err
 	}
-	second, err := m.listStrays(ctx)
-	return slices.DeleteFunc(second, func(s stray) bool { return !slices.Contains(first, s) }), err
+	second, err := d.listStrays(ctx)
+	return slices.DeleteFunc(second, func(s Stray) bool { return !slices.Contains(first, s) }), err
 }
 
-func (m *Manager) listStrays(ctx context.Context) ([]stray, error) {
-	// In this order: what is made in between is not there yet.
-	found, err := m.backend.List(ctx, m.prefix)
+func (d *Databases) listStrays(ctx context.Context) ([]Stray, error) {
+	// The server is listed before the registry is read: what is made in between is in
+	// the registry alone.
+	found, err := d.Backend.List(ctx, d.Prefix)
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[string]bool)
-	err = models.EachTenant(ctx, m.core, models.Selection{}, func(record *models.Tenant) error {
-		known[record.DatabaseName], known[record.Role], known[m.roleName(record.ID)] = true, true, true
-		if !record.Status.IsSettled() { // it may have been interrupted before it was renamed
-			known[m.privateName(record.ID)] = true
-		}
-		return nil
-	})
+	known, err := d.listKnown(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var strays []stray
-	add := func(noun, name, kind, owner string) {
-		if s, ours := m.strayOf(noun, name, kind); ours && !known[owner] {
+	var strays []Stray
+	add := func(noun, name, owner string) {
+		if s, ours := d.strayOf(noun, name); ours && !known[owner] {
 			strays = append(strays, s)
 		}
 	}
 	for _, name := range found.Databases {
-		add(databaseNoun, name, spareKind, name)
+		add(DatabaseNoun, name, name)
 	}
 	for _, name := range found.Roles {
-		add(roleNoun, name, roleKind, name)
+		add(RoleNoun, name, name)
 	}
 	for _, file := range found.Files {
 		name, _, _ := strings.Cut(file, ".")
-		add(fileNoun, file, spareKind, name)
+		add(FileNoun, file, name)
 	}
 	return strays, nil
 }
 
-// strayOf reports whether something of that name would be unexplained here
-// without a row. With two underscores and another id it is another core's.
-func (m *Manager) strayOf(noun, name, kind string) (s stray, ours bool) {
-	s = stray{noun: noun, name: name, private: strings.HasPrefix(name, m.privatePrefix(kind))}
-	return s, s.private || noun != roleNoun && !strings.HasPrefix(name, m.prefix+"_")
+// listKnown returns the names of databases and roles that the registry explains.
+func (d *Databases) listKnown(ctx context.Context) (map[string]bool, error) {
+	known := make(map[string]bool)
+	err := models.EachTenant(ctx, d.Core, models.Selection{}, func(record *models.Tenant) error {
+		known[record.DatabaseName], known[record.Role], known[d.roleName(record.ID)] = true, true, true
+		if !record.Status.IsSettled() { // it may have been interrupted before it was renamed
+			known[d.PrivateName(record.ID)] = true
+		}
+		return nil
+	})
+	return known, err
 }
 
-// report warns of what is unexplained, of each thing once.
-func (m *Manager) report(ctx context.Context) {
-	strays, err := m.unexplained(ctx)
-	if err != nil {
-		m.logger.WarnContext(ctx, "look for what is nobody's", "error", err)
-		return
-	}
-	for _, s := range strays {
-		if !m.reported[s] {
-			m.reported[s] = true
-			m.logger.WarnContext(ctx, "found what no tenant explains: see tenants doctor", "kind", s.noun, "name", s.name)
-		}
-	}
+// strayOf reports whether something of that name needs a row of our registry. A
+// name with two underscores and another id belongs to another core.
+func (d *Databases) strayOf(noun, name string) (s Stray, ours bool) {
+	s = Stray{Noun: noun, Name: name, Private: strings.HasPrefix(name, d.PrivatePrefix(noun))}
+	return s, s.Private || noun != RoleNoun && !strings.HasPrefix(name, d.Prefix+"_")
 }

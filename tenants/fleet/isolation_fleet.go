@@ -1,4 +1,4 @@
-package tenants
+package fleet
 
 import (
 	"context"
@@ -10,40 +10,40 @@ import (
 	"multitenant/models"
 )
 
-// maxNamed is how many of those that fail a trial it names.
+// maxNamed is how many tenants a failed trial names.
 const maxNamed = 5
 
-// tryFleet looks at all tenants by the server's catalogs. A tenant that is made,
-// claimed or deleted meanwhile may look wrong, once.
-func (m *Manager) tryFleet(ctx context.Context) ([]database.Trial, error) {
-	trials, err := m.surveyFleet(ctx)
+// tryFleet checks all tenants in the server's catalogs. It repeats a failed check,
+// because a tenant that is being made, claimed or deleted may look wrong once.
+func (f *Fleet) tryFleet(ctx context.Context) ([]database.Trial, error) {
+	trials, err := f.surveyFleet(ctx)
 	if err != nil || !slices.ContainsFunc(trials, Failed) {
 		return trials, err
 	}
-	return m.surveyFleet(ctx)
+	return f.surveyFleet(ctx)
 }
 
 // Failed reports whether a trial found a way across.
 func Failed(trial database.Trial) bool { return trial.Result == database.ResultFail }
 
-// fleetSurvey is what is wrong in the fleet, by trial.
+// fleetSurvey collects what is wrong with the tenants, by trial.
 type fleetSurvey struct {
 	database.Survey
 
-	connects                                 map[string][]string // the databases each role may do something with
+	connects                                 map[string][]string // by role, the databases that it has a right to
 	open, roleless, powerful, members, stray []string
 }
 
-func (m *Manager) surveyFleet(ctx context.Context) ([]database.Trial, error) {
+func (f *Fleet) surveyFleet(ctx context.Context) ([]database.Trial, error) {
 	var fleet []models.Tenant
-	err := models.EachTenant(ctx, m.core, models.Selection{Fleet: true}, func(record *models.Tenant) error {
+	err := models.EachTenant(ctx, f.databases.Core, models.Selection{Fleet: true}, func(record *models.Tenant) error {
 		fleet = append(fleet, *record)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	survey, err := m.survey(ctx)
+	survey, err := f.survey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *fleetSurvey) check(record *models.Tenant) {
 		s.members = append(s.members, fmt.Sprintf("%s (%s)", name, strings.Join(state.MemberOf, ", ")))
 	}
 	want := []string{record.DatabaseName}
-	if record.Status == models.TenantSpare { // its role is let in when it is claimed
+	if record.Status == models.TenantSpare { // its role may connect once it is claimed
 		want = nil
 	}
 	may := s.Databases[record.DatabaseName].Roles[record.Role]
@@ -109,7 +109,7 @@ func (s *fleetSurvey) trials(total int) []database.Trial {
 	}
 }
 
-// someOf names the first ones.
+// someOf lists the first maxNamed names.
 func someOf(names []string) string {
 	slices.Sort(names)
 	more := ""

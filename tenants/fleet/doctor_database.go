@@ -1,4 +1,4 @@
-package tenants
+package fleet
 
 import (
 	"context"
@@ -10,43 +10,43 @@ import (
 
 	"multitenant/database"
 	"multitenant/models"
+	"multitenant/tenants"
 )
 
-// examineDatabase opens a tenant's database as those do that serve it, and looks
-// inside.
+// examineDatabase opens a tenant's database as a server does, and examines it.
 func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant) error {
 	if record.SchemaVersion == "" {
-		db, err := x.openOwn(ctx, record)
+		db, err := x.databases.OpenOwn(ctx, record)
 		return x.closeOrFind(record, db, err)
 	}
 	if !x.isEntered(record) {
-		db, err := x.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
+		db, err := x.databases.OpenStamped(ctx, record)
 		x.examineRole(record)
 		return x.examineInside(ctx, record, db, err)
 	}
-	db, err := x.backend.OpenTenant(ctx, record.DatabaseName, x.login(record), stampedWith(record.ID))
+	db, err := x.databases.OpenTenant(ctx, record)
 	refused := database.IsDenied(err) || database.IsLoginRefused(err)
-	if !refused && !errors.Is(err, errStampHidden) {
+	if !refused && !errors.Is(err, tenants.ErrStampHidden) {
 		return x.examineInside(ctx, record, db, err)
 	}
 	kind, problem := kindRole, "its role cannot enter it: "+x.whyRefused(record)
 	if !refused {
 		kind, problem = kindGrants, "its role may not read the stamp"
 	}
-	own, err := x.backend.OpenDatabase(ctx, record.DatabaseName, stampedWith(record.ID))
+	own, err := x.databases.OpenStamped(ctx, record)
 	if err == nil {
-		x.find(record, kind, problem, func(ctx context.Context) error { return x.mendRole(ctx, record.ID) })
+		x.find(record, kind, problem, func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
 	}
 	return x.closeOrFind(record, own, err)
 }
 
-// isEntered reports whether the tenant's role may connect to its database: a
-// spare's is let in when it is claimed.
+// isEntered reports whether the tenant's role should be able to connect to the
+// database. A spare's role may connect only once the spare is claimed.
 func (x *examination) isEntered(record *models.Tenant) bool {
 	return record.Role != "" && record.Status != models.TenantSpare
 }
 
-// whyRefused says what the catalogs tell about a role that is refused.
+// whyRefused explains with the catalogs why a role is refused.
 func (x *examination) whyRefused(record *models.Tenant) string {
 	state, found := x.survey.Roles[record.Role]
 	switch {
@@ -60,18 +60,18 @@ func (x *examination) whyRefused(record *models.Tenant) string {
 	return "its password is not the one it should have"
 }
 
-// examineRole finds the role of a spare missing.
+// examineRole finds that the role of a spare is missing.
 func (x *examination) examineRole(record *models.Tenant) {
 	if record.Role == "" {
 		return
 	}
 	if state, found := x.survey.Roles[record.Role]; !found || !state.CanLogin {
 		x.find(record, kindRole, "its role cannot enter it: "+x.whyRefused(record),
-			func(ctx context.Context) error { return x.mendRole(ctx, record.ID) })
+			func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
 	}
 }
 
-// closeOrFind closes a database that could be opened.
+// closeOrFind closes the database if it was opened, or finds why it was not.
 func (x *examination) closeOrFind(record *models.Tenant, db *gorm.DB, err error) error {
 	if err == nil {
 		return database.Close(db)
@@ -80,7 +80,7 @@ func (x *examination) closeOrFind(record *models.Tenant, db *gorm.DB, err error)
 	return nil
 }
 
-// findShut finds why a database cannot be opened or read.
+// findShut adds the finding that a database cannot be opened or read.
 func (x *examination) findShut(record *models.Tenant, cause error) {
 	switch {
 	case errors.Is(cause, database.ErrNotExist):
@@ -92,7 +92,7 @@ func (x *examination) findShut(record *models.Tenant, cause error) {
 	}
 }
 
-// examineInside looks at an open database, and closes it.
+// examineInside examines an open database and closes it.
 func (x *examination) examineInside(ctx context.Context, record *models.Tenant, db *gorm.DB, err error) error {
 	if err != nil {
 		x.findShut(record, err)
@@ -108,39 +108,31 @@ func (x *examination) examineInside(ctx context.Context, record *models.Tenant, 
 	return database.Close(db)
 }
 
-// examineTables compares the database's migrations with the registry's word, and
-// what its role may do with what it should.
+// examineTables compares the database's migrations with the registry, and the
+// rights of the tenant's role with those that it should have.
 func (x *examination) examineTables(ctx context.Context, record *models.Tenant, db *gorm.DB) error {
-	lacking, err := x.lacking(ctx, record, db)
+	lacking, err := x.databases.ListLacking(ctx, db, record.Role)
 	if err != nil {
 		return err
 	}
-	if len(lacking) > 0 && record.SchemaVersion >= x.version { // else migrating it grants them
+	if len(lacking) > 0 && record.SchemaVersion >= x.databases.Version { // otherwise migrating grants them
 		x.find(record, kindGrants, "its role may not use "+strings.Join(lacking, ", "),
-			func(ctx context.Context) error { return x.mendRole(ctx, record.ID) })
+			func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
 		return nil
 	}
 	applied, err := database.Applied(ctx, db)
 	if err != nil {
 		return err
 	}
-	err = database.CheckSchema(applied, x.migrations)
+	err = database.CheckSchema(applied, x.databases.Migrations)
 	switch found := lastOf(applied); {
-	case errors.Is(err, database.ErrOlderSchema) && record.SchemaVersion >= x.version:
+	case errors.Is(err, database.ErrOlderSchema) && record.SchemaVersion >= x.databases.Version:
 		x.find(record, kindBehind, fmt.Sprintf("the registry says that it has %s, but it lacks migrations", record.SchemaVersion),
-			func(ctx context.Context) error { return x.mendSchema(ctx, record.ID) })
+			func(ctx context.Context) error { return x.fleet.repairSchema(ctx, record.ID) })
 	case errors.Is(err, database.ErrNewerSchema) && record.SchemaVersion < found:
 		x.find(record, kindNewer, fmt.Sprintf("the registry says that it has %s, but it has %s", record.SchemaVersion, found), nil)
 	}
 	return nil
-}
-
-// lacking lists the tables and sequences that the tenant's role may not use.
-func (x *examination) lacking(ctx context.Context, record *models.Tenant, db *gorm.DB) ([]string, error) {
-	if record.Role == "" {
-		return nil, nil
-	}
-	return x.roles.Lacking(ctx, db, record.Role, guardedTables())
 }
 
 func lastOf(ids []string) string {
@@ -150,16 +142,16 @@ func lastOf(ids []string) string {
 	return ids[len(ids)-1]
 }
 
-// examineOwner finds an owner without the organization that made them one.
+// examineOwner finds a tenant that has an owner but no organization.
 func (x *examination) examineOwner(ctx context.Context, record *models.Tenant, db *gorm.DB) error {
-	if record.SchemaVersion < x.version { // the table is another yet
+	if record.SchemaVersion < x.databases.Version { // the table is not migrated yet
 		return nil
 	}
 	owners, err := models.CountOwners(ctx, db)
 	if err != nil || owners == 0 {
 		return err
 	}
-	_, err = models.FindOrganizationOf(ctx, x.core, record.ID)
+	_, err = models.FindOrganizationOf(ctx, x.databases.Core, record.ID)
 	if models.IsKind(err, models.KindOrganizationNotFound) {
 		x.find(record, kindOrganization, "it has an owner, but belongs to no organization", nil)
 		return nil

@@ -1,0 +1,57 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"multitenant/database"
+	"multitenant/models"
+)
+
+// newRecord describes a database that is to be made and that no tenant has
+// claimed.
+func (d *Databases) newRecord() *models.Tenant {
+	record := &models.Tenant{ID: uuid.NewString(), Status: models.TenantMaking, SchemaVersion: d.Version}
+	record.DatabaseName = d.PrivateName(record.ID)
+	if d.CanCreateRoles() {
+		record.Role = d.roleName(record.ID)
+	}
+	return record
+}
+
+// build makes the database of a new record: it registers the record, creates the
+// role and the database, migrates and stamps the database, and closes it again.
+// The caller must hold the lock on the record's id; session is that lock.
+func (d *Databases) build(ctx context.Context, session database.Session, record *models.Tenant) error {
+	err := d.Core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := models.CreateTenant(ctx, tx, record); err != nil || record.Role == "" {
+			return err
+		}
+		return d.Roles.Create(tx, d.Login(record))
+	})
+	if err != nil {
+		return fmt.Errorf("register new database: %w", err)
+	}
+	d.step(StepReserved)
+	if err := session.Create(ctx, record.DatabaseName); err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	d.step(StepCreated)
+	db, err := d.Backend.OpenDatabase(ctx, record.DatabaseName, nil)
+	if err != nil {
+		return fmt.Errorf("open new database: %w", err)
+	}
+	err = d.migrate(ctx, db, record.Role)
+	if err == nil {
+		err = models.CreateStamp(ctx, db, record.ID)
+	}
+	if err := errors.Join(err, database.Close(db)); err != nil {
+		return fmt.Errorf("migrate new database: %w", err)
+	}
+	d.step(StepBuilt)
+	return nil
+}
