@@ -31,7 +31,7 @@ func (c *migrateRunCommand) dryRun(ctx context.Context, inv *Invocation, all *fl
 		})
 	}
 	if err != nil {
-		return c.blame(err)
+		return c.named(err)
 	}
 	if c.JSON {
 		return writeJSON(inv.Stdout, map[string]any{"core": core, "items": items})

@@ -48,14 +48,14 @@ func (f *fleetFlags) plan() (fleet.Plan, error) {
 	}
 	slug, err := models.ParseSlug(f.Tenant)
 	if err != nil {
-		return plan, f.blame(err)
+		return plan, f.named(err)
 	}
 	plan.Slug = slug
 	return plan, nil
 }
 
-// blame names the tenant where there is only one.
-func (f *fleetFlags) blame(err error) error {
+// named adds the tenant to the error if the flags choose one tenant.
+func (f *fleetFlags) named(err error) error {
 	if err == nil || f.Tenant == "" {
 		return err
 	}
@@ -123,7 +123,7 @@ func (c *migrateRunCommand) migrate(
 	bar := startProgress(inv, "migrating")
 	summary, err := all.Migrate(ctx, plan, bar.update)
 	bar.finish()
-	ended := runError(ctx, &summary, c.blame(err))
+	ended := runError(ctx, &summary, c.named(err))
 
 	status, err := all.Status(context.WithoutCancel(ctx))
 	if err != nil {

@@ -36,7 +36,7 @@ func (c *migrateRollbackCommand) Run(ctx context.Context, inv *Invocation) error
 	return withFleet(ctx, inv, false, func(all *fleet.Fleet) error {
 		ahead, err := all.CountAhead(ctx, plan, c.To)
 		if err != nil {
-			return c.blameTenant(err)
+			return c.nameTenant(err)
 		}
 		if ahead == 0 {
 			say(inv.Stdout, "No tenant has a later migration.")
@@ -52,15 +52,15 @@ func (c *migrateRollbackCommand) Run(ctx context.Context, inv *Invocation) error
 		say(inv.Stdout, fmt.Sprintf("tenants: %d rolled back, %d failed, %d left",
 			summary.Done, len(summary.Failures), summary.Left()))
 		sayFailures(inv, &summary)
-		return runError(ctx, &summary, c.blameTenant(err))
+		return runError(ctx, &summary, c.nameTenant(err))
 	})
 }
 
-// blameTenant names the tenant where it is the one that is not found; a
-// migration is nobody's in particular.
-func (c *migrateRollbackCommand) blameTenant(err error) error {
+// nameTenant adds the tenant to the error if the tenant is not found. Other errors
+// concern the migration.
+func (c *migrateRollbackCommand) nameTenant(err error) error {
 	if models.IsKind(err, models.KindTenantNotFound) {
-		return c.blame(err)
+		return c.named(err)
 	}
 	return err
 }

@@ -41,12 +41,12 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withFleet(ctx, inv, false, func(all *fleet.Fleet) error {
 		findings, err := all.Examine(ctx, plan)
 		if err != nil {
-			return c.blame(err)
+			return c.named(err)
 		}
 		var repaired []fleet.Finding
 		if c.Repair {
 			if repaired, findings, err = c.repair(ctx, inv, all, plan, findings); err != nil {
-				return c.blame(err)
+				return c.named(err)
 			}
 		}
 		return c.conclude(inv, repaired, findings)

@@ -100,7 +100,7 @@ func TestADatabaseIsOpenedOnceHoweverManyAsk(t *testing.T) {
 }
 
 // TestAllInUse: the one too many waits a little and is told that we are busy; a
-// database that becomes idle makes room for whoever waits.
+// database that becomes idle makes room for the request that waits.
 func TestAllInUse(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2)
@@ -143,7 +143,7 @@ func TestAnUnopenableDatabaseCostsNothing(t *testing.T) {
 }
 
 // TestASlowOpeningHarmsNoOther, neither the tenants that are open nor those that
-// are opened meanwhile; whoever gives up waiting leaves it to the next.
+// are opened meanwhile; if a request gives up waiting, the next one gets it.
 func TestASlowOpeningHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3)
@@ -218,8 +218,8 @@ func TestAnOlderRowNeverUndoesAChange(t *testing.T) {
 	require.True(t, models.IsKind(err, models.KindTenantSuspended), "%v", err)
 }
 
-// TestARowThatIsGoneClosesTheDoor: nobody is lent a tenant that is registered no
-// more.
+// TestARowThatIsGoneClosesTheDoor: a tenant that is no longer registered is not
+// lent.
 func TestARowThatIsGoneClosesTheDoor(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1)

@@ -15,7 +15,7 @@ import (
 	"multitenant/tenants"
 )
 
-// What nobody can explain is warned of once, and not each minute.
+// A warning about each unexplained thing is logged once, and not each minute.
 func TestTheUnexplainedIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "data")
