@@ -19,8 +19,9 @@ type migrateRollbackCommand struct {
 func (migrateRollbackCommand) Help() string {
 	return `What was migrated after --to is undone in every tenant's database, the newest first, under the tenant's lock and in ` +
 		`one transaction each; the registry keeps the version. It refuses before anything is touched when --to is unknown, or ` +
-		`when a migration in between has no way back. It goes on and ends as migrate does. Core is not rolled back: its first ` +
-		`migrations have no way back, and a program that is older than core's schema does not start.` + "\n\n" +
+		`when a migration in between has no way back. It goes on and ends as migrate does. The way back of the ` +
+		`first migrations is refused in a database that belongs to a tenant or holds audit events. Core is not rolled back: ` +
+		`a program that is older than core's schema does not start.` + "\n\n" +
 		`To take a release back, first deploy the older program everywhere: it serves tenants that a newer one has migrated, ` +
 		`since released migrations only add. Then run this with the newer program, which knows the way back. In that order ` +
 		`nobody uses what is removed. A server of the newer program that still runs would fail on it, and would migrate a ` +

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-gormigrate/gormigrate/v2"
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"multitenant/database"
 	"multitenant/database/connect"
@@ -81,20 +83,29 @@ func TestCoreIsNotThere(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
-// setBack makes acme look like a tenant that the last version has left: its last
-// migrations but one have not run.
+const nicknameID = "209901010000_add_nickname"
+
+// withNickname is the program with one more migration, which fails where the column is.
+func withNickname(settings testkit.Settings) testkit.Settings {
+	return nextRelease(settings, &gormigrate.Migration{
+		ID:      nicknameID,
+		Migrate: func(tx *gorm.DB) error { return tx.Exec("ALTER TABLE tenant_users ADD COLUMN nickname text").Error },
+	})
+}
+
+// setBack makes acme look like a tenant that the last version has left: the last
+// migration is not recorded.
 func setBack(t *testing.T, settings testkit.Settings) {
 	t.Helper()
 	settings.Exec(t, settings.CoreName(),
-		"UPDATE tenants SET schema_version = '202611240210_add_email_canonical' WHERE slug = 'acme'")
-	settings.Exec(t, settings.DatabaseName("acme"), "DELETE FROM schema_migrations WHERE id = '202611240220_add_core_user_id'")
+		"UPDATE tenants SET schema_version = '"+database.LatestID(migrations.Tenant())+"' WHERE slug = 'acme'")
+	settings.Exec(t, settings.DatabaseName("acme"), "DELETE FROM schema_migrations WHERE id = '"+nicknameID+"'")
 }
 
 // makeWay takes out of acme what keeps that migration from running.
 func makeWay(t *testing.T, settings testkit.Settings) {
 	t.Helper()
-	settings.Exec(t, settings.DatabaseName("acme"),
-		"DROP INDEX ix_tenant_users_core_user_id", "ALTER TABLE tenant_users RENAME COLUMN core_user_id TO in_the_way")
+	settings.Exec(t, settings.DatabaseName("acme"), "ALTER TABLE tenant_users RENAME COLUMN nickname TO in_the_way")
 }
 
 // TestAMigrationFails: that tenant is out of service, its schema is as it was,
@@ -102,6 +113,7 @@ func makeWay(t *testing.T, settings testkit.Settings) {
 // works.
 func TestAMigrationFails(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings = withNickname(settings)
 		p := newPair(t, settings)
 		p.Close()
 		setBack(t, settings)
@@ -112,7 +124,7 @@ func TestAMigrationFails(t *testing.T) {
 
 		require.Equal(t, before, settings.Dump(t, p.acmeDB), "a failed migration has left something")
 		require.Contains(t, testkit.Scalar[string](t, &settings, settings.CoreName(),
-			"SELECT error FROM tenants WHERE slug = 'acme'"), "core_user_id")
+			"SELECT error FROM tenants WHERE slug = 'acme'"), "nickname")
 		require.Empty(t, testkit.Scalar[string](t, &settings, settings.CoreName(),
 			"SELECT error FROM tenants WHERE slug = 'globex'"))
 		p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
@@ -125,7 +137,7 @@ func TestAMigrationFails(t *testing.T) {
 			return nil
 		})
 		p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
-		require.Equal(t, "/"+database.LatestID(migrations.Tenant()), testkit.Scalar[string](t, &settings, settings.CoreName(),
+		require.Equal(t, "/"+nicknameID, testkit.Scalar[string](t, &settings, settings.CoreName(),
 			"SELECT error || '/' || schema_version FROM tenants WHERE slug = 'acme'"))
 	})
 }
@@ -134,6 +146,7 @@ func TestAMigrationFails(t *testing.T) {
 // else waits; the migration goes on without them.
 func TestAMigrationTakesItsTime(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings = withNickname(settings)
 		p := newPair(t, settings)
 		p.Close()
 		setBack(t, settings)

@@ -72,7 +72,7 @@ func stopsBetweenTenants(t *testing.T, binary string) {
 		held[i] = hold(t, filepath.Join(folder, "data", "multitenant_"+slug+".db"))
 	}
 	core := openFile(t, filepath.Join(folder, "data", "core.db"))
-	_, err := core.ExecContext(t.Context(), "UPDATE tenants SET schema_version = '202611240210_add_email_canonical'")
+	_, err := core.ExecContext(t.Context(), "UPDATE tenants SET schema_version = '202611290200_adopt_tenant_original'")
 	require.NoError(t, err)
 
 	command, outcome := operation(t.Context(), binary, folder, "migrate", "--parallel", "1")

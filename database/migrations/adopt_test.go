@@ -60,14 +60,14 @@ func TestAdoptsTheOriginalsTenant(t *testing.T) {
 			b := openFresh(t)
 
 			db := b.Core() // any database will do
-			people(t, db, "tenant_users", ", bio TEXT, phone VARCHAR")
+			originalUsers(t, db, "tenant_users", ", bio TEXT, phone VARCHAR")
 			run(t, db, "INSERT INTO tenant_users (id, email, hashed_password, bio, phone) VALUES (1, 'Eve@x.org', 'h', 'bio', '123')")
 
 			migrate(t, db, migrations.Tenant())
 
 			require.Equal(t, []string{"Eve@x.org eve@x.org bio 123"},
 				rows(t, db, "SELECT email || ' ' || email_canonical || ' ' || bio || ' ' || phone FROM tenant_users WHERE core_user_id IS NULL AND is_active"))
-			require.Empty(t, rows(t, db, "SELECT tenant_id FROM tenant_stamp"), "whose it is, others know")
+			require.Empty(t, rows(t, db, "SELECT tenant_id FROM tenant_stamp"), "the caller knows whose it is, and writes the stamp")
 		})
 	}
 }

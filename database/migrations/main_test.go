@@ -78,7 +78,7 @@ func describe(t *testing.T, db *gorm.DB) []string {
 // SQLite, which it never ran on, as it would have.
 func original(t *testing.T, db *gorm.DB) {
 	t.Helper()
-	people(t, db, "core_users", "")
+	originalUsers(t, db, "core_users", "")
 	serial, stamp := "SERIAL NOT NULL", "TIMESTAMP WITH TIME ZONE DEFAULT now()"
 	later := "TIMESTAMP WITH TIME ZONE"
 	if db.Name() == "sqlite" {
@@ -96,7 +96,7 @@ func original(t *testing.T, db *gorm.DB) {
 	)
 }
 
-func people(t *testing.T, db *gorm.DB, table, more string) {
+func originalUsers(t *testing.T, db *gorm.DB, table, more string) {
 	t.Helper()
 	serial, stamp, later := "SERIAL NOT NULL", "TIMESTAMP WITH TIME ZONE DEFAULT now()", "TIMESTAMP WITH TIME ZONE"
 	if db.Name() == "sqlite" {
@@ -111,7 +111,22 @@ func people(t *testing.T, db *gorm.DB, table, more string) {
 	)
 }
 
-// both is for tests that put core and a tenant into one database.
-func both() []*gormigrate.Migration { return append(core(), migrations.Tenant()...) }
-
 func core() []*gormigrate.Migration { return migrations.Core(prefix) }
+
+// lists maps core and tenant to their migrations.
+func lists() map[string][]*gormigrate.Migration {
+	return map[string][]*gormigrate.Migration{"core": core(), "tenant": migrations.Tenant()}
+}
+
+// forEachList runs a test with each list, on a fresh database of each engine.
+func forEachList(t *testing.T, test func(t *testing.T, db *gorm.DB, realm string, list []*gormigrate.Migration)) {
+	t.Helper()
+	for engine, openFresh := range engines() {
+		for realm, list := range lists() {
+			t.Run(engine+"/"+realm, func(t *testing.T) {
+				t.Parallel()
+				test(t, openFresh(t).Core(), realm, list)
+			})
+		}
+	}
+}

@@ -17,66 +17,54 @@ import (
 
 func TestFreshDatabasesGetTheTables(t *testing.T) {
 	t.Parallel()
-	for engine, openFresh := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			b := openFresh(t)
+	forEachList(t, func(t *testing.T, db *gorm.DB, realm string, list []*gormigrate.Migration) {
+		t.Helper()
+		migrate(t, db, list)
+		before := describe(t, db)
 
-			db := b.Core()
-			migrate(t, db, core())
-			migrate(t, db, both()) // they share no table but the history and the audit trail's
-			before := describe(t, db)
+		migrate(t, db, list)
 
-			migrate(t, db, both())
-
-			require.Equal(t, before, describe(t, db), "a second run changes nothing")
+		require.Equal(t, before, describe(t, db), "a second run changes nothing")
+		indexes := []string{"ix_tenant_users_id", "ix_tenant_users_email", "ix_tenant_users_email_canonical", "ix_tenant_users_core_user_id"}
+		if realm == "core" {
+			indexes = []string{
+				"ix_core_users_id", "ix_core_users_email", "ix_core_users_email_canonical", "ix_organizations_id", "ix_organizations_slug",
+				"ix_organizations_tenant_id", "ix_organizations_owner_id", "ix_tenants_slug", "ix_tenants_database_name",
+			}
 			ids := rows(t, db, "SELECT CAST(id AS varchar) FROM core_installation")
 			require.Len(t, ids, 1)
 			require.NoError(t, uuid.Validate(ids[0]))
 			require.ErrorIs(t, db.Exec("INSERT INTO core_installation (id) VALUES (?)", uuid.New()).Error, gorm.ErrDuplicatedKey)
+		} else {
 			run(t, db, "INSERT INTO tenant_stamp (tenant_id) VALUES ('"+uuid.NewString()+"')")
 			require.ErrorIs(t, db.Exec("INSERT INTO tenant_stamp (tenant_id) VALUES (?)", uuid.New()).Error, gorm.ErrDuplicatedKey)
-			for _, index := range []string{
-				"ix_core_users_id", "ix_core_users_email", "ix_core_users_email_canonical", "ix_organizations_id", "ix_organizations_slug",
-				"ix_organizations_tenant_id", "ix_organizations_owner_id", "ix_tenants_slug", "ix_tenants_database_name", "ix_tenant_users_id",
-				"ix_tenant_users_email", "ix_tenant_users_email_canonical", "ix_tenant_users_core_user_id",
-			} {
-				require.True(t, slices.ContainsFunc(before, func(line string) bool { return strings.Contains(line, index) }), index)
-			}
-		})
-	}
+		}
+		for _, index := range indexes {
+			require.True(t, slices.ContainsFunc(before, func(line string) bool { return strings.Contains(line, index) }), index)
+		}
+	})
 }
 
 // A fresh database and an adopted one must not differ, or they would drift apart
 // with every later migration.
 func TestAdoptedDatabaseEqualsAFreshOne(t *testing.T) {
 	t.Parallel()
-	for engine, openFresh := range engines() {
-		t.Run(engine, func(t *testing.T) {
+	// sqlite_master keeps the statements' own words, and the original never ran on SQLite.
+	openFresh := engines()["postgres"]
+	for realm, list := range lists() {
+		t.Run(realm, func(t *testing.T) {
 			t.Parallel()
-			b := openFresh(t)
-
-			if b.Core().Name() == "sqlite" {
-				t.Skip("sqlite_master keeps the statements' own words, and the original never ran on it")
+			fresh, adopted := openFresh(t).Core(), openFresh(t).Core()
+			if realm == "core" {
+				original(t, adopted)
+			} else {
+				originalUsers(t, adopted, "tenant_users", ", bio TEXT, phone VARCHAR")
 			}
-			s, err := b.Lock(t.Context(), "k")
-			require.NoError(t, err)
-			defer s.Unlock()
-			name := "t_" + strings.ToLower(strings.ReplaceAll(uuid.NewString(), "-", ""))
-			require.NoError(t, s.Create(t.Context(), name))
-			fresh, err := b.OpenDatabase(t.Context(), name, nil)
-			require.NoError(t, err)
-			defer func() { require.NoError(t, database.Close(fresh)) }()
+			migrate(t, fresh, list)
+			migrate(t, adopted, list)
+			run(t, adopted, "DROP TABLE IF EXISTS alembic_version")
 
-			original(t, b.Core())
-			people(t, b.Core(), "tenant_users", ", bio TEXT, phone VARCHAR")
-			for _, db := range []*gorm.DB{b.Core(), fresh} {
-				migrate(t, db, core())
-				migrate(t, db, both())
-			}
-			run(t, b.Core(), "DROP TABLE alembic_version")
-
-			require.Equal(t, describe(t, fresh), describe(t, b.Core()))
+			require.Equal(t, describe(t, fresh), describe(t, adopted))
 		})
 	}
 }
@@ -156,21 +144,76 @@ func TestTwoMigratorsUnderTheLock(t *testing.T) {
 	}
 }
 
-func TestRollbackOfEmailCanonical(t *testing.T) {
+func TestWayBackLeavesWhatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	forEachList(t, func(t *testing.T, db *gorm.DB, _ string, list []*gormigrate.Migration) {
+		t.Helper()
+		adopt, create := list[:1], list[:2]
+		migrate(t, db, adopt)
+		before := describe(t, db)
+		migrate(t, db, create)
+
+		require.NoError(t, database.RollbackTo(t.Context(), db, create, adopt[0].ID))
+
+		require.Equal(t, before, describe(t, db))
+		migrate(t, db, create)
+		adopted := describe(t, db)
+		require.NoError(t, adopt[0].Rollback(db))
+		require.Equal(t, adopted, describe(t, db), "the original's tables may have been there before us")
+	})
+}
+
+// Without the rows it is unknown which database is whose, or what happened.
+func TestWayBackKeepsRowsThatCannotBeReplaced(t *testing.T) {
+	t.Parallel()
+	event := "INSERT INTO audit_events (at, action, outcome, actor, target_kind, target_name, ip, user_agent, request_id, detail) " +
+		"VALUES (CURRENT_TIMESTAMP, '', '', '', '', '', '', '', '', '')"
+	tenant := "INSERT INTO tenants (id, database_name, status, created_at, updated_at) " +
+		"VALUES ('" + uuid.NewString() + "', 'a', 'ready', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+	stamp := "INSERT INTO tenant_stamp (tenant_id) VALUES ('" + uuid.NewString() + "')"
+	for engine, openFresh := range engines() {
+		for _, tc := range []struct{ realm, table, statement string }{
+			{"core", "tenants", tenant},
+			{"core", "audit_events", event},
+			{"tenant", "tenant_stamp", stamp},
+			{"tenant", "audit_events", event},
+		} {
+			t.Run(engine+"/"+tc.realm+"/"+tc.table, func(t *testing.T) {
+				t.Parallel()
+				db, list := openFresh(t).Core(), lists()[tc.realm]
+				migrate(t, db, list)
+				run(t, db, tc.statement)
+				before := describe(t, db)
+
+				err := database.RollbackTo(t.Context(), db, list, list[0].ID)
+
+				require.ErrorIs(t, err, database.ErrNoWayBack)
+				require.ErrorContains(t, err, tc.table)
+				require.Equal(t, before, describe(t, db))
+				require.Equal(t, []string{"1"}, rows(t, db, "SELECT CAST(count(*) AS varchar) FROM "+tc.table))
+			})
+		}
+	}
+}
+
+// An id that was given once is never given again, so that an old token or event
+// cannot point at a new row.
+func TestIDsAreNeverUsedAgain(t *testing.T) {
 	t.Parallel()
 	for engine, openFresh := range engines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			b := openFresh(t)
-
-			migrate(t, b.Core(), core()[:2])
-			before := describe(t, b.Core())
-			migrate(t, b.Core(), core()[:3])
-
-			require.NoError(t, database.RollbackTo(t.Context(), b.Core(), core()[:3], core()[1].ID))
-
-			require.Equal(t, before, describe(t, b.Core()))
-			require.ErrorIs(t, database.RollbackTo(t.Context(), b.Core(), core()[:2], core()[0].ID), gormigrate.ErrRollbackImpossible)
+			db := openFresh(t).Core()
+			migrate(t, db, migrations.Tenant())
+			for range 2 {
+				run(
+					t, db,
+					"DELETE FROM tenant_invitations",
+					"INSERT INTO tenant_invitations (email, email_canonical, role, token_hash, created_at, expires_at) "+
+						"VALUES ('a', 'a', 'member', 'h', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+				)
+			}
+			require.Equal(t, []string{"2"}, rows(t, db, "SELECT CAST(id AS varchar) FROM tenant_invitations"))
 		})
 	}
 }
@@ -185,6 +228,6 @@ func TestIDsAreUniqueAndInOrder(t *testing.T) {
 			ids[m.ID] = true
 		}
 	}
-	require.Equal(t, "202611251000_create_tenant_sessions", database.LatestID(migrations.Tenant()[:5]))
+	require.Equal(t, "202611290200_adopt_tenant_original", database.LatestID(migrations.Tenant()[:1]))
 	require.Empty(t, database.LatestID(nil))
 }

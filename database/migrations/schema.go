@@ -8,15 +8,15 @@ import (
 	"gorm.io/gorm"
 )
 
-// table describes a table as it was on the day of a migration, which therefore
-// has its own and never that of models.
+// table describes a table of the original. Only adoption uses this language, since
+// GORM cannot complete a table in the original's own words. Our tables are structs.
 type table struct {
 	name    string
 	columns []column
 	indexes []index
 }
 
-// column is a name and what follows it in each engine's own words.
+// column is a name and its definition in the SQL of each engine.
 type column struct{ name, postgres, sqlite string }
 
 // index is named ix_<table>_<column>, as the original's are.
@@ -29,19 +29,12 @@ type index struct {
 const (
 	createdAt = "created_at"
 	updatedAt = "updated_at"
-	expiresAt = "expires_at"
-	tenantID  = "tenant_id"
 )
 
-// uuidKey is a primary key that is a UUID.
-func uuidKey(name string) column {
-	return column{name, "uuid PRIMARY KEY", "text NOT NULL PRIMARY KEY"}
-}
-
-// same is for columns both engines describe alike.
+// same returns a column that both engines define alike.
 func same(name, definition string) column { return column{name, definition, definition} }
 
-// adopt makes the table, or what it lacks.
+// adopt creates the table, or the columns and indexes that it lacks.
 func (t table) adopt(tx *gorm.DB) error {
 	present, err := columnsOf(tx, t.name)
 	if err != nil {
@@ -90,7 +83,7 @@ func (c column) definition(tx *gorm.DB) string {
 	return c.sqlite
 }
 
-// add makes the column in a table that exists. SQLite refuses to add a default
+// add creates the column in an existing table. SQLite refuses to add a default
 // that is not constant; our own inserts never rely on it.
 func (c column) add(tx *gorm.DB, table string) error {
 	definition := c.definition(tx)
@@ -100,8 +93,8 @@ func (c column) add(tx *gorm.DB, table string) error {
 	return run(tx, "ALTER TABLE "+table+" ADD COLUMN "+c.name+" "+definition)
 }
 
-// ensure makes the index where it is missing. Uniqueness may as well come from a
-// constraint, or from an index of another name.
+// ensure creates a missing index. A constraint, or an index of another name, may
+// provide uniqueness as well.
 func (i index) ensure(tx *gorm.DB, table string) error {
 	name := "ix_" + table + "_" + i.column
 	there, err := i.exists(tx, table, name)
@@ -139,7 +132,7 @@ func (i index) exists(tx *gorm.DB, table, name string) (bool, error) {
 	return there, nil
 }
 
-// columnsOf lists the columns of a table; a table that is not there has none.
+// columnsOf lists the columns of a table. A missing table has none.
 func columnsOf(tx *gorm.DB, table string) ([]string, error) {
 	query := "SELECT name FROM pragma_table_info(?)"
 	if isPostgres(tx) {
@@ -152,11 +145,7 @@ func columnsOf(tx *gorm.DB, table string) ([]string, error) {
 	return names, nil
 }
 
-func isPostgres(tx *gorm.DB) bool { return tx.Name() == "postgres" }
-
-func run(tx *gorm.DB, statement string, args ...any) error { return tx.Exec(statement, args...).Error }
-
-// fillNulls gives the original's nullable columns the values its code meant.
+// fillNulls gives the original's nullable columns the values that its code assumed.
 func fillNulls(tx *gorm.DB, table string) error {
 	if err := run(tx, "UPDATE "+table+" SET is_active = TRUE WHERE is_active IS NULL"); err != nil {
 		return err
@@ -164,16 +153,32 @@ func fillNulls(tx *gorm.DB, table string) error {
 	return run(tx, "UPDATE "+table+" SET created_at = ? WHERE created_at IS NULL", tx.NowFunc())
 }
 
-// batch is how many rows are read and written at once.
-const batch = 500
-
-// setByID sets one column of many rows: values holds id and value in turns.
-func setByID(tx *gorm.DB, table, column, kind string, values []any) error {
-	if len(values) == 0 {
-		return nil
+// originalUsers describes what the original's two tables of users have in common.
+func originalUsers(name string, more ...column) table {
+	return table{
+		name: name,
+		columns: append([]column{
+			{"id", "serial PRIMARY KEY", "integer PRIMARY KEY AUTOINCREMENT"},
+			same("email", "varchar NOT NULL"),
+			same("hashed_password", "varchar NOT NULL"),
+			same("full_name", "varchar"),
+			same("is_active", "boolean"),
+			{createdAt, "timestamptz DEFAULT now()", "datetime DEFAULT CURRENT_TIMESTAMP"},
+			{updatedAt, "timestamptz", "datetime"},
+		}, more...),
+		indexes: []index{{"id", false}, {"email", true}},
 	}
-	row := "(CAST(? AS integer), CAST(? AS " + kind + "))"
-	rows := strings.Repeat(", "+row, len(values)/2)[2:]
-	return run(tx, "UPDATE "+table+" SET "+column+" = v.column2 FROM (VALUES "+rows+") AS v WHERE "+
-		table+".id = v.column1", values...)
+}
+
+// adoptAll adopts the tables in order and fills their NULLs.
+func adoptAll(tx *gorm.DB, tables ...table) error {
+	for _, t := range tables {
+		if err := t.adopt(tx); err != nil {
+			return err
+		}
+		if err := fillNulls(tx, t.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"gorm.io/gorm"
 )
 
-func core202611240110AdoptOrganizations() *gormigrate.Migration {
+// core202611290100AdoptOriginal adopts or creates the core tables of the original.
+// Its way back touches nothing: the tables and rows may have been there before us.
+func core202611290100AdoptOriginal() *gormigrate.Migration {
 	organizations := table{
 		name: "organizations",
 		columns: []column{
@@ -21,12 +23,10 @@ func core202611240110AdoptOrganizations() *gormigrate.Migration {
 		indexes: []index{{"id", false}, {"slug", true}, {"owner_id", false}},
 	}
 	return &gormigrate.Migration{
-		ID: "202611240110_adopt_organizations",
+		ID: "202611290100_adopt_core_original",
 		Migrate: func(tx *gorm.DB) error {
-			if err := organizations.adopt(tx); err != nil {
-				return err
-			}
-			return fillNulls(tx, organizations.name)
+			return adoptAll(tx, originalUsers("core_users"), organizations)
 		},
+		Rollback: func(*gorm.DB) error { return nil },
 	}
 }
