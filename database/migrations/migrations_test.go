@@ -187,7 +187,7 @@ func TestWayBackKeepsRowsThatCannotBeReplaced(t *testing.T) {
 
 				err := database.RollbackTo(t.Context(), db, list, list[0].ID)
 
-				require.ErrorIs(t, err, database.ErrNoWayBack)
+				require.ErrorIs(t, err, migrations.ErrRowsWouldBeLost)
 				require.ErrorContains(t, err, tc.table)
 				require.Equal(t, before, describe(t, db))
 				require.Equal(t, []string{"1"}, rows(t, db, "SELECT CAST(count(*) AS varchar) FROM "+tc.table))

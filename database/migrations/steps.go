@@ -1,13 +1,16 @@
 package migrations
 
 import (
+	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
-
-	"multitenant/database"
 )
+
+// ErrRowsWouldBeLost says that a migration is not taken back, because a table that it
+// created has rows that cannot be replaced.
+var ErrRowsWouldBeLost = errors.New("migration cannot be rolled back: rows would be lost")
 
 // step is a part of a migration.
 type step = func(tx *gorm.DB) error
@@ -69,7 +72,7 @@ func dropTables(tables ...string) step {
 	return statements(list...)
 }
 
-// refuseWithRows fails with database.ErrNoWayBack when one of the tables has rows.
+// refuseWithRows fails with ErrRowsWouldBeLost when one of the tables has rows.
 func refuseWithRows(tx *gorm.DB, tables ...string) error {
 	for _, table := range tables {
 		var found bool
@@ -77,7 +80,7 @@ func refuseWithRows(tx *gorm.DB, tables ...string) error {
 			return err
 		}
 		if found {
-			return fmt.Errorf("%w: the rows of %s would be lost", database.ErrNoWayBack, table)
+			return fmt.Errorf("%w: %s", ErrRowsWouldBeLost, table)
 		}
 	}
 	return nil
