@@ -57,11 +57,23 @@ func TestDocsExample(t *testing.T) {
 	})
 }
 
+// The test that the example adds passes, and runs.
+func TestDocsExampleTest(t *testing.T) {
+	t.Parallel()
+	requirePrograms(t, "go")
+	output, err := goCommand(t.Context(), "test", "-overlay", example(t).overlay(t), "-count=1", "-v",
+		"-run", "^TestNotesStayInTheirTenant$", "./tests")
+	require.NoError(t, err, output)
+	require.Contains(t, output, "--- PASS: TestNotesStayInTheirTenant/sqlite")
+}
+
 // worked is the worked example.
 type worked struct {
 	files     map[string]string // by path
 	migration string            // the line that lists the migration
+	action    string            // the line that lists the action
 	routes    string
+	openAPI   string
 }
 
 // example reads the worked example from docs/extending.md. A block that is a file
@@ -85,11 +97,21 @@ func example(t *testing.T) worked {
 		require.NotContains(t, found.files, path)
 		found.files[path] = block
 	}
-	require.Len(t, found.files, 3)
-	lines := captures("Add `([^`]+)` at the end of `Tenant\\(\\)`", text)
-	require.Len(t, lines, 1)
-	found.migration = "\t\t" + lines[0] + "\n"
+	require.Len(t, found.files, 4)
+	described := regexp.MustCompile("(?s)```yaml\n(.*?)```\n").FindStringSubmatch(text)
+	require.NotNil(t, described)
+	found.openAPI = "\n" + described[1]
+	found.migration = lineFor(t, text, "Tenant")
+	found.action = lineFor(t, text, "Actions")
 	return found
+}
+
+// lineFor returns the line that the document adds to the list of that name.
+func lineFor(t *testing.T, text, list string) string {
+	t.Helper()
+	lines := captures("Add `([^`]+)` at the end of `"+list+"\\(\\)`", text)
+	require.Len(t, lines, 1, list)
+	return "\t\t" + lines[0] + "\n"
 }
 
 // overlay writes the example's files to a temporary folder, and returns the overlay
@@ -99,7 +121,9 @@ func (w worked) overlay(t *testing.T) string {
 	contents := maps.Clone(w.files)
 	for path, change := range map[string]struct{ start, end, text string }{
 		"database/migrations/migrations.go": {"func Tenant() ", "\t}\n}\n", w.migration},
+		"models/action.go":                  {"func Actions() ", "\t}\n}\n", w.action},
 		"controllers/routes.go":             {"func NewRouter(", "\treturn router, nil\n", w.routes},
+		"docs/openapi.yaml":                 {"\npaths:", "\ncomponents:", w.openAPI},
 	} {
 		before, rest, _ := strings.Cut(readFile(t, path), change.start)
 		head, tail, found := strings.Cut(rest, change.end)
@@ -128,15 +152,22 @@ func absolute(t *testing.T, path string) string {
 }
 
 func goBuild(ctx context.Context, program, overlay string) error {
+	_, err := goCommand(ctx, "build", "-overlay", overlay, "-o", program, ".")
+	return err
+}
+
+// goCommand runs the go command in the module, and returns its output.
+func goCommand(ctx context.Context, verb string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, ".")
+	command := exec.CommandContext(ctx, "go", append([]string{verb, "-buildvcs=false"}, arguments...)...)
 	command.Dir = root
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, output)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("go %s: %w\n%s", verb, err, output)
 	}
-	return nil
+	return string(output), err
 }
 
 // serve runs the program on the databases of these settings until the test ends, and
