@@ -146,7 +146,13 @@ func CountStatuses(ctx context.Context, db *gorm.DB) ([]StatusCount, error) {
 	return counts, nil
 }
 
-// ListByStatus lists at most limit tenants of that status.
+// ListByStatus lists at most limit tenants of that status, first those that will most
+// likely stay as they are: the oldest tenants, and the newest spares, which are claimed
+// last.
 func ListByStatus(ctx context.Context, db *gorm.DB, status TenantStatus, limit int) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("status = ?", status).Order("id").Limit(limit).Find(ctx)
+	order := "created_at"
+	if status == TenantSpare {
+		order = "created_at DESC"
+	}
+	return gorm.G[Tenant](db).Where("status = ?", status).Order(order).Limit(limit).Find(ctx)
 }

@@ -280,7 +280,7 @@ func TestDoctorBesideABusyServer(t *testing.T) {
 				}
 			}
 		}()
-		for range 5 {
+		for range 1 + testkit.Rounds(t) {
 			outcome := settings.Command(t, "tenants", "doctor", "--json")
 			for _, finding := range testkit.Decode[[]findingJSON](t, outcome) {
 				require.Equal(t, "unsettled", finding.Kind, "%v: %s", finding, finding.Problem) // marked, and not begun with

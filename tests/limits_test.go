@@ -248,13 +248,13 @@ func TestTenantsFromOneAddress(t *testing.T) {
 func TestOrganizationsOfOneUser(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Limits = generous()
-		settings.Limits.Organizations = 20
+		settings.Limits.Organizations = 4
 		line := newStartingLine(4) // two processes make two databases at once each
 		settings.OnStep = line.pass
 		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
 		app := apps[0]
 		ada, grace := app.Token("", "ada@example.com"), app.Token("", "grace@example.com")
-		for i := range 19 {
+		for i := range 3 {
 			app.Organization(ada, fmt.Sprintf("acme-%d", i))
 		}
 		suspend := app.Put("/api/organizations/acme-0", ada, testkit.JSON{"is_active": false})
@@ -272,8 +272,8 @@ func TestOrganizationsOfOneUser(t *testing.T) {
 			"%v", counted)
 		refused := app.CreateOrganization(ada, "initech")
 		requireTooMany(t, app, refused, "too_many_organizations", 3600)
-		require.Equal(t, "Nobody may own more than 20 organizations", refused.Text(app, "detail"))
-		require.Equal(t, 20, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM organizations"))
+		require.Equal(t, "Nobody may own more than 4 organizations", refused.Text(app, "detail"))
+		require.Equal(t, 4, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM organizations"))
 		app.Settings.RequireTidy(t)
 
 		app.Organization(grace, "initech")

@@ -1,6 +1,7 @@
 package tests_test
 
 import (
+	"runtime/debug"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,5 +10,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // hundreds of applications in one process: memory for time
 	goleak.VerifyTestMain(pgtest.Main{M: m})
 }

@@ -13,7 +13,7 @@ import (
 
 // changedTries is how often the trials are repeated with other tenants, if those
 // that were used have been claimed or deleted meanwhile.
-const changedTries = 5
+const changedTries = 20
 
 // TryIsolation tries in all known ways to get from one tenant into others, into the
 // core and into spares, and checks the access rights of all tenants. It tries as the

@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,21 +12,38 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 )
 
 const dropTimeout = 30 * time.Second
 
+// adminConnections is how many tests make and drop databases at a time. A session
+// costs as much as a database: all tests share them.
+const adminConnections = 4
+
+// openAdmin opens the superuser's sessions of the server of that URL.
+func openAdmin(server string) (*sql.DB, error) {
+	admin, err := sql.Open("pgx", server)
+	if err != nil {
+		return nil, errors.New("the server's URL cannot be read") // err repeats it, and so the password
+	}
+	admin.SetMaxOpenConns(adminConnections)
+	admin.SetMaxIdleConns(adminConnections)
+	return admin, nil
+}
+
 // account is a role of a test's own and the database it begins with; both
 // have the same name.
 type account struct {
-	admin    string // the URL of a superuser
+	admin    *sql.DB // a superuser's
 	name     string
 	password string
 	url      string
 }
 
-func newAccount(admin string) (*account, error) {
-	parsed, err := url.Parse(admin)
+// newAccount returns an account that is not yet created, on the server of that URL.
+func newAccount(admin *sql.DB, server string) (*account, error) {
+	parsed, err := url.Parse(server)
 	if err != nil {
 		// url.Parse repeats its input, and so the password.
 		return nil, errors.New("the server's URL cannot be read")
@@ -38,20 +56,18 @@ func newAccount(admin string) (*account, error) {
 }
 
 func (a *account) create(ctx context.Context) error {
-	return withConnection(ctx, a.admin, func(conn *pgx.Conn) error {
-		name := pgx.Identifier{a.name}.Sanitize()
-		// The password is hexadecimal, which needs no quoting; CREATE ROLE
-		// takes no parameters.
-		create := "CREATE ROLE " + name + " LOGIN CREATEDB CREATEROLE NOSUPERUSER PASSWORD '" + a.password + "'"
-		if _, err := conn.Exec(ctx, create); err != nil {
-			return fmt.Errorf("create role: %w", err)
-		}
-		// template1 cannot be copied while anybody is connected to it.
-		if _, err := conn.Exec(ctx, "CREATE DATABASE "+name+" OWNER "+name+" TEMPLATE template0"); err != nil {
-			return fmt.Errorf("create database: %w", err)
-		}
-		return nil
-	})
+	name := pgx.Identifier{a.name}.Sanitize()
+	// The password is hexadecimal, which needs no quoting; CREATE ROLE
+	// takes no parameters.
+	create := "CREATE ROLE " + name + " LOGIN CREATEDB CREATEROLE NOSUPERUSER PASSWORD '" + a.password + "'"
+	if _, err := a.admin.ExecContext(ctx, create); err != nil {
+		return fmt.Errorf("create role: %w", err)
+	}
+	// template1 cannot be copied while a session is connected to it.
+	if _, err := a.admin.ExecContext(ctx, "CREATE DATABASE "+name+" OWNER "+name+" TEMPLATE template0"); err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	return nil
 }
 
 // drop removes the role and all it owns. The server may still be creating a
@@ -61,43 +77,36 @@ func (a *account) drop(tb testing.TB) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), dropTimeout)
 	defer cancel()
 
-	err := retry(ctx, func() error {
-		return withConnection(ctx, a.admin, func(conn *pgx.Conn) error { return a.dropOnce(ctx, conn) })
-	})
-	if err != nil {
+	if err := retry(ctx, func() error { return a.dropOnce(ctx) }); err != nil {
 		tb.Errorf("pgtest: remove %s: %v", a.name, err)
 	}
 }
 
-func (a *account) dropOnce(ctx context.Context, conn *pgx.Conn) error {
+func (a *account) dropOnce(ctx context.Context) error {
 	name := pgx.Identifier{a.name}.Sanitize()
-	if _, err := conn.Exec(ctx, "ALTER ROLE "+name+" NOLOGIN"); err != nil {
+	if _, err := a.admin.ExecContext(ctx, "ALTER ROLE "+name+" NOLOGIN"); err != nil {
 		return fmt.Errorf("close role: %w", err)
 	}
 	const end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
-	if _, err := conn.Exec(ctx, end, a.name); err != nil {
+	if _, err := a.admin.ExecContext(ctx, end, a.name); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
-	const owned = "SELECT datname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE rolname = $1"
-	rows, err := conn.Query(ctx, owned, a.name)
+	databases, err := a.list(ctx,
+		"SELECT datname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE rolname = $1")
 	if err != nil {
 		return fmt.Errorf("list databases: %w", err)
 	}
-	databases, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("list databases: %w", err)
-	}
-	roles, err := a.tenantRoles(ctx, conn)
+	roles, err := a.tenantRoles(ctx)
 	if err != nil {
 		return fmt.Errorf("list roles: %w", err)
 	}
 	for _, database := range databases {
-		if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{database}.Sanitize()+" WITH (FORCE)"); err != nil {
+		if _, err := a.admin.ExecContext(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{database}.Sanitize()+" WITH (FORCE)"); err != nil {
 			return fmt.Errorf("drop database: %w", err)
 		}
 	}
 	for _, role := range append(roles, a.name) {
-		if _, err := conn.Exec(ctx, "DROP ROLE "+pgx.Identifier{role}.Sanitize()); err != nil {
+		if _, err := a.admin.ExecContext(ctx, "DROP ROLE "+pgx.Identifier{role}.Sanitize()); err != nil {
 			return fmt.Errorf("drop role: %w", err)
 		}
 	}
@@ -106,16 +115,30 @@ func (a *account) dropOnce(ctx context.Context, conn *pgx.Conn) error {
 
 // tenantRoles lists the roles that the account has made: they may do something
 // in its databases.
-func (a *account) tenantRoles(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	rows, err := conn.Query(ctx, `SELECT DISTINCT r.rolname FROM pg_shdepend s
+func (a *account) tenantRoles(ctx context.Context) ([]string, error) {
+	return a.list(ctx, `SELECT DISTINCT r.rolname FROM pg_shdepend s
 		JOIN pg_database d ON d.oid = s.dbid OR s.classid = 'pg_database'::regclass AND d.oid = s.objid
 		JOIN pg_roles o ON o.oid = d.datdba
 		JOIN pg_roles r ON r.oid = s.refobjid
-		WHERE s.refclassid = 'pg_authid'::regclass AND o.rolname = $1 AND r.rolname LIKE '%\_role\_%'`, a.name)
+		WHERE s.refclassid = 'pg_authid'::regclass AND o.rolname = $1 AND r.rolname LIKE '%\_role\_%'`)
+}
+
+// list returns what a query about the account finds; its parameter is the name.
+func (a *account) list(ctx context.Context, query string) ([]string, error) {
+	rows, err := a.admin.QueryContext(ctx, query, a.name)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	defer func() { _ = rows.Close() }() // rows.Err says what is wrong
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
 }
 
 // withConnection lends a connection that lasts for one call.

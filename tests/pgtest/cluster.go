@@ -95,7 +95,10 @@ func (c *Cluster) URL() string {
 func (c *Cluster) Database(tb testing.TB) string {
 	tb.Helper()
 
-	account, err := newAccount(c.URL())
+	admin, err := openAdmin(c.URL())
+	require(tb, err)
+	defer func() { _ = admin.Close() }() // it has done what it was for
+	account, err := newAccount(admin, c.URL())
 	require(tb, err)
 	require(tb, account.create(tb.Context()))
 	return account.url // it ends with the cluster

@@ -32,7 +32,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	if c.owner, err = serverProcess(); err != nil {
 		return err
 	}
-	if c.dir, err = os.MkdirTemp("", "pgtest-"); err != nil {
+	if c.dir, err = os.MkdirTemp(clusterFolder(), "pgtest-"); err != nil {
 		return fmt.Errorf("make the cluster's folder: %w", err)
 	}
 	passwordFile := filepath.Join(c.dir, "password")
@@ -70,16 +70,24 @@ func (c *Cluster) startJanitor(ctx context.Context) error {
 	return nil
 }
 
+// throwAwaySettings are those of a server that need not survive a crash of the
+// machine (with -F, which is fsync=off). It must survive one of its own, so commits
+// are written before they are acknowledged. Without autovacuum hundreds of databases
+// do not keep the machine busy. Shared memory in files goes with the folder.
+func throwAwaySettings() []string {
+	return []string{
+		"-c", "max_connections=400", "-c", "shared_buffers=4MB", "-c", "dynamic_shared_memory_type=mmap",
+		"-c", "full_page_writes=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0",
+		"-c", "wal_init_zero=off", "-c", "autovacuum=off", "-c", "jit=off",
+	}
+}
+
 // launch starts the server's process and returns once it answers, or has
 // ended.
 func (c *Cluster) launch(ctx context.Context) error {
-	// -F is fsync=off: a cluster that is thrown away need not survive a crash
-	// of the machine. It must survive one of its own, so commits are written
-	// before they are acknowledged. Shared memory in files goes with the folder.
 	arguments := slices.Concat([]string{
 		"-D", c.data(), "-k", c.dir, "-F", "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
-		"-c", "max_connections=400", "-c", "full_page_writes=off", "-c", "dynamic_shared_memory_type=mmap",
-	}, c.settings) // of two of a name the last counts
+	}, throwAwaySettings(), c.settings) // of two of a name the last counts
 	c.process = c.command(context.WithoutCancel(ctx), c.programs.path("postgres"), arguments...)
 	log, err := os.OpenFile(c.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -13,6 +13,7 @@
 package pgtest
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"sync"
@@ -75,8 +76,10 @@ func Server(tb testing.TB) string {
 func Database(tb testing.TB) string {
 	tb.Helper()
 
-	admin := Server(tb)
-	account, err := newAccount(admin)
+	server := Server(tb)
+	admin, err := shared.administrator(server)
+	require(tb, err)
+	account, err := newAccount(admin, server)
 	require(tb, err)
 	require(tb, account.create(tb.Context()))
 	tb.Cleanup(func() { account.drop(tb) })
@@ -102,6 +105,7 @@ type lazyCluster struct {
 	tried   bool
 	cluster *Cluster
 	err     error
+	admin   *sql.DB // of the cluster, or of the server that TEST_DATABASE_URL names
 }
 
 func (l *lazyCluster) get(tb testing.TB) (*Cluster, error) {
@@ -116,12 +120,28 @@ func (l *lazyCluster) get(tb testing.TB) (*Cluster, error) {
 	return l.cluster, l.err
 }
 
+// administrator returns the sessions of the server's superuser.
+func (l *lazyCluster) administrator(server string) (*sql.DB, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	var err error
+	if l.admin == nil {
+		l.admin, err = openAdmin(server)
+	}
+	return l.admin, err
+}
+
 func (l *lazyCluster) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	if l.cluster == nil {
-		return nil
+	var err error
+	if l.admin != nil {
+		err = l.admin.Close()
 	}
-	return l.cluster.close()
+	if l.cluster != nil {
+		err = errors.Join(err, l.cluster.close())
+	}
+	return err
 }

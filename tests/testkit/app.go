@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"io"
 	"log/slog"
 	"net/http"
@@ -68,6 +69,9 @@ type Settings struct {
 	// first signs, Secret alone where there are none.
 	Now  func() time.Time `json:"-"`
 	Keys []string         `json:"-"`
+
+	core     *sql.DB // what SQL returns for coreName on PostgreSQL, whose sessions are dear
+	coreName string
 }
 
 // App is a running application.
@@ -119,6 +123,8 @@ func Fresh(tb testing.TB, engine Engine) Settings {
 	}}
 	if engine == Postgres {
 		settings.Database.URL, settings.Admin = pgtest.Database(tb), pgtest.Server(tb)
+		settings.coreName = settings.CoreName()
+		settings.core = settings.open(tb, settings.coreName)
 	} else {
 		settings.Database.URL = "sqlite://" + filepath.Join(tb.TempDir(), "data", "core.db")
 	}

@@ -63,6 +63,16 @@ func (s *Settings) File(name string) string { return filepath.Join(s.Folder(), n
 // test. On SQLite it is made if it is missing.
 func (s *Settings) SQL(tb testing.TB, name string) *sql.DB {
 	tb.Helper()
+	if s.core != nil && name == s.coreName {
+		return s.core
+	}
+	db := s.open(tb, name)
+	db.SetMaxIdleConns(0) // an idle session would keep others from renaming or dropping it
+	return db
+}
+
+func (s *Settings) open(tb testing.TB, name string) *sql.DB {
+	tb.Helper()
 	driver, source := "sqlite", "file:"+s.File(name)+"?_pragma=busy_timeout(5000)"
 	if s.Engine == Postgres {
 		address, err := url.Parse(s.Database.URL)
@@ -74,7 +84,6 @@ func (s *Settings) SQL(tb testing.TB, name string) *sql.DB {
 	}
 	db, err := sql.Open(driver, source)
 	require.NoError(tb, err)
-	db.SetMaxIdleConns(0) // nobody is kept from renaming or dropping it
 	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
 	return db
 }
@@ -95,11 +104,21 @@ func (s *Settings) Administer(tb testing.TB, statements ...string) {
 // Exec runs statements on a database behind the application's back.
 func (s *Settings) Exec(tb testing.TB, name string, statements ...string) {
 	tb.Helper()
-	db := s.SQL(tb, name)
+	session := s.session(tb, name)
+	defer func() { require.NoError(tb, session.Close()) }()
 	for _, statement := range statements {
-		_, err := db.ExecContext(tb.Context(), statement)
+		_, err := session.ExecContext(tb.Context(), statement)
 		require.NoError(tb, err, statement)
 	}
+}
+
+// session opens one session for several statements: on PostgreSQL a session takes
+// longer than most of them. The caller closes it.
+func (s *Settings) session(tb testing.TB, name string) *sql.Conn {
+	tb.Helper()
+	session, err := s.SQL(tb, name).Conn(tb.Context())
+	require.NoError(tb, err)
+	return session
 }
 
 // Scalar returns the one value a query asks for.
@@ -243,7 +262,12 @@ func (s *Settings) checkTidy(ctx context.Context, core *sql.DB, others []string)
 	return nil
 }
 
-func column(ctx context.Context, db *sql.DB, query string, args ...any) ([]string, error) {
+// querier is *sql.DB or *sql.Conn.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func column(ctx context.Context, db querier, query string, args ...any) ([]string, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package testkit
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,7 +13,8 @@ import (
 // names and rows in the order of their first column, for a comparison.
 func (s *Settings) Dump(tb testing.TB, name string) string {
 	tb.Helper()
-	db := s.SQL(tb, name)
+	db := s.session(tb, name)
+	defer func() { require.NoError(tb, db.Close()) }()
 	tables, err := column(tb.Context(), db, s.tables())
 	require.NoError(tb, err)
 	var dump strings.Builder
@@ -34,7 +34,7 @@ func (s *Settings) tables() string {
 }
 
 // records returns each row of a query as a line of text.
-func records(ctx context.Context, db *sql.DB, query string) ([]string, error) {
+func records(ctx context.Context, db querier, query string) ([]string, error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
