@@ -38,7 +38,7 @@ func watch(t *testing.T, settings testkit.Settings) (most func() inUse) {
 	var failure error
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		ticker := time.NewTicker(2 * time.Millisecond)
+		ticker := time.NewTicker(breath)
 		defer ticker.Stop()
 		for ctx.Err() == nil && failure == nil {
 			var now inUse
@@ -179,7 +179,7 @@ func churn(t *testing.T, app *testkit.App) (stop func()) {
 				select {
 				case <-done:
 					return
-				default:
+				case <-time.After(breath):
 				}
 				response, err := app.Try(request)
 				if err != nil || response.Code >= 500 && response.Code != http.StatusServiceUnavailable {

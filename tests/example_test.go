@@ -160,7 +160,7 @@ func goBuild(ctx context.Context, program, overlay string) error {
 func goCommand(ctx context.Context, verb string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, "go", append([]string{verb, "-buildvcs=false"}, arguments...)...)
+	command := exec.CommandContext(ctx, "go", append([]string{verb, "-buildvcs=false", "-ldflags=-s -w"}, arguments...)...)
 	command.Dir = root
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	output, err := command.CombinedOutput()

@@ -35,7 +35,7 @@ func watchBystanders(app *testkit.App, token, email string) *bystanders {
 				select {
 				case <-b.stop:
 					return
-				default:
+				case <-time.After(breath):
 				}
 				begun := time.Now()
 				response, err := app.Try(testkit.Request{Method: http.MethodGet, Path: profilePath, Token: token})

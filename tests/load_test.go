@@ -54,7 +54,7 @@ func (l *load) work(worker int) {
 		select {
 		case <-l.stop:
 			return
-		default:
+		case <-time.After(breath):
 		}
 		tenant := []string{"", "acme", "globex", fmt.Sprintf("new-%d", l.number())}[i%4]
 		email := fmt.Sprintf("user%d@example.com", l.number())

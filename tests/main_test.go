@@ -1,15 +1,29 @@
 package tests_test
 
 import (
+	"flag"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"multitenant/tests/pgtest"
 )
 
+// breath is how long clients that never stop asking leave the processor to others.
+const breath = 5 * time.Millisecond
+
+// atOnce is how many tests run at once for each processor: many of them wait.
+const atOnce = 2
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(atOnce*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 	debug.SetGCPercent(400) // hundreds of applications in one process: memory for time
 	goleak.VerifyTestMain(pgtest.Main{M: m})
 }

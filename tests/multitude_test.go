@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,7 +100,7 @@ func TestACrowdOnFewConnections(t *testing.T) {
 				select {
 				case <-done:
 					return
-				default:
+				case <-time.After(breath):
 				}
 				if err := c.ask(app, 0); err != nil {
 					t.Error(err)

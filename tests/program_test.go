@@ -94,7 +94,7 @@ func (p *program) signal(t *testing.T, signal os.Signal) {
 func TestTheProgram(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "multitenant")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "..").CombinedOutput()
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", binary, "..").CombinedOutput()
 	require.NoError(t, err, string(built))
 
 	for name, test := range map[string]func(t *testing.T, binary string){
