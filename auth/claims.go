@@ -20,7 +20,7 @@ const (
 	RealmTenant Realm = "tenant"
 )
 
-// Ids are int4 in the databases: a greater number is nobody's.
+// Ids are int4 in the databases: no user has a greater one.
 const maxUserID = math.MaxInt32
 
 // The length of a UUID with its hyphens and nothing around it.

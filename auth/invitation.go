@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// invitationPrefix lets people, and programs that look for leaked secrets,
+// invitationPrefix lets readers, and programs that look for leaked secrets,
 // recognise an invitation.
 const invitationPrefix = "mti_"
 
-// NewInvitationToken returns 256 random bits, by which somebody shows that they
-// were invited.
+// NewInvitationToken returns 256 random bits, by which a user proves an
+// invitation.
 func NewInvitationToken() string {
 	var secret [secretBytes]byte
 	rand.Read(secret[:])

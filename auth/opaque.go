@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Opaque tokens are a prefix, by which people and programs that look for leaked
+// Opaque tokens are a prefix, by which readers and programs that look for leaked
 // secrets recognise them, and bytes, of which the first are the tenant's id, or
 // zero at the core. Their number is a multiple of three: base64 has one spelling of
 // it.

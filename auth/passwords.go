@@ -77,8 +77,8 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 		return nil, errors.New("password workers and wait must not be negative")
 	}
 	if o.Workers == 0 {
-		// Hashing does not yield: were all processors at it, whoever else has a
-		// moment's work to do would wait for a tenth of a second.
+		// Hashing does not yield: were all processors at it, every other
+		// request would wait for a tenth of a second.
 		o.Workers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if o.Wait == 0 {
@@ -99,7 +99,7 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 	}, nil
 }
 
-// newDecoys hashes a password that nobody will ever know. The decoys of lesser
+// newDecoys hashes a random password that is then forgotten. The decoys of lesser
 // costs are the same hash relabelled: comparing with one costs what it says, and
 // whether it could ever match is of no interest.
 func newDecoys(cost int) (map[int][]byte, error) {
@@ -114,8 +114,8 @@ func newDecoys(cost int) (map[int][]byte, error) {
 	return decoys, nil
 }
 
-// Hash returns the bcrypt hash of a password of at most 72 bytes; whoever takes
-// passwords from people has refused longer ones before. It fails with KindBusy
+// Hash returns the bcrypt hash of a password of at most 72 bytes; the
+// caller has refused longer ones before. It fails with KindBusy
 // when its turn does not come in time.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if len(password) > maxPasswordBytes {
@@ -199,7 +199,7 @@ func (p *Passwords) spend(cost int, password []byte) {
 	_ = bcrypt.CompareHashAndPassword(p.decoys[cost], password[:min(len(password), maxPasswordBytes)])
 }
 
-// acquire waits for a turn; whoever gets one must release it.
+// acquire waits for a turn; the caller must then call release.
 func (p *Passwords) acquire(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, p.wait)
 	defer cancel()

@@ -54,7 +54,7 @@ func NewSalt() string {
 }
 
 // Next returns the token that follows this one. It is derived from this one's
-// secret and a random salt, so that whoever holds this one and repeats a request
+// secret and a random salt, so that a caller who holds this one and repeats a request
 // can be given the same answer, although only hashes of the two are kept.
 func (t *RefreshToken) Next(salt string) RefreshToken {
 	mac := hmac.New(sha256.New, t.secret[:])

@@ -18,7 +18,7 @@ const (
 	// MinSecretBytes is the least length of a key that signs tokens.
 	MinSecretBytes = 32
 
-	// Issuer and audience are the service itself: it reads nobody else's tokens.
+	// Issuer and audience are the service itself: it reads no other service's tokens.
 	issuer   = "multitenant"
 	audience = "multitenant"
 

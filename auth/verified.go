@@ -11,7 +11,7 @@ const maxVerified = 4096
 
 // verified remembers tokens that were found good, so that a client which sends
 // the same one with every request has it checked in full only once. After that
-// time alone can end it; whoever it speaks for is looked up at each request. It
+// time alone can end it; its user is looked up at each request. It
 // keeps two generations, and forgets the older when the younger is full.
 type verified struct {
 	mu           sync.RWMutex // guards young and older

@@ -8,19 +8,15 @@ import (
 	"multitenant/models"
 )
 
-// recordTenant records what the operator does to a tenant, at the core. The target is
+// eventAbout returns the event of what the operator does to a tenant. The target is
 // its organization, if it has one, whose owner may then read the event.
-func recordTenant(ctx context.Context, tx *gorm.DB, action models.Action, slug models.Slug, tenantID string) error {
-	org, err := models.FindOrganizationOf(ctx, tx, tenantID)
+func eventAbout(ctx context.Context, core *gorm.DB, action models.Action, record *models.Tenant) (*models.Event, error) {
+	org, err := models.FindOrganizationOf(ctx, core, record.ID)
 	event := models.NewOperatorEvent(action)
-	switch {
-	case err == nil:
-		return models.Record(ctx, tx, event.AboutOrganization(&org))
-	case models.IsKind(err, models.KindOrganizationNotFound):
-		event.TargetKind, event.TargetName = models.TargetTenant, string(slug)
-		return models.Record(ctx, tx, event)
+	if models.IsKind(err, models.KindOrganizationNotFound) {
+		return event.AboutTenant(record.Slug), nil
 	}
-	return err
+	return event.AboutOrganization(&org), err
 }
 
 // setActive changes the state of the tenant's organization, if it has one, and records
@@ -28,7 +24,11 @@ func recordTenant(ctx context.Context, tx *gorm.DB, action models.Action, slug m
 func setActive(ctx context.Context, tx *gorm.DB, action models.Action, record *models.Tenant, active bool) error {
 	org, err := models.FindOrganizationOf(ctx, tx, record.ID)
 	if err != nil || org.IsActive == active {
-		return recordTenant(ctx, tx, action, record.Slug, record.ID)
+		event, err := eventAbout(ctx, tx, action, record)
+		if err != nil {
+			return err
+		}
+		return models.Record(ctx, tx, event)
 	}
 	org.IsActive = active
 	return models.UpdateOrganization(ctx, tx, models.NewOperatorEvent(action), &org, "is_active")

@@ -117,7 +117,7 @@ func parse(inv *Invocation) (command *kong.Context, code int) {
 	return command, ExitOK
 }
 
-// say writes a line for people. Where it cannot be written, nothing can be said
+// say writes a line for the operator. Where it cannot be written, nothing can be said
 // about it.
 func say(w io.Writer, line any) {
 	_, _ = fmt.Fprintln(w, line)

@@ -24,7 +24,7 @@ func (migrateRollbackCommand) Help() string {
 		`a program that is older than core's schema does not start.` + "\n\n" +
 		`To take a release back, first deploy the older program everywhere: it serves tenants that a newer one has migrated, ` +
 		`since released migrations only add. Then run this with the newer program, which knows the way back. In that order ` +
-		`nobody uses what is removed. A server of the newer program that still runs would fail on it, and would migrate a ` +
+		`no server uses what is removed. A server of the newer program that still runs would fail on it, and would migrate a ` +
 		`tenant again when it next opens its database.`
 }
 

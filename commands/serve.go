@@ -26,7 +26,7 @@ const (
 	maxHeaderBytes    = 16 << 10
 
 	// leaveDelay is how long the service still accepts requests after it has
-	// said that it is not ready, so that whoever routes to it can notice.
+	// said that it is not ready, so that a load balancer can notice.
 	leaveDelay      = time.Second
 	shutdownTimeout = 10 * time.Second
 	// serveCloseTimeout bounds the closing of what tenants still have open.

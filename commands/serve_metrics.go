@@ -41,7 +41,7 @@ func (in *installation) serveMetrics(
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// The API goes on without: nobody but the operator misses them.
+		// The API goes on without: only the operator misses them.
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			in.logger.ErrorContext(ctx, "serve metrics", "error", err)
 		}

@@ -14,8 +14,8 @@ type tenantsCommand struct {
 	List    tenantsListCommand    `cmd:"" help:"List all tenants."`
 	Show    tenantsShowCommand    `cmd:"" help:"Show one tenant."`
 	Create  tenantsCreateCommand  `cmd:"" help:"Make a tenant."`
-	Suspend tenantsSuspendCommand `cmd:"" help:"Refuse everybody at a tenant until it is resumed."`
-	Resume  tenantsResumeCommand  `cmd:"" help:"Let everybody in again."`
+	Suspend tenantsSuspendCommand `cmd:"" help:"Refuse all requests to a tenant until it is resumed."`
+	Resume  tenantsResumeCommand  `cmd:"" help:"Accept requests again."`
 	Delete  tenantsDeleteCommand  `cmd:"" help:"Delete a tenant with all its data, for good."`
 
 	Doctor    tenantsDoctorCommand    `cmd:"" help:"Find what is wrong with tenants, and mend it."`

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ type tenantsCreateCommand struct {
 // Help describes the command.
 func (tenantsCreateCommand) Help() string {
 	return "With --owner it makes an organization and its tenant, as the API does. Without, it makes a tenant that belongs to " +
-		"no organization and has no users: whoever knows its slug may register there, and the command line alone manages it."
+		"no organization and has no users: any user who knows its slug may register there, and the command line alone manages it."
 }
 
 // Validate is called by kong.
@@ -35,11 +36,7 @@ func (c *tenantsCreateCommand) Validate() error {
 // Run makes the tenant.
 func (c *tenantsCreateCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withManager(ctx, inv, func(m *tenants.Manager) error {
-		plan, err := c.plan(ctx, m)
-		if err == nil {
-			err = m.Provision(ctx, plan)
-		}
-		if err != nil {
+		if err := c.create(ctx, m); err != nil {
 			return tenantError(c.Slug, err)
 		}
 		say(inv.Stdout, fmt.Sprintf("tenant %q is created", c.Slug))
@@ -47,34 +44,27 @@ func (c *tenantsCreateCommand) Run(ctx context.Context, inv *Invocation) error {
 	})
 }
 
-func (c *tenantsCreateCommand) plan(ctx context.Context, m *tenants.Manager) (tenants.Plan, error) {
+func (c *tenantsCreateCommand) create(ctx context.Context, m *tenants.Manager) error {
 	slug, err := models.ParseSlug(c.Slug)
-	plan := tenants.Plan{
-		Slug: slug,
-		Seed: func(context.Context, *tenants.Tenant) error { return nil },
-		Done: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
-			return recordTenant(ctx, tx, models.ActionOrganizationCreated, slug, tenantID)
-		},
+	if err != nil {
+		return err
 	}
-	if err != nil || c.Owner == "" {
-		return plan, err
+	event := models.NewOperatorEvent(models.ActionOrganizationCreated)
+	if c.Owner == "" {
+		return m.CreateTenant(ctx, event, slug)
 	}
 	owner, err := models.FindUserByEmail[models.CoreUser](ctx, m.Core(), c.Owner)
 	if err != nil {
-		return plan, fmt.Errorf("owner: %w", err)
+		return fmt.Errorf("owner: %w", err)
 	}
-	name := c.Name
-	if name == "" {
-		name = c.Slug
-	}
+	name := cmp.Or(c.Name, c.Slug)
 	var checks models.Checks
 	checks.RequiredText("name", &name, models.MaxNameLength)
 	if wrong, ok := errors.AsType[*models.Error](checks.Err()); ok {
-		return plan, errors.New("--name " + wrong.Fields[0].Message)
+		return errors.New("--name " + wrong.Fields[0].Message)
 	}
 	org := models.Organization{Name: name, Slug: slug, IsActive: true, Registration: models.RegistrationOpen}
-	event := models.NewOperatorEvent(models.ActionOrganizationCreated)
-	return tenants.PlanOrganization(event, &org, &owner, 0), nil
+	return m.CreateOrganization(ctx, event, &org, &owner, 0)
 }
 
 type tenantsSuspendCommand struct {
@@ -128,7 +118,7 @@ type tenantsDeleteCommand struct {
 
 // Help describes the command.
 func (tenantsDeleteCommand) Help() string {
-	return "The tenant is refused to everybody at once, by servers within 2 seconds; then its database, its organization and " +
+	return "All requests to the tenant are refused, by servers within 2 seconds; then its database, its organization and " +
 		"its row of the registry go. Where it is interrupted, a server finishes it, or this command when it is run again."
 }
 
@@ -146,10 +136,11 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 		if err := confirm(inv, c.Yes, question, c.Slug); err != nil {
 			return err
 		}
-		err = m.Delete(ctx, record.ID, func(ctx context.Context, tx *gorm.DB) error {
-			return recordTenant(ctx, tx, models.ActionOrganizationDeleted, record.Slug, record.ID)
-		})
+		event, err := eventAbout(ctx, m.Core(), models.ActionOrganizationDeleted, &record)
 		if err != nil {
+			return err
+		}
+		if err := m.Delete(ctx, record.ID, event); err != nil {
 			return tenantError(c.Slug, err)
 		}
 		say(inv.Stdout, fmt.Sprintf("tenant %q is deleted", c.Slug))

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/term"
 )
 
-// isTerminal reports whether somebody sits at the other end.
+// isTerminal reports whether the stream is a terminal.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// confirm asks for the answer that means yes. Where nobody can be asked, the
+// confirm asks for the answer that means yes. Where there is no terminal, the
 // command line must have said so.
 func confirm(inv *Invocation, yes bool, question, answer string) error {
 	if yes {

@@ -127,7 +127,7 @@ func issueReset(
 // userError says whom an error is about, and where they were looked for.
 func userError(email, place string, err error) error {
 	if models.IsKind(err, models.KindUserNotFound) {
-		return fmt.Errorf("nobody at %s has the address %q", place, strings.TrimSpace(email))
+		return fmt.Errorf("no user at %s has the address %q", place, strings.TrimSpace(email))
 	}
 	return err
 }

@@ -26,13 +26,13 @@ const (
 	maxRefreshDays = 365
 	maxSessionDays = 365
 
-	// More would be made for nobody: one takes a fraction of a second.
+	// More would be of no use: one takes a fraction of a second.
 	maxSpares = 1000
 
 	// A prefix and a slug of 40 bytes stay within PostgreSQL's 63.
 	maxPrefixBytes = 20
 
-	// More than anybody comes near; 0 is no limit to some and nothing to others,
+	// More than any installation needs; 0 is no limit to some and nothing to others,
 	// so it is neither.
 	maxRate = 1_000_000
 )

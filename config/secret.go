@@ -132,7 +132,7 @@ func makeSecret(path string) error {
 	if err != nil {
 		return err
 	}
-	// A leftover would be in nobody's way: no key was ever read from it.
+	// A leftover would do no harm: no key was ever read from it.
 	defer func() { _ = os.Remove(temporary.Name()) }()
 
 	if err := writeSecret(temporary); err != nil {

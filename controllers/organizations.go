@@ -159,7 +159,7 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 		return err
 	}
 	event := middleware.NewEvent(c, models.ActionOrganizationCreated).By(&user.Account)
-	if err := ctl.Tenants.Provision(ctx, tenants.PlanOrganization(event, &org, user, most)); err != nil {
+	if err := ctl.Tenants.CreateOrganization(ctx, event, &org, user, most); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))
@@ -235,10 +235,7 @@ func (ctl *Organizations) Delete(c *gin.Context, user *models.CoreUser) error {
 		return err
 	}
 	event := middleware.NewEvent(c, models.ActionOrganizationDeleted).By(&user.Account)
-	err = ctl.Tenants.Delete(ctx, org.TenantID, func(ctx context.Context, tx *gorm.DB) error {
-		return models.Record(ctx, tx, event.AboutOrganization(&org))
-	})
-	if err != nil {
+	if err := ctl.Tenants.Delete(ctx, org.TenantID, event.AboutOrganization(&org)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

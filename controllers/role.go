@@ -17,7 +17,7 @@ func checkNewRole(checks *models.Checks, role *models.Role) {
 	}
 }
 
-// newRole is what somebody new is: without a word, a member.
+// newRole is the role of a new user: a member, unless the request says otherwise.
 func newRole(role *models.Role) models.Role {
 	if role == nil {
 		return models.RoleMember

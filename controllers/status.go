@@ -41,7 +41,7 @@ func (ctl *Status) Root(c *gin.Context) error {
 	return nil
 }
 
-// Health says that the process lives. It asks nobody else.
+// Health says that the process lives. It asks no other service.
 func (ctl *Status) Health(c *gin.Context) error {
 	c.JSON(http.StatusOK, statusResponse{Status: "healthy"})
 	return nil

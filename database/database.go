@@ -22,7 +22,7 @@ var (
 	ErrExist = errors.New("database already exists")
 	// ErrForeign says that a database is not the expected one: its stamp is missing
 	// or names another tenant. A Check returns it.
-	ErrForeign = errors.New("database belongs to somebody else")
+	ErrForeign = errors.New("database belongs to another tenant or program")
 	// ErrHalfDropped says that dropping a database was interrupted. It cannot be
 	// opened any more, only dropped again.
 	ErrHalfDropped = errors.New("database is half dropped")

@@ -1,4 +1,4 @@
-// Package docs holds what describes the API to people and programs: the OpenAPI
+// Package docs holds what describes the API to readers and programs: the OpenAPI
 // document, a Postman collection with its environment, and the page that shows
 // them. All of it is embedded; nothing is fetched from elsewhere.
 package docs

@@ -16,7 +16,7 @@ func TestAnswersAreClosed(t *testing.T) {
 	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
 	for _, request := range []string{
 		"Registration", "Credentials", "Refreshing", "PasswordChange", "PasswordRedemption", "ProfileChange", "NewOrganization", "OrganizationChange",
-		"NewPerson", "PersonChange", "NewInvitation",
+		"NewTenantUser", "TenantUserChange", "NewInvitation",
 	} {
 		open[request] = true // unknown fields of a request are ignored
 	}
@@ -114,11 +114,11 @@ func TestRequestLimits(t *testing.T) {
 		{"NewInvitation", `{"email": "ada@example.com", "role": "guest"}`, false},
 		{"NewInvitation", `{"role": "member"}`, false},
 		{"ProfileChange", `{"full_name": null, "bio": null, "phone": null}`, true},
-		{"NewPerson", `{"email": "ada@example.com", "password": "12345678", "role": null, "bio": null}`, true},
-		{"NewPerson", `{"email": "ada@example.com", "password": "12345678", "role": "root"}`, false},
-		{"PersonChange", `{"full_name": null, "role": "owner", "is_active": false}`, true},
-		{"PersonChange", `{"role": null}`, false},
-		{"PersonChange", `{"is_active": null}`, false},
+		{"NewTenantUser", `{"email": "ada@example.com", "password": "12345678", "role": null, "bio": null}`, true},
+		{"NewTenantUser", `{"email": "ada@example.com", "password": "12345678", "role": "root"}`, false},
+		{"TenantUserChange", `{"full_name": null, "role": "owner", "is_active": false}`, true},
+		{"TenantUserChange", `{"role": null}`, false},
+		{"TenantUserChange", `{"is_active": null}`, false},
 		{"ProfileChange", `{"phone": "123456789012345678901234567890123"}`, false},
 	} {
 		t.Run(tc.schema+" "+tc.body, func(t *testing.T) {

@@ -20,7 +20,7 @@ func Address(c *gin.Context) netip.Addr {
 func WarnOfProxy(logger *slog.Logger) gin.HandlerFunc {
 	var once sync.Once
 	return func(c *gin.Context) {
-		if c.Request.Header["X-Forwarded-For"] != nil {
+		if len(c.Request.Header.Values("X-Forwarded-For")) > 0 {
 			once.Do(func() {
 				logger.WarnContext(c.Request.Context(), "a request came through a proxy, but TRUSTED_PROXIES is not set: "+
 					"all users behind it look like one, to the limits and in the log", "ip", c.ClientIP())

@@ -192,7 +192,7 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 
 // claims reads the bearer token (RFC 6750), only from the header Authorization.
 func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
-	values := c.Request.Header["Authorization"]
+	values := c.Request.Header.Values("Authorization")
 	if len(values) > 1 {
 		return auth.Claims{}, models.ErrInvalidToken
 	}
@@ -208,7 +208,7 @@ func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
 
 // namedTenant reads X-TENANT and reports whether it was sent.
 func namedTenant(c *gin.Context) (slug models.Slug, named bool, err error) {
-	values := c.Request.Header["X-Tenant"]
+	values := c.Request.Header.Values("X-TENANT")
 	if len(values) == 0 {
 		return "", false, nil
 	}

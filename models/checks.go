@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on what people may enter, in characters unless a name says bytes.
+// Limits on what a caller may enter, in characters unless a name says bytes.
 const (
 	MaxNameLength        = 200
 	MaxDescriptionLength = 2000
@@ -22,7 +22,7 @@ type Checks struct {
 	fields []FieldError
 }
 
-// Add records that a field is wrong: a message for people, a code for programs.
+// Add records that a field is wrong: a message for a human reader, a code for programs.
 func (ch *Checks) Add(field, code, message string) {
 	ch.fields = append(ch.fields, FieldError{Field: field, Message: message, Code: code})
 }
@@ -82,7 +82,7 @@ func (ch *Checks) Email(field string, value *string) {
 	}
 }
 
-// NewPassword checks a password that somebody chooses. The bytes are taken as
+// NewPassword checks a password that a user chooses. The bytes are taken as
 // they are; there are no rules of composition.
 func (ch *Checks) NewPassword(field string, value *string, email string) {
 	ch.Present(field, value)

@@ -79,7 +79,7 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 }
 
 // Because returns a copy of the error that wraps its cause, so that a shared
-// Error is never changed under somebody else's feet.
+// Error is never changed.
 func (e *Error) Because(err error) *Error {
 	because := *e
 	because.cause = err

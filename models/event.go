@@ -86,6 +86,12 @@ func (e *Event) AboutOrganization(org *Organization) *Event {
 	return e.About(TargetOrganization, org.ID, string(org.Slug))
 }
 
+// AboutTenant names a tenant without an organization that is the target.
+func (e *Event) AboutTenant(slug Slug) *Event {
+	e.TargetKind, e.TargetName = TargetTenant, string(slug)
+	return e
+}
+
 // Refused says that the action was refused; detail is a short code for the reason.
 func (e *Event) Refused(detail string) *Event {
 	e.Outcome, e.Detail = OutcomeRefused, detail
@@ -118,7 +124,7 @@ func recorded(ctx context.Context, db *gorm.DB, event *Event, change func(tx *go
 func Record(ctx context.Context, db *gorm.DB, event *Event) error {
 	event.ID = 0 // a second attempt is recorded again
 	event.At = db.NowFunc()
-	if err := db.WithContext(ctx).Create(event).Error; err != nil {
+	if err := gorm.G[Event](db).Create(ctx, event); err != nil {
 		return fmt.Errorf("record %s: %w", event.Action, err)
 	}
 	return nil
@@ -130,12 +136,12 @@ type EventPage struct {
 	Before   int64
 	Limit    int
 	Action   Action // all where it is empty
-	ReaderID int64  // everybody's where it is zero
+	ReaderID int64  // all where it is zero
 }
 
 // ListEvents returns a page of the events of a database.
 func ListEvents(ctx context.Context, db *gorm.DB, page EventPage) ([]Event, error) {
-	query := db.WithContext(ctx)
+	query := gorm.G[Event](db).Order("id DESC").Limit(page.Limit)
 	if page.Before > 0 {
 		query = query.Where("id < ?", page.Before)
 	}
@@ -145,7 +151,5 @@ func ListEvents(ctx context.Context, db *gorm.DB, page EventPage) ([]Event, erro
 	if page.ReaderID > 0 {
 		query = query.Where("reader_id = ?", page.ReaderID)
 	}
-	var events []Event
-	err := query.Order("id DESC").Limit(page.Limit).Find(&events).Error
-	return events, err
+	return query.Find(ctx)
 }

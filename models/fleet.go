@@ -21,7 +21,7 @@ func (t *Tenant) Name() string {
 // Selection picks tenants out of the registry. The zero value is all of them.
 type Selection struct {
 	ID string // this tenant alone
-	// Claimed leaves out the databases that are nobody's yet.
+	// Claimed leaves out the databases that have no tenant yet.
 	Claimed bool
 	// Fleet leaves out those that are being made or removed: they are the
 	// reconciler's business.
@@ -111,8 +111,8 @@ type VersionCount struct {
 // its ids.
 func CountVersions(ctx context.Context, db *gorm.DB) ([]VersionCount, error) {
 	var counts []VersionCount
-	err := db.WithContext(ctx).Model(&Tenant{}).Select("schema_version, count(*) AS tenants").
-		Where("status IN ?", settled()).Group("schema_version").Order("schema_version").Scan(&counts).Error
+	err := gorm.G[Tenant](db).Select("schema_version, count(*) AS tenants").
+		Where("status IN ?", settled()).Group("schema_version").Order("schema_version").Scan(ctx, &counts)
 	return counts, err
 }
 
@@ -127,9 +127,9 @@ type StatusCount struct {
 // CountStatuses counts all tenants by their status, also where there are none.
 func CountStatuses(ctx context.Context, db *gorm.DB) ([]StatusCount, error) {
 	var found []StatusCount
-	err := db.WithContext(ctx).Model(&Tenant{}).
+	err := gorm.G[Tenant](db).
 		Select("status, count(*) AS tenants, count(CASE WHEN error <> '' THEN 1 END) AS failed").
-		Group("status").Scan(&found).Error
+		Group("status").Scan(ctx, &found)
 	if err != nil {
 		return nil, err
 	}

@@ -52,10 +52,10 @@ func Invite(ctx context.Context, db *gorm.DB, event *Event, invitation *Invitati
 		if !c.actor.Role.MayManage(invitation.Role) {
 			return ErrRoleRequired
 		}
-		if err := tx.Where("expires_at <= ?", invitation.CreatedAt).Delete(&Invitation{}).Error; err != nil {
+		if _, err := gorm.G[Invitation](tx).Where("expires_at <= ?", invitation.CreatedAt).Delete(ctx); err != nil {
 			return err
 		}
-		if err := replaceInvitation(tx, invitation, c.actor.Role); err != nil {
+		if err := replaceInvitation(ctx, tx, invitation, c.actor.Role); err != nil {
 			return err
 		}
 		// Last, since replacing waits for a registration that uses the old invitation up.
@@ -72,7 +72,7 @@ func Invite(ctx context.Context, db *gorm.DB, event *Event, invitation *Invitati
 }
 
 // replaceInvitation is one statement, so that of several concurrent ones the last stays.
-func replaceInvitation(tx *gorm.DB, invitation *Invitation, by Role) error {
+func replaceInvitation(ctx context.Context, tx *gorm.DB, invitation *Invitation, by Role) error {
 	replace := clause.OnConflict{
 		Columns:   []clause.Column{{Name: "email_canonical"}},
 		DoUpdates: clause.AssignmentColumns([]string{"email", "role", "token_hash", "invited_by", "created_at", "expires_at"}),
@@ -80,11 +80,12 @@ func replaceInvitation(tx *gorm.DB, invitation *Invitation, by Role) error {
 	if !by.MayManage(RoleOwner) {
 		replace.Where.Exprs = []clause.Expression{gorm.Expr("tenant_invitations.role <> ?", RoleOwner)}
 	}
-	kept := tx.Clauses(replace, clause.Returning{Columns: []clause.Column{{Name: "id"}}}).Create(invitation)
-	if kept.Error == nil && kept.RowsAffected == 0 {
+	kept := gorm.WithResult()
+	err := gorm.G[Invitation](tx, kept, replace, clause.Returning{Columns: []clause.Column{{Name: "id"}}}).Create(ctx, invitation)
+	if err == nil && kept.RowsAffected == 0 {
 		return ErrRoleRequired
 	}
-	return kept.Error
+	return err
 }
 
 // InvitationPage selects a page of invitations: at most Limit that have not expired,
@@ -121,18 +122,18 @@ func WithdrawInvitation(ctx context.Context, db *gorm.DB, event *Event, id int64
 			return ErrRoleRequired
 		}
 		event.About(TargetInvitation, invitation.ID, invitation.Email)
-		return useUp(tx, &invitation, ErrInvitationNotFound)
+		return useUp(ctx, tx, &invitation, ErrInvitationNotFound)
 	})
 }
 
 // useUp removes an invitation as it was found, or returns gone when it was used,
 // withdrawn or replaced since.
-func useUp(tx *gorm.DB, invitation *Invitation, gone *Error) error {
-	used := tx.Where("id = ? AND token_hash = ?", invitation.ID, invitation.TokenHash).Delete(&Invitation{})
-	if used.Error == nil && used.RowsAffected == 0 {
+func useUp(ctx context.Context, tx *gorm.DB, invitation *Invitation, gone *Error) error {
+	used, err := gorm.G[Invitation](tx).Where("id = ? AND token_hash = ?", invitation.ID, invitation.TokenHash).Delete(ctx)
+	if err == nil && used == 0 {
 		return gone
 	}
-	return used.Error
+	return err
 }
 
 // InvitationClaim is the token of an invitation, as its hash, and the time of its use.
@@ -163,7 +164,7 @@ func RegisterTenantUser(ctx context.Context, db *gorm.DB, event *Event, user *Te
 			if err != nil {
 				return err
 			}
-			if err := useUp(tx, &invitation, ErrInvalidInvitation); err != nil {
+			if err := useUp(ctx, tx, &invitation, ErrInvalidInvitation); err != nil {
 				return err
 			}
 			user.Role, accepted = invitation.Role, &invitation
@@ -171,7 +172,7 @@ func RegisterTenantUser(ctx context.Context, db *gorm.DB, event *Event, user *Te
 		if err := CreateUser(ctx, tx, user); err != nil {
 			return err
 		}
-		if err := tx.Where("email_canonical = ?", user.EmailCanonical).Delete(&Invitation{}).Error; err != nil {
+		if _, err := gorm.G[Invitation](tx).Where("email_canonical = ?", user.EmailCanonical).Delete(ctx); err != nil {
 			return err
 		}
 		event.By(&user.Account).About(TargetUser, user.ID, user.Email)

@@ -5,10 +5,9 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
-// Organization is a customer. Its people and their data live in the database
+// Organization is a customer. Its users and their data live in the database
 // of its tenant.
 type Organization struct {
 	ID          int64 `gorm:"primaryKey"`
@@ -24,8 +23,8 @@ type Organization struct {
 	Registration Registration
 }
 
-// organizationsRetry is what somebody is asked to wait who owns all they may. No
-// time frees a place, only deleting one does; so it is long.
+// organizationsRetry is how long a user is asked to wait who owns as many as a user
+// may. It is long: only deleting one frees a place.
 const organizationsRetry = time.Hour
 
 // CreateOrganization inserts the organization; KindSlugTaken when there is one
@@ -34,7 +33,7 @@ const organizationsRetry = time.Hour
 // the owner's others wait for this one: each counts those before it.
 func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization, most int) error {
 	if most > 0 {
-		owner := gorm.G[CoreUser](db, clause.Locking{Strength: clause.LockingStrengthUpdate})
+		owner := gorm.G[CoreUser](db, forUpdate())
 		if _, err := owner.Select("id").Where("id = ?", org.OwnerID).Take(ctx); err != nil {
 			return lookup(err, ErrUserNotFound)
 		}
@@ -61,7 +60,7 @@ func CheckOrganizations(ctx context.Context, db *gorm.DB, ownerID int64, most in
 }
 
 // FindOrganization returns the owner's organization of that slug. One that is
-// somebody else's, is still being made or is being deleted is
+// another user's, is still being made or is being deleted is
 // KindOrganizationNotFound.
 func FindOrganization(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {
 	return findOwned(ctx, db, ownerID, slug, TenantReady, TenantSuspended)
@@ -77,7 +76,7 @@ func FindOrganizationOf(ctx context.Context, db *gorm.DB, tenantID string) (Orga
 // Contradiction is an organization that the registry does not agree with.
 type Contradiction struct {
 	Slug       Slug // the organization's
-	TenantSlug Slug // its tenant's; empty where it has none, or one that is nobody's
+	TenantSlug Slug // its tenant's; empty where it has none, or one without an organization
 }
 
 // ListContradictions lists the organizations whose tenant is missing, or has

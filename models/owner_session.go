@@ -40,7 +40,7 @@ func admitOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, 
 // makeOwner inserts the owner, unless a concurrent request has done so.
 func makeOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, error) {
 	user := OwnerOf(owner)
-	err := tx.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&user).Error
+	err := gorm.G[TenantUser](tx, clause.OnConflict{DoNothing: true}).Create(ctx, &user)
 	if err != nil {
 		return user, err
 	}
@@ -52,8 +52,6 @@ func makeOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, e
 }
 
 func findCoreUser(ctx context.Context, tx *gorm.DB, coreUserID int64) (TenantUser, error) {
-	var user TenantUser
-	err := tx.WithContext(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("core_user_id = ?", coreUserID).Take(&user).Error
+	user, err := gorm.G[TenantUser](tx, forUpdate()).Where("core_user_id = ?", coreUserID).Take(ctx)
 	return user, lookup(err, ErrUserNotFound)
 }

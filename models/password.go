@@ -18,36 +18,36 @@ type NewPassword struct {
 // the user was read.
 func ChangeCorePassword(ctx context.Context, db *gorm.DB, event *Event, user *CoreUser, next NewPassword) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return changeCorePassword(tx, user, next)
+		return changeCorePassword(ctx, tx, user, next)
 	})
 }
 
-func changeCorePassword(tx *gorm.DB, user *CoreUser, next NewPassword) error {
-	if err := replaceHash[CoreUser](tx, &user.Account, next.Hash, nextEpoch()); err != nil {
+func changeCorePassword(ctx context.Context, tx *gorm.DB, user *CoreUser, next NewPassword) error {
+	if err := replaceHash[CoreUser](ctx, tx, &user.Account, next.Hash, nextEpoch()); err != nil {
 		return err
 	}
 	if err := readEpoch(tx, user); err != nil {
 		return err
 	}
-	return keepSession(tx, user.ID, next.KeepSession, user.SessionEpoch)
+	return keepSession(ctx, tx, user.ID, next.KeepSession, user.SessionEpoch)
 }
 
 // ChangeTenantPassword is ChangeCorePassword for a user of a tenant who is not the
 // owner of its organization.
 func ChangeTenantPassword(ctx context.Context, db *gorm.DB, event *Event, user *TenantUser, next NewPassword) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return changeTenantPassword(tx, user, next)
+		return changeTenantPassword(ctx, tx, user, next)
 	})
 }
 
-func changeTenantPassword(tx *gorm.DB, user *TenantUser, next NewPassword) error {
-	if err := replaceHash[TenantUser](tx, &user.Account, next.Hash, map[string]any{}); err != nil {
+func changeTenantPassword(ctx context.Context, tx *gorm.DB, user *TenantUser, next NewPassword) error {
+	if err := replaceHash[TenantUser](ctx, tx, &user.Account, next.Hash, map[string]any{}); err != nil {
 		return err
 	}
-	return keepSession(tx, user.ID, next.KeepSession, 0)
+	return keepSession(ctx, tx, user.ID, next.KeepSession, 0)
 }
 
-func replaceHash[U User](tx *gorm.DB, user *Account, hash string, columns map[string]any) error {
+func replaceHash[U User](ctx context.Context, tx *gorm.DB, user *Account, hash string, columns map[string]any) error {
 	var model U
 	columns["hashed_password"] = hash
 	columns["updated_at"] = tx.NowFunc()
@@ -58,5 +58,5 @@ func replaceHash[U User](tx *gorm.DB, user *Account, hash string, columns map[st
 	if replaced.Error != nil {
 		return replaced.Error
 	}
-	return endReset(tx, user.ID)
+	return endReset(ctx, tx, user.ID)
 }

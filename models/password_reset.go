@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // ResetLifetime is how long a password reset is valid.
@@ -36,13 +35,13 @@ func NewPasswordReset(userID int64, tokenHash string, now time.Time) PasswordRes
 // one. KindUserNotFound.
 func IssueCoreReset(ctx context.Context, db *gorm.DB, event *Event, reset *PasswordReset) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		user, err := lockUser[CoreUser](tx, reset.UserID)
+		user, err := lockUser[CoreUser](ctx, tx, "id = ?", reset.UserID)
 		if err != nil {
 			return err
 		}
 		event.About(TargetUser, user.ID, user.Email)
 		event.ReaderID = &user.ID
-		return replaceReset(tx, reset)
+		return replaceReset(ctx, tx, reset)
 	})
 }
 
@@ -60,35 +59,35 @@ func IssueTenantReset(ctx context.Context, db *gorm.DB, event *Event, reset *Pas
 		if c.target.CoreUserID == nil && (!c.actor.Role.MayManage(c.target.Role) || isOwn) {
 			return ErrRoleRequired
 		}
-		return issueTenantReset(tx, event, reset, &c.target)
+		return issueTenantReset(ctx, tx, event, reset, &c.target)
 	})
 }
 
 // IssueOperatorReset is IssueTenantReset by the operator.
 func IssueOperatorReset(ctx context.Context, db *gorm.DB, event *Event, reset *PasswordReset) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		target, err := lockUser[TenantUser](tx, reset.UserID)
+		target, err := lockUser[TenantUser](ctx, tx, "id = ?", reset.UserID)
 		if err != nil {
 			return err
 		}
-		return issueTenantReset(tx, event, reset, &target)
+		return issueTenantReset(ctx, tx, event, reset, &target)
 	})
 }
 
-func issueTenantReset(tx *gorm.DB, event *Event, reset *PasswordReset, target *TenantUser) error {
+func issueTenantReset(ctx context.Context, tx *gorm.DB, event *Event, reset *PasswordReset, target *TenantUser) error {
 	event.About(TargetUser, target.ID, target.Email)
 	if target.CoreUserID != nil {
 		return Errorf(KindCorePassword, "Password is kept at the core")
 	}
-	return replaceReset(tx, reset)
+	return replaceReset(ctx, tx, reset)
 }
 
 // replaceReset stores the reset. The caller must hold the lock on the user.
-func replaceReset(tx *gorm.DB, reset *PasswordReset) error {
-	if err := endReset(tx, reset.UserID); err != nil {
+func replaceReset(ctx context.Context, tx *gorm.DB, reset *PasswordReset) error {
+	if err := endReset(ctx, tx, reset.UserID); err != nil {
 		return err
 	}
-	return tx.Create(reset).Error
+	return gorm.G[PasswordReset](tx).Create(ctx, reset)
 }
 
 // ResetClaim is a token for a new password, as its hash, and the time of its use.
@@ -100,7 +99,7 @@ type ResetClaim struct {
 // FindClaimant returns the user whose password the claim may change, or
 // KindInvalidResetToken.
 func FindClaimant[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) (U, error) {
-	pending := pendingResets(ctx, db, claim).Select("user_id")
+	pending := db.Model(&PasswordReset{}).Select("user_id").Where(isPending, claim.TokenHash, claim.Now)
 	user, err := gorm.G[U](db).Where("id = (?) AND is_active = ?", pending, true).Take(ctx)
 	return user, lookup(err, ErrInvalidResetToken)
 }
@@ -114,7 +113,7 @@ func ResetCorePassword(ctx context.Context, db *gorm.DB, event *Event, claim Res
 		if user, err = takeReset[CoreUser](ctx, tx, claim); err != nil {
 			return err
 		}
-		return changeCorePassword(tx, &user, NewPassword{Hash: hash})
+		return changeCorePassword(ctx, tx, &user, NewPassword{Hash: hash})
 	})
 	return user, err
 }
@@ -129,43 +128,43 @@ func ResetTenantPassword(ctx context.Context, db *gorm.DB, event *Event, claim R
 		if user.CoreUserID != nil {
 			return ErrInvalidResetToken.Because(errResetsNobody)
 		}
-		return changeTenantPassword(tx, &user, NewPassword{Hash: hash})
+		return changeTenantPassword(ctx, tx, &user, NewPassword{Hash: hash})
 	})
 }
 
 // takeReset uses the claim up and returns its user, locked. It locks the user first, as
 // every change of a password does: another order could deadlock.
 func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, error) {
-	var reset PasswordReset
-	if err := pendingResets(ctx, tx, claim).Take(&reset).Error; err != nil {
-		var nobody U
-		return nobody, lookup(err, ErrInvalidResetToken)
+	reset, err := gorm.G[PasswordReset](tx).Where(isPending, claim.TokenHash, claim.Now).Take(ctx)
+	if err != nil {
+		var none U
+		return none, lookup(err, ErrInvalidResetToken)
 	}
-	user, err := lockUser[U](tx.Where("is_active = ?", true), reset.UserID)
+	user, err := lockUser[U](ctx, tx, "id = ? AND is_active = ?", reset.UserID, true)
 	if IsKind(err, KindUserNotFound) {
 		return user, ErrInvalidResetToken.Because(errResetsNobody)
 	}
 	if err != nil {
 		return user, err
 	}
-	taken := pendingResets(ctx, tx, claim).Delete(&PasswordReset{})
-	if taken.Error == nil && taken.RowsAffected == 0 {
+	taken, err := gorm.G[PasswordReset](tx).Where(isPending, claim.TokenHash, claim.Now).Delete(ctx)
+	if err == nil && taken == 0 {
 		return user, ErrInvalidResetToken.Because(errNoReset)
 	}
-	return user, taken.Error
+	return user, err
 }
 
-func pendingResets(ctx context.Context, db *gorm.DB, claim ResetClaim) *gorm.DB {
-	return db.WithContext(ctx).Model(&PasswordReset{}).Where("token_hash = ? AND expires_at > ?", claim.TokenHash, claim.Now)
-}
+// isPending is the condition of a reset that a claim may use.
+const isPending = "token_hash = ? AND expires_at > ?"
 
 // endReset ends the pending password reset of a user, if there is one.
-func endReset(tx *gorm.DB, userID int64) error {
-	return tx.Where("user_id = ?", userID).Delete(&PasswordReset{}).Error
+func endReset(ctx context.Context, tx *gorm.DB, userID int64) error {
+	_, err := gorm.G[PasswordReset](tx).Where("user_id = ?", userID).Delete(ctx)
+	return err
 }
 
-func lockUser[U User](tx *gorm.DB, id int64) (U, error) {
-	var user U
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Take(&user).Error
+// lockUser returns the user of that condition, locked until the transaction ends.
+func lockUser[U User](ctx context.Context, tx *gorm.DB, condition string, args ...any) (U, error) {
+	user, err := gorm.G[U](tx, forUpdate()).Where(condition, args...).Take(ctx)
 	return user, lookup(err, ErrUserNotFound)
 }

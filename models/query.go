@@ -5,10 +5,11 @@ import (
 	"errors"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // lookup and insert alone translate what GORM says; any other error passes as
-// it is and is nobody's business but the log's.
+// it is and appears in the log only.
 
 // lookup turns a missing record into the error the caller is told.
 func lookup(err error, missing *Error) error {
@@ -25,6 +26,10 @@ func insert(err error, duplicate *Error) error {
 	}
 	return err
 }
+
+// forUpdate locks what a query finds until the transaction ends. SQLite's
+// transactions that write lock the whole database.
+func forUpdate() clause.Expression { return clause.Locking{Strength: clause.LockingStrengthUpdate} }
 
 // rowScanner is a pool with a shorter way to one row than database/sql's.
 type rowScanner interface {

@@ -10,8 +10,8 @@ import (
 // Registration says who may register in the tenant of an organization.
 type Registration string
 
-// What an organization's owner may choose from: everybody who knows the slug,
-// those with an invitation, nobody.
+// What an organization's owner may choose from: all who know the slug,
+// those with an invitation, none.
 const (
 	RegistrationOpen   Registration = "open"
 	RegistrationInvite Registration = "invite"
@@ -23,7 +23,7 @@ func (r Registration) IsValid() bool {
 	return slices.Contains([]Registration{RegistrationOpen, RegistrationInvite, RegistrationClosed}, r)
 }
 
-// Admit says whether somebody may register, with an invitation or without:
+// Admit says whether a user may register, with an invitation or without:
 // KindInvitationRequired, KindRegistrationClosed. What it does not know is closed.
 func (r Registration) Admit(invited bool) error {
 	switch {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // MaxSessions bounds a user's sessions: beyond it the oldest ends.
@@ -46,18 +45,16 @@ func CreateSession[U User](ctx context.Context, db *gorm.DB, event *Event, sessi
 }
 
 func createSession[U User](ctx context.Context, tx *gorm.DB, event *Event, session *Session, hash string) error {
-	var user U
 	// The lock makes a concurrent change of the password wait for this session.
-	err := tx.WithContext(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Select("id").Where("id = ? AND hashed_password = ? AND is_active = ?", session.UserID, hash, true).
-		Take(&user).Error
+	_, err := gorm.G[U](tx, forUpdate()).Select("id").
+		Where("id = ? AND hashed_password = ? AND is_active = ?", session.UserID, hash, true).Take(ctx)
 	if err != nil {
 		return lookup(err, ErrInvalidCredentials)
 	}
-	if err := tidySessions(tx, session); err != nil {
+	if err := tidySessions(ctx, tx, session); err != nil {
 		return err
 	}
-	if err := tx.Create(session).Error; err != nil {
+	if err := gorm.G[Session](tx).Create(ctx, session); err != nil {
 		return err
 	}
 	event.About(TargetSession, session.ID, "")
@@ -66,17 +63,17 @@ func createSession[U User](ctx context.Context, tx *gorm.DB, event *Event, sessi
 
 // tidySessions removes the user's sessions that have ended, and the oldest beyond
 // MaxSessions.
-func tidySessions(tx *gorm.DB, next *Session) error {
+func tidySessions(ctx context.Context, tx *gorm.DB, next *Session) error {
 	const living = "user_id = ? AND expires_at > ? AND epoch >= ?"
 	args := []any{next.UserID, next.CreatedAt, next.Epoch}
 	kept := tx.Model(&Session{}).Select("id").Where(living, args...).Order("id DESC").Limit(MaxSessions - 1)
-	return tx.Where("user_id = ? AND id NOT IN (?)", next.UserID, kept).Delete(&Session{}).Error
+	_, err := gorm.G[Session](tx).Where("user_id = ? AND id NOT IN (?)", next.UserID, kept).Delete(ctx)
+	return err
 }
 
 // FindSession returns the session with that id, or KindSessionNotFound.
 func FindSession(ctx context.Context, db *gorm.DB, id int64) (Session, error) {
-	var session Session
-	err := db.WithContext(ctx).Model(&Session{}).Where("id = ?", id).Take(&session).Error
+	session, err := gorm.G[Session](db).Where("id = ?", id).Take(ctx)
 	return session, lookup(err, ErrSessionNotFound)
 }
 
@@ -91,22 +88,20 @@ type SessionPage struct {
 // ListSessions returns a page of the sessions of a signed-in user.
 func ListSessions(ctx context.Context, db *gorm.DB, user *Account, page SessionPage) ([]Session, error) {
 	// The user is signed in by a session of the current epoch, so earlier ones have ended.
-	query := db.WithContext(ctx).Model(&Session{}).
+	query := gorm.G[Session](db).
 		Where("user_id = ? AND epoch >= ? AND expires_at > ? AND created_at > ?", user.ID, *user.signedIn.epoch, page.Now, page.Since)
 	if page.Before > 0 {
 		query = query.Where("id < ?", page.Before)
 	}
-	var sessions []Session
-	err := query.Order("id DESC").Limit(page.Limit).Find(&sessions).Error
-	return sessions, err
+	return query.Order("id DESC").Limit(page.Limit).Find(ctx)
 }
 
 // RotateSession stores the next refresh token if the one with that hash is still the
 // valid one, and reports whether it was.
 func RotateSession(ctx context.Context, db *gorm.DB, next *Session, hash string) (bool, error) {
-	rotated := db.WithContext(ctx).Model(&Session{}).Where("id = ? AND token_hash = ?", next.ID, hash).
-		Select("token_hash", "previous_hash", "salt", "ip", "user_agent", "last_used_at", "expires_at").Updates(next)
-	return rotated.RowsAffected > 0, rotated.Error
+	rotated, err := gorm.G[Session](db).Where("id = ? AND token_hash = ?", next.ID, hash).
+		Select("token_hash", "previous_hash", "salt", "ip", "user_agent", "last_used_at", "expires_at").Updates(ctx, *next)
+	return rotated > 0, err
 }
 
 // EndSession ends a session of the actor of the event; KindSessionNotFound when it has
@@ -114,11 +109,11 @@ func RotateSession(ctx context.Context, db *gorm.DB, next *Session, hash string)
 func EndSession(ctx context.Context, db *gorm.DB, event *Event, id int64) error {
 	event.About(TargetSession, id, "")
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		ended := tx.Where("id = ? AND user_id = ?", id, event.actorID()).Delete(&Session{})
-		if ended.Error == nil && ended.RowsAffected == 0 {
+		ended, err := gorm.G[Session](tx).Where("id = ? AND user_id = ?", id, event.actorID()).Delete(ctx)
+		if err == nil && ended == 0 {
 			return ErrSessionNotFound
 		}
-		return ended.Error
+		return err
 	})
 }
 
@@ -130,7 +125,8 @@ func EndSessions(ctx context.Context, db *gorm.DB, event *Event) error {
 }
 
 func endSessions(ctx context.Context, tx *gorm.DB, userID int64) error {
-	return tx.WithContext(ctx).Where("user_id = ?", userID).Delete(&Session{}).Error
+	_, err := gorm.G[Session](tx).Where("user_id = ?", userID).Delete(ctx)
+	return err
 }
 
 // EndSessionsEverywhere ends all sessions of a core user, and those inside the tenants
@@ -161,14 +157,14 @@ func readEpoch(tx *gorm.DB, user *CoreUser) error {
 // session of that epoch.
 func KeepSession(ctx context.Context, db *gorm.DB, event *Event, id, epoch int64) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return keepSession(tx, event.actorID(), id, epoch)
+		return keepSession(ctx, tx, event.actorID(), id, epoch)
 	})
 }
 
-func keepSession(tx *gorm.DB, userID, id, epoch int64) error {
-	err := tx.Model(&Session{}).Where("id = ? AND user_id = ?", id, userID).Update("epoch", epoch).Error
-	if err != nil {
+func keepSession(ctx context.Context, tx *gorm.DB, userID, id, epoch int64) error {
+	if _, err := gorm.G[Session](tx).Where("id = ? AND user_id = ?", id, userID).Update(ctx, "epoch", epoch); err != nil {
 		return err
 	}
-	return tx.Where("id <> ? AND user_id = ?", id, userID).Delete(&Session{}).Error
+	_, err := gorm.G[Session](tx).Where("id <> ? AND user_id = ?", id, userID).Delete(ctx)
+	return err
 }

@@ -6,7 +6,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// CountSpares counts the databases that are nobody's yet and have that schema or
+// CountSpares counts the spare databases that have that schema or
 // a newer one.
 func CountSpares(ctx context.Context, db *gorm.DB, version string) (int64, error) {
 	return sparesFrom(db, version).Count(ctx, "id")
@@ -28,8 +28,8 @@ func ListOldSpares(ctx context.Context, db *gorm.DB, version string) ([]Tenant, 
 	return gorm.G[Tenant](db).Where("status = ? AND schema_version < ?", TenantSpare, version).Find(ctx)
 }
 
-// ClaimTenant makes a tenant of a database that is nobody's, and reports
-// whether it still was; KindSlugTaken when the slug is taken.
+// ClaimTenant makes a tenant of a spare database, and reports
+// whether it still was one; KindSlugTaken when the slug is taken.
 func ClaimTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) (bool, error) {
 	claimed, err := gorm.G[Tenant](db).
 		Where("id = ? AND status IN ?", tenant.ID, []TenantStatus{TenantMaking, TenantSpare}).

@@ -25,7 +25,7 @@ func CreateStamp(ctx context.Context, db *gorm.DB, tenantID string) error {
 	return gorm.G[Stamp](db).Create(ctx, &Stamp{TenantID: tenantID})
 }
 
-// ReadStamp returns whose the database says it is; empty where it is nobody's yet.
+// ReadStamp returns the ID of the tenant that the database belongs to; empty where it has none yet.
 func ReadStamp(ctx context.Context, db *gorm.DB) (tenantID string, err error) {
 	stamps, err := gorm.G[Stamp](db).Find(ctx)
 	if err != nil || len(stamps) == 0 {
@@ -35,7 +35,7 @@ func ReadStamp(ctx context.Context, db *gorm.DB) (tenantID string, err error) {
 }
 
 // LinkOwner makes the tenant's user who is a copy of the owner, e-mail and hash
-// alike, point at the core user and an owner; the hash goes. Somebody else who registered
+// alike, point at the core user and an owner; the hash goes. Another user who registered
 // with that address has another hash, and is left alone.
 func LinkOwner(ctx context.Context, db *gorm.DB, owner *CoreUser) error {
 	if owner.ID == 0 {

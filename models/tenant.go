@@ -12,12 +12,12 @@ import (
 // TenantStatus says how far a tenant is in its life.
 type TenantStatus string
 
-// A tenant begins as a database that is nobody's: making until it is whole, then
-// spare, until somebody claims it. It has no slug before that. Claimed, it is
+// A tenant begins as a database without a slug: making until it is whole, then
+// spare, until it is claimed. It has no slug before that. Claimed, it is
 // provisioning until its first user is written, then ready; the owner may suspend
 // and resume it. Deleting is for good. Undoing is the end of one that never was
 // whole: a database that bears its name need not be its own. What is left of
-// either is removed by whoever comes first.
+// either is removed by the next process that finds it.
 const (
 	TenantMaking       TenantStatus = "making"
 	TenantSpare        TenantStatus = "spare"
@@ -36,7 +36,7 @@ func statuses() []TenantStatus {
 }
 
 // IsSettled reports whether nothing is being done to the tenant: it is whole,
-// and will be there until somebody says otherwise. Those that are make the fleet.
+// and stays until it is changed or deleted. Those that are make the fleet.
 func (s TenantStatus) IsSettled() bool {
 	return slices.Contains(settled(), s)
 }
@@ -49,7 +49,7 @@ func settled() []TenantStatus {
 // whether a tenant exists.
 type Tenant struct {
 	ID           string `gorm:"primaryKey"` // a random UUID, never used again
-	Slug         Slug   // empty while it is nobody's
+	Slug         Slug   // empty until it is claimed
 	DatabaseName string
 	Status       TenantStatus
 	// Role is the PostgreSQL role its database is entered by; empty where it has

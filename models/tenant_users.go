@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // MaxQueryLength bounds the text that users are searched by, in characters.
@@ -107,7 +106,8 @@ func RemoveTenantUser(ctx context.Context, db *gorm.DB, event *Event, id int64) 
 			return err
 		}
 		event.About(TargetUser, c.target.ID, c.target.Email)
-		return tx.Delete(&c.target).Error
+		_, err = gorm.G[TenantUser](tx).Where("id = ?", c.target.ID).Delete(ctx)
+		return err
 	})
 }
 
@@ -122,9 +122,8 @@ type circle struct {
 // Of two concurrent changes of owners one waits for the other, and then sees its
 // result.
 func lockCircle(ctx context.Context, tx *gorm.DB, actorID, targetID int64) (*circle, error) {
-	var users []TenantUser
-	err := tx.WithContext(ctx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("role = ? OR id IN ?", RoleOwner, []int64{actorID, targetID}).Order("id").Find(&users).Error
+	users, err := gorm.G[TenantUser](tx, forUpdate()).
+		Where("role = ? OR id IN ?", RoleOwner, []int64{actorID, targetID}).Order("id").Find(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ type Account struct {
 	signedIn signedIn
 }
 
-// CoreUser is a person known at the core: one who may own organizations.
+// CoreUser is a user of the core, who may own organizations.
 type CoreUser struct {
 	Account
 
@@ -34,7 +34,7 @@ type CoreUser struct {
 	SessionEpoch int64
 }
 
-// TenantUser is a person known inside one tenant.
+// TenantUser is a user of one tenant.
 type TenantUser struct {
 	Account
 
@@ -46,7 +46,7 @@ type TenantUser struct {
 	CoreUserID *int64
 }
 
-// signedIn is the session that somebody is signed in by, see FindSignedIn.
+// signedIn is the session of a user who is signed in, see FindSignedIn.
 type signedIn struct {
 	sessionID int64
 	epoch     *int64 // the session's; nil when there is no such session of theirs
@@ -55,7 +55,7 @@ type signedIn struct {
 // SessionID is the session that the user is signed in by.
 func (a *Account) SessionID() int64 { return a.signedIn.sessionID }
 
-// Self is what the record of a person has in common with all others.
+// Self is what the records of both kinds of users have in common.
 func (a *Account) Self() *Account { return a }
 
 func (a *Account) isSignedIn(epoch int64) bool {
@@ -84,7 +84,7 @@ func (a *Account) touch(now time.Time) *Account {
 	return a
 }
 
-// User is any record of a person.
+// User is the record of a user, of the core or of a tenant.
 type User interface {
 	CoreUser | TenantUser
 }
@@ -124,7 +124,7 @@ func FindUser[U User](ctx context.Context, db *gorm.DB, id int64) (U, error) {
 
 // FindSignedIn returns the user with that id, or KindUserNotFound, and finds out
 // whether the session is theirs, for IsSignedIn to say. Every request of
-// somebody signed in comes through here, so the statement is one, and written
+// a user who is signed in comes through here, so the statement is one, and written
 // out: to put it together and to scan by reflection takes GORM as long as
 // PostgreSQL takes to answer.
 func FindSignedIn[U User, P interface {
@@ -135,16 +135,16 @@ func FindSignedIn[U User, P interface {
 	var user U
 	query, fields := P(&user).bySession(sessionID)
 	if err := scanRow(ctx, db, fields, query, id, sessionID); err != nil {
-		var nobody U
+		var none U
 		if errors.Is(err, sql.ErrNoRows) {
 			err = ErrUserNotFound.Because(err)
 		}
-		return nobody, err
+		return none, err
 	}
 	return user, nil
 }
 
-// BySession is what FindSignedIn needs of a record of a person.
+// BySession is what FindSignedIn needs of the record of a user.
 type BySession interface {
 	bySession(sessionID int64) (query string, fields []any)
 }
@@ -184,8 +184,8 @@ func FindUserByEmail[U User](ctx context.Context, db *gorm.DB, email string) (U,
 		err = ErrUserNotFound
 	}
 	if err != nil {
-		var nobody U
-		return nobody, err
+		var none U
+		return none, err
 	}
 	return users[0], nil
 }
@@ -227,7 +227,7 @@ func updateUser[U User, P touchable[U]](ctx context.Context, db *gorm.DB, user P
 		if updated.Error != nil || account.IsActive || !slices.Contains(columns, "is_active") {
 			return updated.Error
 		}
-		return endReset(tx, account.ID)
+		return endReset(ctx, tx, account.ID)
 	})
 }
 

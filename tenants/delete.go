@@ -43,16 +43,16 @@ func (m *Manager) SetSuspended(
 
 // Delete removes a tenant for good: its database, its row of the registry and its
 // organization. One transaction on core marks the tenant, which refuses all
-// requests at once, and calls also. A repeated deletion does not call also again;
-// it finishes one that was interrupted, as the reconciler does. It returns the
-// errors of also, KindBusy and KindTenantUnavailable.
-func (m *Manager) Delete(ctx context.Context, id string, also func(ctx context.Context, tx *gorm.DB) error) error {
+// requests at once, and records the event. A repeated deletion records nothing; it
+// finishes one that was interrupted, as the reconciler does. It returns KindBusy and
+// KindTenantUnavailable.
+func (m *Manager) Delete(ctx context.Context, id string, event *models.Event) error {
 	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		moved, err := models.MoveTenant(ctx, tx, id, models.TenantDeleting, models.TenantReady, models.TenantSuspended)
 		if err != nil || !moved {
 			return err
 		}
-		return also(ctx, tx)
+		return models.Record(ctx, tx, event)
 	})
 	if err != nil {
 		return err

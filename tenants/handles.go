@@ -34,7 +34,7 @@ type handles struct {
 
 // handle is one tenant's open database.
 type handle struct {
-	tenant  Tenant
+	tenant  Tenant                        // its slug and DB are set once opened
 	record  atomic.Pointer[models.Tenant] // the registry's row as last read; set once opened
 	release func()                        // ends one lease
 
@@ -77,8 +77,8 @@ func (hs *handles) borrow(id string) (*handle, bool) {
 
 // acquire lends the tenant's database and opens it if necessary. The opening
 // continues when ctx ends, because other requests may wait for it.
-func (hs *handles) acquire(ctx context.Context, id string, slug models.Slug) (*handle, error) {
-	h := hs.lease(id, slug) //nolint:contextcheck // opening outlives the request that asks first
+func (hs *handles) acquire(ctx context.Context, id string) (*handle, error) {
+	h := hs.lease(id) //nolint:contextcheck // opening outlives the request that asks first
 	if h == nil {
 		return nil, models.ErrBusy.Because(errors.New("shutting down"))
 	}
@@ -97,7 +97,7 @@ func (hs *handles) acquire(ctx context.Context, id string, slug models.Slug) (*h
 
 // lease takes a lease on the tenant's handle, which it makes if there is none. It
 // returns nil once the handles are shut.
-func (hs *handles) lease(id string, slug models.Slug) *handle {
+func (hs *handles) lease(id string) *handle {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	if hs.closed {
@@ -106,7 +106,7 @@ func (hs *handles) lease(id string, slug models.Slug) *handle {
 	h, found := hs.byID[id]
 	if !found {
 		h = &handle{
-			tenant: Tenant{ID: id, Slug: slug},
+			tenant: Tenant{ID: id},
 			opened: make(chan struct{}),
 			closed: make(chan struct{}),
 			leases: 1, // the opening's own

@@ -51,17 +51,23 @@ func (hs *handles) fill(h *handle) {
 	}
 }
 
-// register reads the tenant's row of the registry into the handle.
+// register reads the tenant's row of the registry into the handle. A database that
+// admits no requests is not opened.
 func (hs *handles) register(h *handle) (*models.Tenant, error) {
 	ctx, cancel := context.WithTimeout(hs.ctx, refreshTimeout)
 	defer cancel()
 	if err := hs.refresh(ctx, []string{h.tenant.ID}); err != nil {
 		return nil, err
 	}
-	if record := h.record.Load(); record != nil {
+	record := h.record.Load()
+	if record == nil {
+		return nil, models.ErrTenantNotFound
+	}
+	h.tenant.Slug = record.Slug
+	if record.Status == models.TenantProvisioning { // its maker seeds it
 		return record, nil
 	}
-	return nil, models.ErrTenantNotFound
+	return record, admit(record.Status)
 }
 
 func (hs *handles) openWithPermit(record *models.Tenant) (*gorm.DB, error) {

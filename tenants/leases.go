@@ -33,7 +33,7 @@ func (m *Manager) Acquire(ctx context.Context, slug models.Slug) (tenant *Tenant
 }
 
 // AcquireID is Acquire for a tenant's id, as a token has it. It needs no query if
-// the tenant's database is open.
+// the tenant's database is open, else one.
 func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
 	if err := m.ensureFresh(ctx); err != nil {
 		return nil, nil, err
@@ -41,18 +41,19 @@ func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, rel
 	if h, found := m.handles.borrow(id); found {
 		return admitted(h)
 	}
-	record, err := models.FindTenant(ctx, m.core, id)
+	h, err := m.handle(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	return m.lend(ctx, &record)
+	return admitted(h)
 }
 
+// lend lends the database of a tenant whose row was just read.
 func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tenant, release func(), err error) {
 	if err := admit(record.Status); err != nil {
 		return nil, nil, err
 	}
-	h, err := m.handle(ctx, record)
+	h, err := m.handle(ctx, record.ID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,10 +67,10 @@ func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tena
 	return admitted(h)
 }
 
-func (m *Manager) handle(ctx context.Context, record *models.Tenant) (*handle, error) {
+func (m *Manager) handle(ctx context.Context, id string) (*handle, error) {
 	ctx, cancel := context.WithTimeout(ctx, acquireWait)
 	defer cancel()
-	return m.handles.acquire(ctx, record.ID, record.Slug)
+	return m.handles.acquire(ctx, id)
 }
 
 // admitted returns the tenant, or ends the lease if the tenant's last known status

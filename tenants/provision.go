@@ -18,77 +18,38 @@ const (
 	undoTimeout = 20 * time.Second // undoing is detached from the request, which may be cut off
 )
 
-// Plan describes a tenant to be made.
-type Plan struct {
-	Slug models.Slug
-	// Admit, if set, is called when the slug is free and before anything is made. Its
-	// error ends the provisioning.
-	Admit func() error
-	// Reserve, if set, writes rows of core in the transaction that takes the slug. It
-	// may be called again for another database; what it wrote is rolled back then.
-	Reserve func(ctx context.Context, tx *gorm.DB, tenantID string) error
-	// Seed writes the tenant's first rows. If it fails, the database is removed.
-	Seed func(ctx context.Context, tenant *Tenant) error
-	// Done, if set, writes rows of core in the transaction that makes the tenant
-	// ready. If it fails, the database is removed.
-	Done func(ctx context.Context, tx *gorm.DB, tenantID string) error
-}
-
-// PlanOrganization plans the tenant of an organization. Its first user is the
-// owner. Provision fills in org as its row in core and records the event. The owner
-// may have at most most organizations; 0 means any number.
-func PlanOrganization(event *models.Event, org *models.Organization, owner *models.CoreUser, most int) Plan {
-	return Plan{
-		Slug: org.Slug,
-		Done: func(ctx context.Context, tx *gorm.DB, _ string) error {
-			return models.Record(ctx, tx, event.AboutOrganization(org))
-		},
-		Reserve: func(ctx context.Context, tx *gorm.DB, tenantID string) error {
-			org.ID, org.OwnerID, org.TenantID = 0, owner.ID, tenantID
-			return models.CreateOrganization(ctx, tx, org, most)
-		},
-		Seed: func(ctx context.Context, tenant *Tenant) error {
-			user := models.OwnerOf(owner)
-			return models.CreateUser(ctx, tenant.DB, &user)
-		},
-	}
-}
-
-// Provision makes a tenant. When it returns nil, the database exists, is migrated
+// provision makes a tenant. When it returns nil, the database exists, is migrated
 // and seeded, and requests are admitted. When it returns an error, everything is
 // removed, at once or by the reconciler. The errors: KindInvalidSlug,
-// KindSlugTaken, KindBusy if the wait for a turn is too long, and those of Admit,
-// Reserve, Seed and Done.
+// KindSlugTaken, KindBusy if the wait for a turn is too long, and those of the plan.
 //
 // A database is complete before a tenant claims it: it is a spare or, if there is
 // none, made now under a private name. Claiming it takes the slug and gives the
 // database its public name, which fails if a database of another has that name.
 // The tenant's lock is held throughout, so an unfinished row whose lock is free
 // has been left by a dead process.
-func (m *Manager) Provision(ctx context.Context, plan Plan) error {
+func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) error {
 	began := time.Now()
-	if err := plan.Slug.CheckNew(); err != nil {
+	if err := slug.CheckNew(); err != nil {
 		return err
 	}
 	// Of several requests for one slug only one succeeds. With the lock the others
 	// fail without making a database.
-	unlock, err := m.slugs.lock(ctx, plan.Slug)
+	unlock, err := m.slugs.lock(ctx, slug)
 	if err != nil {
 		return models.ErrBusy.Because(err)
 	}
 	defer unlock()
-	if _, err := models.FindTenantBySlug(ctx, m.core, plan.Slug); err == nil {
+	if _, err := models.FindTenantBySlug(ctx, m.core, slug); err == nil {
 		return models.ErrSlugTaken
 	}
-	if plan.Admit != nil {
-		if err := plan.Admit(); err != nil {
-			return err
-		}
+	if err := plan.admit(); err != nil {
+		return err
 	}
 	defer m.makeSparesSoon()
-	spare, err := m.claimSpare(ctx, plan)
+	spare, err := m.claimSpare(ctx, slug, plan)
 	if !spare && err == nil {
-		err = m.claimNew(ctx, plan)
+		err = m.claimNew(ctx, slug, plan)
 	}
 	if m.onProvisioned != nil {
 		m.onProvisioned(Provisioned{Spare: spare, Took: time.Since(began), Err: err})
@@ -96,7 +57,7 @@ func (m *Manager) Provision(ctx context.Context, plan Plan) error {
 	return err
 }
 
-// Occupied reports whether Provision failed because a database that is not ours
+// Occupied reports whether a tenant could not be made because a database that is not ours
 // has the tenant's name.
 func Occupied(err error) bool {
 	return errors.Is(err, database.ErrExist) || errors.Is(err, database.ErrForeign)
@@ -104,13 +65,14 @@ func Occupied(err error) bool {
 
 // claimSpare turns a spare into the tenant and reports whether there was one. A
 // spare that cannot be claimed is removed and counts as none.
-func (m *Manager) claimSpare(ctx context.Context, plan Plan) (claimed bool, err error) {
+func (m *Manager) claimSpare(ctx context.Context, slug models.Slug, plan plan) (claimed bool, err error) {
 	session, record, err := m.lockSpare(ctx)
 	if err != nil || session == nil {
 		return false, err
 	}
 	defer session.Unlock()
 	m.databases.step(StepLocked)
+	record.Slug = slug
 	err = m.complete(ctx, session, record, plan)
 	if err == nil {
 		return true, nil
@@ -129,7 +91,7 @@ func (m *Manager) claimSpare(ctx context.Context, plan Plan) (claimed bool, err 
 }
 
 // claimNew makes a database and turns it into the tenant.
-func (m *Manager) claimNew(ctx context.Context, plan Plan) error {
+func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) error {
 	if err := takeTurn(ctx, m.making); err != nil {
 		return err
 	}
@@ -143,6 +105,7 @@ func (m *Manager) claimNew(ctx context.Context, plan Plan) error {
 	m.databases.step(StepLocked)
 	err = m.databases.build(ctx, session, record)
 	if err == nil {
+		record.Slug = slug
 		err = m.complete(ctx, session, record, plan)
 	}
 	if err != nil {
@@ -151,11 +114,12 @@ func (m *Manager) claimNew(ctx context.Context, plan Plan) error {
 	return nil
 }
 
-// complete turns an unclaimed database into a tenant that is ready.
-func (m *Manager) complete(ctx context.Context, session database.Session, record *models.Tenant, plan Plan) error {
+// complete turns an unclaimed database into a tenant that is ready, with the slug of
+// record.
+func (m *Manager) complete(ctx context.Context, session database.Session, record *models.Tenant, plan plan) error {
 	private := record.DatabaseName
-	record.Slug, record.DatabaseName, record.Status = plan.Slug, m.databases.Prefix+string(plan.Slug), models.TenantProvisioning
-	if err := m.claim(ctx, session, record, private, plan.Reserve); err != nil {
+	record.DatabaseName, record.Status = m.databases.Prefix+string(record.Slug), models.TenantProvisioning
+	if err := m.claim(ctx, session, record, private, plan); err != nil {
 		return err
 	}
 	return m.seed(ctx, record, plan)
@@ -166,12 +130,11 @@ var errUnfit = errors.New("database cannot be claimed")
 
 // claim takes the slug and gives the database its public name.
 func (m *Manager) claim(
-	ctx context.Context, session database.Session, record *models.Tenant, private string,
-	more func(context.Context, *gorm.DB, string) error,
+	ctx context.Context, session database.Session, record *models.Tenant, private string, plan plan,
 ) error {
 	var reserved error
 	err := session.Claim(ctx, private, record.DatabaseName, record.Role, func(tx *gorm.DB) error {
-		reserved = m.takeSlug(ctx, tx, record, more)
+		reserved = takeSlug(ctx, tx, record, plan)
 		return reserved
 	})
 	if Occupied(err) {
@@ -191,31 +154,29 @@ func (m *Manager) claim(
 }
 
 // takeSlug writes the rows of core that belong to the claim.
-func (m *Manager) takeSlug(
-	ctx context.Context, tx *gorm.DB, record *models.Tenant, more func(context.Context, *gorm.DB, string) error,
-) error {
+func takeSlug(ctx context.Context, tx *gorm.DB, record *models.Tenant, plan plan) error {
 	claimed, err := models.ClaimTenant(ctx, tx, record)
 	if err == nil && !claimed {
 		err = models.ErrTenantUnavailable.Because(errors.New("a spare was removed while it was claimed"))
 	}
-	if err != nil || more == nil {
+	if err != nil {
 		return err
 	}
-	return more(ctx, tx, record.ID)
+	return plan.reserve(ctx, tx, record.ID)
 }
 
 // seed writes the tenant's first rows and makes the tenant ready.
-func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan Plan) error {
-	h, err := m.handle(ctx, record)
+func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan plan) error {
+	h, err := m.handle(ctx, record.ID)
 	if err != nil {
 		return err
 	}
 	defer h.release()
-	if err := plan.Seed(ctx, &h.tenant); err != nil {
+	if err := plan.seed(ctx, &h.tenant); err != nil {
 		return h.tenant.Classify(err)
 	}
 	m.databases.step(StepSeeded)
-	if err := m.makeReady(ctx, record.ID, plan.Done); err != nil {
+	if err := m.makeReady(ctx, record.ID, plan); err != nil {
 		return err
 	}
 	m.handles.changed(record.ID, models.TenantReady)
@@ -223,23 +184,14 @@ func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan Plan) er
 	return nil
 }
 
-// makeReady sets the status and calls also, in one transaction on core.
-func (m *Manager) makeReady(ctx context.Context, id string, also func(context.Context, *gorm.DB, string) error) error {
-	ready := func(db *gorm.DB) error {
-		moved, err := models.MoveTenant(ctx, db, id, models.TenantReady, models.TenantProvisioning)
+// makeReady sets the status and records the event, in one transaction on core.
+func (m *Manager) makeReady(ctx context.Context, id string, plan plan) error {
+	return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		moved, err := models.MoveTenant(ctx, tx, id, models.TenantReady, models.TenantProvisioning)
 		if err != nil || !moved {
 			return errors.Join(err, models.ErrTenantUnavailable)
 		}
-		return nil
-	}
-	if also == nil {
-		return ready(m.core)
-	}
-	return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := ready(tx); err != nil {
-			return err
-		}
-		return also(ctx, tx, id)
+		return plan.record(ctx, tx)
 	})
 }
 

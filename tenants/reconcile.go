@@ -76,7 +76,7 @@ func (m *Manager) reconcileSoon() {
 func (m *Manager) report(ctx context.Context) {
 	strays, err := m.databases.ListUnexplained(ctx)
 	if err != nil {
-		m.logger.WarnContext(ctx, "look for what is nobody's", "error", err)
+		m.logger.WarnContext(ctx, "look for databases without a tenant", "error", err)
 		return
 	}
 	for _, s := range strays {

@@ -89,9 +89,7 @@ func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, mayMake f
 	if !m.autoCreate {
 		return models.ErrTenantNotFound
 	}
-	err := m.Provision(ctx, Plan{Slug: slug, Admit: mayMake, Seed: func(ctx context.Context, tenant *Tenant) error {
-		return do(ctx, tenant, models.RoleOwner)
-	}})
+	err := m.provision(ctx, slug, &registrationPlan{mayMake: mayMake, do: do})
 	switch {
 	case models.IsKind(err, models.KindInvalidSlug), Occupied(err):
 		return models.ErrInvalidTenant.Because(err)

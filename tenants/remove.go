@@ -91,7 +91,7 @@ func (d *Databases) dropOwn(ctx context.Context, session database.Session, recor
 		return err
 	}
 	if shared {
-		d.Logger.ErrorContext(ctx, "database of a deleted tenant left alone: it holds another's people too",
+		d.Logger.ErrorContext(ctx, "database of a deleted tenant left alone: it holds another tenant's users too",
 			"tenant", record.Slug, "database", record.DatabaseName)
 		return nil
 	}

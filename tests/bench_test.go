@@ -1,7 +1,6 @@
 package tests_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/models"
-	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -50,10 +48,9 @@ func BenchmarkShowProfileMeasured(b *testing.B) {
 // migrated, stamped and seeded.
 func BenchmarkProvision(b *testing.B) {
 	eachEngine(b, func(b *testing.B, app *testkit.App) {
-		seed := func(context.Context, *tenants.Tenant) error { return nil }
 		for i := 0; b.Loop(); i++ {
-			plan := tenants.Plan{Slug: models.Slug(fmt.Sprintf("tenant-%d", i)), Seed: seed}
-			require.NoError(b, app.Tenants.Provision(b.Context(), plan))
+			event := models.NewOperatorEvent(models.ActionOrganizationCreated)
+			require.NoError(b, app.Tenants.CreateTenant(b.Context(), event, models.Slug(fmt.Sprintf("tenant-%d", i))))
 		}
 	})
 }

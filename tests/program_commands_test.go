@@ -1,132 +1,234 @@
 package tests_test
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
-	"database/sql"
-	"encoding/hex"
-	"errors"
+	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/database"
+	"multitenant/database/migrations"
 	"multitenant/tests/testkit"
 )
 
-// operate runs a command of the program in that folder, to its end.
-func operate(t *testing.T, binary, folder string, arguments ...string) testkit.Outcome {
+// decodeLoosely is testkit.Decode for those who look at some fields only.
+func decodeLoosely[T any](t *testing.T, outcome testkit.Outcome) T {
 	t.Helper()
-	command, outcome := operation(t.Context(), binary, folder, arguments...)
-	_ = command.Run() // the code says how it ended
-	return outcome()
+	outcome.RequireCode(t, 0)
+	var value T
+	require.NoError(t, json.Unmarshal([]byte(outcome.Stdout), &value), outcome.Stdout)
+	return value
 }
 
-func operation(ctx context.Context, binary, folder string, arguments ...string) (*exec.Cmd, func() testkit.Outcome) {
-	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(ctx, binary, arguments...)
-	command.Dir, command.Env = folder, []string{"BCRYPT_COST=4"}
-	command.Stdout, command.Stderr = &stdout, &stderr
-	return command, func() testkit.Outcome {
-		return testkit.Outcome{Code: command.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
-	}
+type organizationJSON struct {
+	ID         int64  `json:"id"`
+	Name       string `json:"name"`
+	OwnerID    int64  `json:"owner_id"`
+	OwnerEmail string `json:"owner_email"`
 }
 
-func obeysBesideAServer(t *testing.T, binary string) {
-	t.Helper()
-	folder := t.TempDir()
-	p := run(t, binary, folder)
-	operate(t, binary, folder, "tenants", "create", "acme").RequireCode(t, 0)
-	member := p.Token("acme", "grace@example.com")
-	require.Equal(t, http.StatusOK, p.Get("/api/users/me", member).Code)
-
-	listed := operate(t, binary, folder, "tenants", "list", "--json").RequireCode(t, 0)
-	require.Len(t, testkit.Decode[[]tenantJSON](t, listed), 1)
-	require.Empty(t, listed.Stderr)
-	operate(t, binary, folder, "migrate").RequireCode(t, 0)
-	operate(t, binary, folder, "tenants", "suspend", "acme").RequireCode(t, 0)
-	requireSpread(t, p.App, member, http.StatusForbidden)
-	operate(t, binary, folder, "tenants", "delete", "acme").RequireCode(t, 2)
-	operate(t, binary, folder, "tenants", "delete", "acme", "--yes").RequireCode(t, 0)
-	requireSpread(t, p.App, member, http.StatusUnauthorized)
-	operate(t, binary, folder, "tenants", "show", "acme").RequireCode(t, 1)
-	operate(t, binary, folder, "tenant").RequireCode(t, 2)
+type tenantJSON struct {
+	ID            string            `json:"id"`
+	Slug          *string           `json:"slug"`
+	DatabaseName  string            `json:"database_name"`
+	Status        string            `json:"status"`
+	SchemaVersion string            `json:"schema_version"`
+	Error         string            `json:"error"`
+	CreatedAt     string            `json:"created_at"`
+	UpdatedAt     string            `json:"updated_at"`
+	Organization  *organizationJSON `json:"organization"`
 }
 
-// stopsBetweenTenants sends SIGINT while a tenant is being migrated: that one is
-// finished, the other is left, and the next run does it.
-func stopsBetweenTenants(t *testing.T, binary string) {
-	t.Helper()
-	folder := t.TempDir()
-	operate(t, binary, folder, "migrate").RequireCode(t, 0)
-	held := make([]*sql.Conn, 2)
-	for i, slug := range []string{"acme", "globex"} {
-		operate(t, binary, folder, "tenants", "create", slug).RequireCode(t, 0)
-		held[i] = hold(t, filepath.Join(folder, "data", "multitenant_"+slug+".db"))
-	}
-	core := openFile(t, filepath.Join(folder, "data", "core.db"))
-	_, err := core.ExecContext(t.Context(), "UPDATE tenants SET schema_version = '202611290200_adopt_tenant_original'")
-	require.NoError(t, err)
+func TestTenantsAreListedAndShown(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		require.Equal(t, "[]\n", settings.Command(t, "tenants", "list", "--json").RequireCode(t, 0).Stdout)
+		fleetOf(app, "acme")
+		app.Token("globex", "grace@example.com")
 
-	command, outcome := operation(t.Context(), binary, folder, "migrate", "--parallel", "1")
-	require.NoError(t, command.Start())
-	awaitTenantLock(t, core, folder)
-	require.NoError(t, command.Process.Signal(syscall.SIGINT))
-	<-time.After(time.Second) // it says nothing when it has heard, and waits 5 s for the file
-	for _, conn := range held {
-		_, err := conn.ExecContext(t.Context(), "ROLLBACK")
-		require.NoError(t, err)
-	}
-	_ = command.Wait() // the code says how it ended
-	interrupted := outcome().RequireCode(t, 1)
-	require.Equal(t, "tenants: 1 migrated, 0 failed, 1 left\n", interrupted.Stdout)
-	require.Contains(t, interrupted.Stderr, "interrupted: 1 tenant left; run it again to go on")
-
-	again := operate(t, binary, folder, "migrate").RequireCode(t, 0)
-	require.Equal(t, "tenants: 1 migrated, 0 failed, 0 left\n", again.Stdout)
-}
-
-func openFile(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	return db
-}
-
-// hold keeps others from writing to a database.
-func hold(t *testing.T, path string) *sql.Conn {
-	t.Helper()
-	conn, err := openFile(t, path).Conn(t.Context())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
-	require.NoError(t, err)
-	return conn
-}
-
-// awaitTenantLock waits until somebody holds the lock on a tenant, which on
-// SQLite is a file.
-func awaitTenantLock(t *testing.T, core *sql.DB, folder string) {
-	t.Helper()
-	testkit.Await(t, 20*time.Second, func() error {
-		var ids string
-		if err := core.QueryRowContext(t.Context(), "SELECT group_concat(id) FROM tenants").Scan(&ids); err != nil {
-			return err
+		list := testkit.Decode[[]tenantJSON](t, settings.Command(t, "tenants", "list", "--json").RequireCode(t, 0))
+		slugs := map[string]string{}
+		for _, tenant := range list {
+			slugs[*tenant.Slug] = tenant.Status
 		}
-		for id := range strings.SplitSeq(ids, ",") {
-			sum := sha256.Sum256([]byte("tenant " + id))
-			if _, err := os.Stat(filepath.Join(folder, "data", ".locks", hex.EncodeToString(sum[:]))); err == nil {
-				return nil
-			}
+		require.Equal(t, map[string]string{"acme": "ready", "globex": "ready"}, slugs)
+		text := settings.Command(t, "tenants", "list").RequireCode(t, 0)
+		require.Regexp(t, `(?m)^TENANT +STATUS +SCHEMA +CREATED +ERROR\n(acme|globex) +ready +\d{12}_`, text.Stdout)
+
+		shown := testkit.Decode[tenantJSON](t, settings.Command(t, "tenants", "show", "acme", "--json").RequireCode(t, 0))
+		require.Equal(t, settings.DatabaseName("acme"), shown.DatabaseName)
+		require.Equal(t, &organizationJSON{ID: 1, Name: shown.Organization.Name, OwnerID: 1, OwnerEmail: "ada@example.com"}, shown.Organization)
+		require.Regexp(t, `(?m)^organization +".+", owned by ada@example.com$`, settings.Command(t, "tenants", "show", "acme").Stdout)
+		require.Contains(t, settings.Command(t, "tenants", "show", "globex", "--json").Stdout, `"organization": null`)
+
+		for _, unknown := range []string{"nobody", "../core"} {
+			outcome := settings.Command(t, "tenants", "show", "--json", unknown).RequireCode(t, 1)
+			require.Empty(t, outcome.Stdout)
+			require.Contains(t, outcome.Stderr, `tenant "`+unknown+`": `)
 		}
-		return errors.New("no tenant is locked")
 	})
+}
+
+// A running server sees what commands do, within the time that a replica may
+// take.
+func TestCommandsBesideAServer(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		owner := app.Token("", "ada@example.com")
+		settings.Command(t, "tenants", "create", "acme", "--owner", "ADA@example.com", "--name", "Acme & Sons").RequireCode(t, 0)
+		require.Contains(t, app.Get("/api/organizations/acme", owner).Raw, "Acme \\u0026 Sons")
+		member := app.TokenOf("acme", "ada@example.com")
+		require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
+
+		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
+		requireSpread(t, app, member, http.StatusForbidden)
+		require.Contains(t, app.Get("/api/organizations/acme", owner).Raw, `"is_active":false`)
+		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0) // twice does no harm
+		settings.Command(t, "tenants", "resume", "acme").RequireCode(t, 0)
+		requireSpread(t, app, member, http.StatusOK)
+		require.Contains(t, app.Get("/api/organizations/acme", owner).Raw, `"is_active":true`)
+
+		alone := settings.Command(t, "tenants", "delete", "acme").RequireCode(t, 2)
+		require.Contains(t, alone.Stderr, "--yes is needed")
+		require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
+		settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 0)
+		requireSpread(t, app, member, http.StatusUnauthorized)
+		require.Equal(t, http.StatusNotFound, app.Get("/api/organizations/acme", owner).Code)
+		settings.RequireTidy(t)
+		settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 1)
+	})
+}
+
+func TestTenantsCreateWithoutOwner(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		created := settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
+		require.Equal(t, "tenant \"acme\" is created\n", created.Stdout)
+		member := app.Token("acme", "grace@example.com")
+		require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
+
+		settings.CreateDatabase(t, settings.DatabaseName("squatter"))
+		for _, refused := range [][]string{
+			{"acme"}, {"squatter"}, {"Acme"}, {"core"}, {"-"}, {"globex", "--owner", "nobody@example.com"},
+		} {
+			outcome := settings.Command(t, append([]string{"tenants", "create"}, refused...)...)
+			require.NotZero(t, outcome.Code, refused)
+			require.Equal(t, 1, strings.Count(outcome.Stderr, "\n")-strings.Count(outcome.Stderr, "level="), outcome.Stderr)
+			require.Empty(t, outcome.Stdout)
+		}
+		settings.RequireTidy(t, settings.DatabaseName("squatter"))
+	})
+}
+
+func TestTenantsThatAreUnfinished(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		fleetOf(app, "acme", "globex")
+		app.Close()
+		settings.Exec(t, settings.CoreName(),
+			"UPDATE tenants SET status = 'provisioning' WHERE slug = 'acme'", "UPDATE tenants SET status = 'deleting' WHERE slug = 'globex'")
+
+		for _, command := range []string{"suspend acme", "resume globex", "delete acme --yes"} {
+			outcome := settings.Command(t, append([]string{"tenants"}, strings.Fields(command)...)...).RequireCode(t, 1)
+			require.Contains(t, outcome.Stderr, ": it is ")
+		}
+		require.Contains(t, settings.Command(t, "migrate", "status").Stdout, "tenants: 0, of which")
+		settings.Command(t, "tenants", "delete", "globex", "--yes").RequireCode(t, 0) // finishes it
+		require.NotContains(t, settings.Databases(t), settings.DatabaseName("globex"))
+	})
+}
+
+// Only serve and migrate touch core's schema. All others refuse another one in
+// a sentence, and do nothing.
+func TestCommandsRefuseAnotherSchema(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		fleetOf(app, "acme")
+		app.Close()
+		last := database.LatestID(migrations.Core(settings.Database.TenantPrefix))
+		all := [][]string{
+			{"tenants", "list"},
+			{"tenants", "show", "acme"},
+			{"tenants", "create", "globex"},
+			{"tenants", "suspend", "acme"},
+			{"tenants", "resume", "acme"},
+			{"tenants", "delete", "acme", "--yes"},
+			{"tenants", "doctor", "--repair", "--json"},
+			{"tenants", "isolation", "--json"},
+			{"users", "reset-password", "hank@example.com"},
+			{"migrate", "rollback", "--to", last, "--yes"},
+		}
+		refuse := func(sentence string, commands [][]string) {
+			before := settings.Dump(t, settings.CoreName())
+			for _, command := range commands {
+				outcome := settings.Command(t, command...).RequireCode(t, 1)
+				require.Contains(t, outcome.Stderr, sentence, command)
+				require.Empty(t, outcome.Stdout)
+			}
+			require.Equal(t, before, settings.Dump(t, settings.CoreName()))
+		}
+
+		settings.Exec(t, settings.CoreName(), "DELETE FROM schema_migrations WHERE id = '"+last+"'")
+		refuse("core database was not migrated by this version of the software yet: run migrate first\n", all)
+		require.Contains(t, settings.Command(t, "migrate", "status").RequireCode(t, 0).Stdout, last)
+		settings.Exec(t, settings.CoreName(), "INSERT INTO schema_migrations (id) VALUES ('"+last+"'), ('209901010000_from_the_future')")
+		refuse("database was migrated by a newer version of this software", all)
+		refuse("database was migrated by a newer version of this software", [][]string{{"migrate"}, {"migrate", "--dry-run"}})
+	})
+}
+
+// On an empty core database nothing is made by looking.
+func TestCommandsOnNothing(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		outcome := settings.Command(t, "tenants", "list").RequireCode(t, 1)
+		require.Regexp(t, "run migrate", outcome.Stderr)
+		if settings.Engine == testkit.SQLite {
+			require.NoDirExists(t, settings.Folder())
+		}
+
+		migrated := settings.Command(t, "migrate").RequireCode(t, 0)
+		require.Regexp(t, `^core: migrated from none to \d{12}_\w+\ntenants: 0 migrated, 0 failed, 0 left\n$`, migrated.Stdout)
+		require.Equal(t, "[]\n", settings.Command(t, "tenants", "list", "--json").RequireCode(t, 0).Stdout)
+		if settings.Engine == testkit.SQLite {
+			_, err := os.Stat(settings.Folder() + "/core.db.jwt_secret")
+			require.ErrorIs(t, err, os.ErrNotExist)
+		}
+	})
+}
+
+func TestUsageErrors(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	for _, command := range []string{
+		"srve", "tenants", "tenants lst", "tenants show", "tenants delete", "tenants list acme", "migrate rollback", "migrate statsu",
+		"migrate --parallel 0", "migrate --parallel 65", "migrate --parallel many", "migrate --nope", "tenants create acme --name Acme",
+		"users", "users reset-password", "users reset-password a@example.com b@example.com", "users reset-password a@example.com --tenant",
+		"tenants doctor acme", "tenants doctor --parallel 0", "tenants isolation acme",
+	} {
+		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 2)
+		require.Empty(t, outcome.Stdout, command)
+		require.Equal(t, 1, strings.Count(outcome.Stderr, "\n"), outcome.Stderr)
+	}
+	for _, command := range []string{"--help", "tenants --help", "migrate rollback --help"} {
+		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 0)
+		require.Contains(t, outcome.Stdout, "Usage: multitenant")
+		require.Empty(t, outcome.Stderr)
+	}
+	require.NoDirExists(t, settings.Folder())
+}
+
+// What goes wrong is said in a line, without the password of the database.
+func TestCommandsHideThePassword(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	settings.Database.URL = "postgres://ada:lovelace@127.0.0.1:1/core"
+	for _, command := range []string{"tenants list", "tenants doctor", "tenants isolation", "users reset-password a@example.com", "migrate", "migrate status"} {
+		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 1)
+		require.Contains(t, outcome.Stderr, "core database")
+		require.NotContains(t, outcome.Stderr, "lovelace")
+		require.Equal(t, 1, strings.Count(outcome.Stderr, "\n"), outcome.Stderr)
+	}
 }

@@ -15,12 +15,12 @@ const (
 	firstWait = time.Second
 	// longestWait bounds it for the address that the guesses come from.
 	longestWait = 15 * time.Minute
-	// longestWaitForAll bounds it for all others. It is short, since whoever
-	// guesses could keep somebody out who does nothing wrong.
+	// longestWaitForAll bounds it for all others. It is short, since an
+	// attacker could keep out a user who does nothing wrong.
 	longestWaitForAll = 30 * time.Second
 
-	// forgetAfter is when misses no longer count. At the longest wait, nobody gains
-	// by waiting so long instead.
+	// forgetAfter is when misses no longer count. At the longest wait, an
+	// attacker gains nothing by waiting so long instead.
 	forgetAfter = 24 * time.Hour
 	// rememberFor is how long an address is known to be the account's own.
 	rememberFor = 30 * 24 * time.Hour
@@ -28,7 +28,7 @@ const (
 	knownWorth = 5
 )
 
-// Account is somebody's, whether there is such a one or not. Tenant is empty at
+// Account is an account that a caller names, whether it exists or not. Tenant is empty at
 // the core.
 type Account struct {
 	Tenant models.Slug
@@ -38,7 +38,7 @@ type Account struct {
 // guesses bounds how often the password of an account is guessed: from one
 // address, and from all.
 type guesses struct {
-	secret [sha256.Size]byte // makes keys that nobody can choose or read
+	secret [sha256.Size]byte // makes keys that no caller can choose or read
 	own    rule
 	all    rule
 	byOwn  *table[*attempts]

@@ -1,4 +1,4 @@
-// Package limits keeps people from doing too often what costs the service or
+// Package limits keeps callers from doing too often what costs the service or
 // others much: guessing passwords, registering, making tenants. What it
 // remembers is of this process, bounded in memory, and gone with it.
 package limits
@@ -37,7 +37,7 @@ type Limits struct {
 	now           func() time.Time
 }
 
-// New returns limits that nobody has come near. Without options there are none.
+// New returns limits that no caller has come near yet. Without options there are none.
 func New(o *Options) *Limits {
 	if o == nil {
 		return nil
@@ -105,8 +105,8 @@ func (l *Limits) Organizations() int {
 	return l.organizations
 }
 
-// Guess runs compare, which compares a password that somebody at the address
-// says is the account's. It is counted as a miss before, so that however many
+// Guess runs compare, which compares the password that a caller at the address
+// sends for the account. It is counted as a miss before, so that however many
 // come at once no more than may are compared; and no longer where compare
 // returns anything but KindInvalidCredentials. Where there were too many it is
 // KindTooManyAttempts, whether there is such an account or not.

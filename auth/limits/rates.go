@@ -7,8 +7,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// siteBits is the part of an IPv6 address that a site has: whoever has one
-// address has all that begin like it.
+// siteBits is the part of an IPv6 address that a site has: a site owns all
+// addresses that begin like it.
 const siteBits = 64
 
 // rates allows each address so many of something at once, and as many again in
@@ -75,7 +75,7 @@ func (b bucket) idle(now time.Time) bool {
 	return b.TokensAt(now) >= float64(b.Burst())
 }
 
-// worth: the emptier the bucket, the more it keeps somebody from.
+// worth: the emptier the bucket, the more requests it refuses.
 func (b bucket) worth(now time.Time) float64 {
 	return -b.TokensAt(now)
 }

@@ -17,8 +17,8 @@ const (
 	sweepInterval = time.Minute
 )
 
-// key stands for whoever is counted. It is of a fixed size, so that nobody takes
-// more memory by having a longer name.
+// key stands for the caller that is counted. It is of a fixed size, so that a longer
+// name takes no more memory.
 type key [16]byte
 
 // entry is what is remembered of a key.

@@ -20,7 +20,7 @@ func handleFamilies() []family {
 		gauge("tenants_open_max", "How many databases of tenants may be open at once.",
 			func(s *snapshot) int { return s.tenants.MaxOpen }),
 		labelled(prometheus.CounterValue, "tenant_opens_total", outcome,
-			"Cold opens: openings of a tenant's database that was not open when somebody asked for it; busy means that all "+
+			"Cold opens: openings of a tenant's database that was not open when a request asked for it; busy means that all "+
 				"others were in use for too long.",
 			func(s *snapshot) []value {
 				return []value{
@@ -103,7 +103,7 @@ func poolFamilies() []family {
 	return []family{
 		gauge("database_connections_max", "How many connections this process may have.",
 			func(s *snapshot) int { return s.database.MaxConnections }),
-		gauge("database_connections_in_use", "Connections that somebody uses.",
+		gauge("database_connections_in_use", "Connections in use.",
 			func(s *snapshot) int { return s.database.InUse }),
 		gauge("database_connections_idle", "Connections kept open for the next who needs one.",
 			func(s *snapshot) int { return s.database.Idle }),

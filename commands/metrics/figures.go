@@ -15,7 +15,7 @@ import (
 // the rest when that does not answer.
 const registryTimeout = 2 * time.Second
 
-// figures collects what is kept elsewhere, when somebody scrapes.
+// figures collects what is kept elsewhere, at each scrape.
 type figures struct {
 	manager  *tenants.Manager
 	backend  database.Backend

@@ -1,11 +1,8 @@
 package metrics
 
 import (
-	"maps"
 	"net/http"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,26 +19,10 @@ const (
 type requests struct {
 	total    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-
-	// known has the series that there are. It is never changed, only replaced: a
-	// request that is like an earlier one looks it up without a lock.
-	known atomic.Pointer[map[kind]series]
-	mu    sync.Mutex // guards replacing known
-}
-
-// kind is what requests of one series have in common.
-type kind struct {
-	method, route string
-	status        int
-}
-
-type series struct {
-	total    prometheus.Counter
-	duration prometheus.Observer
 }
 
 func newRequests() *requests {
-	r := &requests{
+	return &requests{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace,
 			Name:      "http_requests_total",
@@ -54,34 +35,15 @@ func newRequests() *requests {
 			Buckets:   []float64{.001, .005, .025, .1, .5, 2.5, 10},
 		}, []string{"method", "route"}),
 	}
-	r.known.Store(&map[kind]series{})
-	return r
 }
 
 func (r *requests) measure(method, route string, status int, took time.Duration) {
 	if route == "" {
 		route = unmatched
 	}
-	k := kind{method: fold(method), route: route, status: status}
-	found, is := (*r.known.Load())[k]
-	if !is {
-		found = r.learn(k)
-	}
-	found.total.Inc()
-	found.duration.Observe(took.Seconds())
-}
-
-// learn adds a series.
-func (r *requests) learn(k kind) series {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next := maps.Clone(*r.known.Load())
-	next[k] = series{
-		total:    r.total.WithLabelValues(k.method, k.route, strconv.Itoa(k.status)),
-		duration: r.duration.WithLabelValues(k.method, k.route),
-	}
-	r.known.Store(&next)
-	return next[k]
+	method = fold(method)
+	r.total.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
+	r.duration.WithLabelValues(method, route).Observe(took.Seconds())
 }
 
 // fold returns the method, or one word for all that are not HTTP's own: a caller

@@ -59,15 +59,6 @@ func TestMeasureFoldsWhatCallersChoose(t *testing.T) {
 	require.Equal(t, 1, strings.Count(text, "\nmultitenant_http_requests_total{"))
 }
 
-//nolint:paralleltest // it counts what the process allocates
-func TestMeasureAllocatesNothing(t *testing.T) {
-	m := metrics.New()
-	measure := func() { m.Measure(http.MethodGet, route, http.StatusOK, time.Millisecond) }
-	measure()
-
-	require.Zero(t, testing.AllocsPerRun(1000, measure))
-}
-
 func BenchmarkMeasure(b *testing.B) {
 	m := metrics.New()
 	b.ReportAllocs()

@@ -15,7 +15,7 @@ import (
 
 const (
 	byAdministrator = "only the server's administrator can change that"
-	openCatalogs    = "PostgreSQL shows them to everybody"
+	openCatalogs    = "PostgreSQL shows them to all roles"
 	foreignSchema   = "schema public is not ours, as on PostgreSQL 14: its owner can REVOKE CREATE ON SCHEMA public FROM PUBLIC there"
 )
 
@@ -69,7 +69,7 @@ func (b *backend) tryConnecting(ctx context.Context, c *database.Crossing) []dat
 	}
 	a := database.Attempt{
 		Name: "wrong_password", What: "log in with a wrong password",
-		Excuse: "the server trusts whoever connects from here: see pg_hba.conf, where it should say scram-sha-256",
+		Excuse: "the server trusts all connections from here: see pg_hba.conf, where it should say scram-sha-256",
 	}
 	err := b.connectAs(ctx, c.From.Name, database.Login{Role: c.From.Login.Role, Password: "wrong"})
 	return append(trials, a.Judge(err, database.IsLoginRefused))

@@ -102,7 +102,7 @@ func (b roles) warnOfOpenSchema(tx *gorm.DB, role string) error {
 	if open {
 		b.openSchema.Do(func() {
 			b.log.Warn("tenants' roles may make tables in their own databases: before PostgreSQL 15 only " +
-				"the server's administrator can keep them from it, as the README says")
+				"the server's administrator can keep them from it, as docs/postgresql.md says")
 		})
 	}
 	return nil

@@ -221,7 +221,7 @@ func (x *examination) examineUnfinished(ctx context.Context, record *models.Tena
 		return nil
 	}
 	if err == nil {
-		x.find(&now, kindUnfinished, fmt.Sprintf("it is %s, and nobody is at work on it", now.Status),
+		x.find(&now, kindUnfinished, fmt.Sprintf("it is %s, and no process is at work on it", now.Status),
 			func(ctx context.Context) error { return x.fleet.repairUnfinished(ctx, record.ID) })
 	}
 	return err

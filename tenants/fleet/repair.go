@@ -12,7 +12,7 @@ import (
 )
 
 // errAtWork says that another process holds the lock.
-var errAtWork = errors.New("somebody is at work on it")
+var errAtWork = errors.New("another process is at work on it")
 
 // repairUnfinished removes an unfinished tenant, as the reconciler does.
 func (f *Fleet) repairUnfinished(ctx context.Context, id string) error {

@@ -18,7 +18,7 @@ import (
 // belongs to this core and to no tenant, and nil otherwise.
 func (x *examination) examineStray(ctx context.Context, s tenants.Stray) (problem string, repair func(context.Context) error) {
 	if !s.Private {
-		return "it is not registered, and may be somebody else's", nil
+		return "it is not registered, and may belong to another program", nil
 	}
 	problem = "it was made for a tenant that is no more"
 	reason := x.whyKept(ctx, s)
@@ -76,7 +76,7 @@ func readUnclaimed(ctx context.Context, db *gorm.DB) (id string, err error) {
 		return "", err
 	}
 	if users > 0 {
-		return "", errors.New("there are people in it")
+		return "", errors.New("it has users")
 	}
 	hasStamp, err := tenants.HasTable(ctx, db, "tenant_stamp")
 	if err != nil || !hasStamp {

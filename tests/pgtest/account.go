@@ -59,7 +59,7 @@ func (a *account) create(ctx context.Context) error {
 	name := pgx.Identifier{a.name}.Sanitize()
 	// The password is hexadecimal, which needs no quoting; CREATE ROLE
 	// takes no parameters.
-	create := "CREATE ROLE " + name + " LOGIN CREATEDB CREATEROLE NOSUPERUSER PASSWORD '" + a.password + "'"
+	create := "CREATE ROLE " + name + " LOGIN CREATEDB CREATEROLE NOSUPERUSER PASSWORD '" + a.password + "'" //nolint:gosec // see above
 	if _, err := a.admin.ExecContext(ctx, create); err != nil {
 		return fmt.Errorf("create role: %w", err)
 	}

@@ -92,9 +92,9 @@ func countAudit(t *testing.T, app *testkit.App, tenant, action string) int {
 		"SELECT count(*) FROM audit_events WHERE action = '"+action+"'")
 }
 
-// TestWhatPeopleDoIsOnRecord, in the realm in which they do it, and nothing secret
+// TestWhatUsersDoIsOnRecord, in the realm in which they do it, and nothing secret
 // is, nor what was typed by nobody.
-func TestWhatPeopleDoIsOnRecord(t *testing.T) {
+func TestWhatUsersDoIsOnRecord(t *testing.T) {
 	eachRealm(t, func(t *testing.T, app *testkit.App, now *clock, tenant string) {
 		const mistyped = "my-other-password@example.com"
 		phone, laptop := login(t, app, tenant, "ada@example.com"), login(t, app, tenant, "ada@example.com")

@@ -64,9 +64,9 @@ func TestUsersResetPasswordRefuses(t *testing.T) {
 		app.Token("acme", "grace@example.com")
 		settings.Command(t, "tenants", "suspend", "globex").RequireCode(t, 0)
 		for command, says := range map[string]string{
-			"nobody@example.com":                `nobody at the core has the address "nobody@example.com"`,
-			"grace@example.com":                 "nobody at the core",
-			"nobody@example.com --tenant acme":  `nobody at tenant "acme"`,
+			"nobody@example.com":                `no user at the core has the address "nobody@example.com"`,
+			"grace@example.com":                 "no user at the core",
+			"nobody@example.com --tenant acme":  `no user at tenant "acme"`,
 			"grace@example.com --tenant nobody": `tenant "nobody": Tenant not found`,
 			"grace@example.com --tenant Acme":   `tenant "Acme": `,
 			"ada@example.com --tenant=":         `tenant "": `,

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"gorm.io/gorm"
 
 	"multitenant/models"
 	"multitenant/tenants"
@@ -217,23 +216,26 @@ func TestDamagedFile(t *testing.T) {
 // nothing is left of it, and the slug is free.
 func TestProvisioningUndoesItself(t *testing.T) {
 	broken := errors.New("broken")
-	fail := func(context.Context, *tenants.Tenant) error { return broken }
-	twice := func(ctx context.Context, tenant *tenants.Tenant) error {
+	fail := func(context.Context, *tenants.Tenant, models.Role) error { return broken }
+	twice := func(ctx context.Context, tenant *tenants.Tenant, _ models.Role) error {
 		user := models.TenantUser{Account: models.NewAccount("hank@example.com", nil)}
 		again := user
 		return errors.Join(models.CreateUser(ctx, tenant.DB, &user), models.CreateUser(ctx, tenant.DB, &again))
 	}
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
-		for name, plan := range map[string]tenants.Plan{
-			"seed fails":   {Seed: fail},
-			"seed repeats": {Seed: twice},
-			"rows of core fail": {
-				Seed:    func(context.Context, *tenants.Tenant) error { return nil },
-				Reserve: func(context.Context, *gorm.DB, string) error { return broken },
+		register := func(do tenants.Registration) func() error {
+			return func() error { return app.Tenants.Register(t.Context(), "acme", tenants.Newcomer{}, do) }
+		}
+		for name, provision := range map[string]func() error{
+			"seed fails":   register(fail),
+			"seed repeats": register(twice),
+			"rows of core fail": func() error { // the owner does not exist
+				org := models.Organization{Name: "Acme", Slug: "acme", IsActive: true, Registration: models.RegistrationOpen}
+				event := models.NewOperatorEvent(models.ActionOrganizationCreated)
+				return app.Tenants.CreateOrganization(t.Context(), event, &org, &models.CoreUser{}, 0)
 			},
 		} {
-			plan.Slug = "acme"
-			require.Error(t, app.Tenants.Provision(t.Context(), plan), name)
+			require.Error(t, provision(), name)
 			require.Zero(t, tenantsOf(t, app, "acme"), name)
 			require.Empty(t, app.Settings.Databases(t), name)
 		}
@@ -260,12 +262,9 @@ func TestProvisioningForOneWhoLeaves(t *testing.T) {
 		for _, step := range stepsOfMaking {
 			ctx, cancel := context.WithCancel(t.Context())
 			current.Store(&client{leaves: step, leave: cancel})
-			err := app.Tenants.Provision(ctx, tenants.Plan{
-				Slug: "acme",
-				Seed: func(ctx context.Context, tenant *tenants.Tenant) error {
-					user := models.TenantUser{Account: models.NewAccount("hank@example.com", nil)}
-					return models.CreateUser(ctx, tenant.DB, &user)
-				},
+			err := app.Tenants.Register(ctx, "acme", tenants.Newcomer{}, func(ctx context.Context, tenant *tenants.Tenant, _ models.Role) error {
+				user := models.TenantUser{Account: models.NewAccount("hank@example.com", nil)}
+				return models.CreateUser(ctx, tenant.DB, &user)
 			})
 			cancel()
 			settings.RequireTidy(t)
@@ -275,7 +274,8 @@ func TestProvisioningForOneWhoLeaves(t *testing.T) {
 				tenant, release, err := app.Tenants.Acquire(t.Context(), "acme")
 				require.NoError(t, err)
 				release()
-				require.NoError(t, app.Tenants.Delete(t.Context(), tenant.ID, func(context.Context, *gorm.DB) error { return nil }))
+				event := models.NewOperatorEvent(models.ActionOrganizationDeleted).AboutTenant("acme")
+				require.NoError(t, app.Tenants.Delete(t.Context(), tenant.ID, event))
 			}
 		}
 	})

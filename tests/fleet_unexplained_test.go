@@ -65,7 +65,7 @@ func TestDoctorFindsTheUnexplained(t *testing.T) {
 		requireDiagnosis(t, &settings, 1, "--repair", mended...)
 		said := requireDiagnosis(t, &settings, 1, "--repair", kept...)
 
-		require.Contains(t, said, "but there are people in it")
+		require.Contains(t, said, "but it has users")
 		require.Contains(t, said, "but it bears the stamp of tenant "+another)
 		require.Contains(t, settings.Databases(t), others)
 		require.Equal(t, before, settings.Dump(t, settings.DatabaseName("squatter"))+settings.Dump(t, private("spare", core, peopled)))

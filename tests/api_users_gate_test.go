@@ -24,9 +24,9 @@ func TestTheGateIsNotTheLastWord(t *testing.T) {
 		lease, release, err := app.Tenants.Acquire(t.Context(), "acme")
 		require.NoError(t, err)
 		defer release()
-		rename := func(person *models.TenantUser) []string {
+		rename := func(tenantUser *models.TenantUser) []string {
 			name := "Changed"
-			person.FullName = &name
+			tenantUser.FullName = &name
 			return []string{"full_name"}
 		}
 		for state, kind := range map[string]models.Kind{
@@ -67,7 +67,7 @@ func TestTheGateLooksAgain(t *testing.T) {
 			meanwhile()
 			return func(*gin.Context, *tenants.Tenant, *models.TenantUser) error { served++; return nil }, nil
 		}))
-		ask := func(by person) string {
+		ask := func(by tenantUser) string {
 			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
 			request.Header.Set("Authorization", "Bearer "+by.tokens.access)
 			answer := httptest.NewRecorder()

@@ -108,7 +108,7 @@ func TestDoctorSettles(t *testing.T) {
 
 		said := requireMended(t, &settings, "unsettled of acme: "+p.acmeDB)
 
-		require.Contains(t, said, "it is deleting, and nobody is at work on it")
+		require.Contains(t, said, "it is deleting, and no process is at work on it")
 		settings.RequireTidy(t)
 		p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
 	})

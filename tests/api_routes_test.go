@@ -110,13 +110,13 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"PUT /api/users/me/password":           sessionRoute,
 		"GET /api/users/me":                    tenantRoute,
 		"PUT /api/users/me":                    tenantRoute,
-		"GET /api/users":                       peopleRoute,
-		"POST /api/users":                      peopleRoute,
-		"GET /api/users/":                      peopleRoute,
-		"POST /api/users/":                     peopleRoute,
-		"GET /api/users/{id}":                  peopleRoute,
-		"PUT /api/users/{id}":                  peopleRoute,
-		"DELETE /api/users/{id}":               peopleRoute,
+		"GET /api/users":                       usersRoute,
+		"POST /api/users":                      usersRoute,
+		"GET /api/users/":                      usersRoute,
+		"POST /api/users/":                     usersRoute,
+		"GET /api/users/{id}":                  usersRoute,
+		"PUT /api/users/{id}":                  usersRoute,
+		"DELETE /api/users/{id}":               usersRoute,
 		"GET /api/organizations":               coreRoute,
 		"POST /api/organizations":              coreRoute,
 		"GET /api/organizations/":              coreRoute,
@@ -259,18 +259,18 @@ func sessionRoute(t *testing.T, s *stage) {
 	require.Equal(t, http.StatusOK, s.app.Login("globex", email).Code)
 }
 
-// peopleRoute: what an owner does to the people of acme is done in acme, also
+// usersRoute: what an owner does to the users of acme is done in acme, also
 // where globex has somebody of the same id and address.
-func peopleRoute(t *testing.T, s *stage) {
+func usersRoute(t *testing.T, s *stage) {
 	t.Helper()
 	owner := s.app.TokenOf("acme", "ada@example.com")
 	name := strings.ToLower(s.method) + strings.NewReplacer("/", "-", "{id}", "x").Replace(s.path)
-	target := person{email: name + "@example.com"}
+	target := tenantUser{email: name + "@example.com"}
 	s.app.Token("globex", target.email)
 	s.app.Token("acme", target.email)
-	list := s.app.Get(peoplePath+"?q="+target.email, owner)
+	list := s.app.Get(usersPath+"?q="+target.email, owner)
 	target.id = int(list.Object(s.app)["items"].([]any)[0].(testkit.JSON)["id"].(float64)) //nolint:forcetypeassert // a panic says as much
-	elsewhere := s.app.Get(peoplePath, s.app.TokenOf("globex", "ada@example.com")).Raw
+	elsewhere := s.app.Get(usersPath, s.app.TokenOf("globex", "ada@example.com")).Raw
 	request := testkit.Request{
 		Method: s.method, Path: strings.Replace(s.path, "{id}", strconv.Itoa(target.id), 1) + "?tenant=globex", Token: owner, Tenant: "globex",
 		Body: testkit.JSON{
@@ -285,12 +285,12 @@ func peopleRoute(t *testing.T, s *stage) {
 			require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, refused.Code, refused.Raw)
 		}
 	}
-	require.Equal(t, list.Raw, s.app.Get(peoplePath+"?q="+target.email, owner).Raw, "nothing has happened yet")
+	require.Equal(t, list.Raw, s.app.Get(usersPath+"?q="+target.email, owner).Raw, "nothing has happened yet")
 
 	request.Token, request.Tenant = owner, "acme"
 	own := s.app.Do(request)
 	require.Less(t, own.Code, 300, own.Raw)
-	require.JSONEq(t, elsewhere, s.app.Get(peoplePath, s.app.TokenOf("globex", "ada@example.com")).Raw)
+	require.JSONEq(t, elsewhere, s.app.Get(usersPath, s.app.TokenOf("globex", "ada@example.com")).Raw)
 }
 
 func refreshesInOne(t *testing.T, s *stage) {

@@ -27,7 +27,7 @@ func activeOwners(t *testing.T, app *testkit.App) int {
 }
 
 // ousting are the ways to have an owner less.
-func ousting(by, of person, way int) testkit.Request {
+func ousting(by, of tenantUser, way int) testkit.Request {
 	bodies := []testkit.JSON{{"role": "member"}, {"is_active": false}}
 	if way%3 == len(bodies) {
 		return testkit.Request{Method: http.MethodDelete, Path: of.path, Token: by.tokens.access}
@@ -82,7 +82,7 @@ func TestAllOwnersLeaveAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachPair(t, func(t *testing.T, apps []*testkit.App) {
 				app := apps[0]
-				owners := []person{staffOf(t, app).owner}
+				owners := []tenantUser{staffOf(t, app).owner}
 				for i := 1; i < crowd; i++ {
 					owners = append(owners, hire(t, app, owners[0], fmt.Sprintf("owner%d@example.com", i), "owner"))
 				}
@@ -109,7 +109,7 @@ func TestAnAdminRacesAPromotion(t *testing.T) {
 		app := apps[0]
 		s := staffOf(t, app)
 		for round := range 4 {
-			targets := make([]person, crowd/2)
+			targets := make([]tenantUser, crowd/2)
 			requests := make([]testkit.Request, 0, crowd)
 			for i := range targets {
 				targets[i] = hire(t, app, s.owner, fmt.Sprintf("member%d-%d@example.com", round, i), "member")
@@ -153,7 +153,7 @@ func TestADemotedAdminRacesOn(t *testing.T) {
 		s := staffOf(t, app)
 		requests := repeat(crowd, func(i int) testkit.Request {
 			return testkit.Request{
-				Method: http.MethodPost, Path: peoplePath, Token: s.admin.tokens.access,
+				Method: http.MethodPost, Path: usersPath, Token: s.admin.tokens.access,
 				Body: newcomer(fmt.Sprintf("new%d@example.com", i), "admin"),
 			}
 		})
@@ -173,7 +173,7 @@ func TestADemotedAdminRacesOn(t *testing.T) {
 			}
 		}
 		require.Equal(t, made, usersOf(t, app, "acme"))
-		app.Post(peoplePath, s.admin.tokens.access, newcomer("late@example.com", "member")).
+		app.Post(usersPath, s.admin.tokens.access, newcomer("late@example.com", "member")).
 			RequireProblem(app, 403, "role_required", "Not allowed for your role")
 	})
 }
@@ -218,7 +218,7 @@ func TestAnAddressIsTakenOnce(t *testing.T) {
 				return testkit.Registration("acme", "new@example.com")
 			}
 			return testkit.Request{
-				Method: http.MethodPost, Path: peoplePath, Token: s.admin.tokens.access, Body: newcomer("New@Example.com", "member"),
+				Method: http.MethodPost, Path: usersPath, Token: s.admin.tokens.access, Body: newcomer("New@Example.com", "member"),
 			}
 		}))
 		count := testkit.Count(answers)

@@ -13,10 +13,10 @@ import (
 	"multitenant/tests/testkit"
 )
 
-const peoplePath = "/api/users/"
+const usersPath = "/api/users/"
 
-// person is somebody inside acme.
-type person struct {
+// tenantUser is a user of acme.
+type tenantUser struct {
 	id     int
 	email  string
 	path   string
@@ -26,7 +26,7 @@ type person struct {
 // staff is an organization with one of each role. Its owner is the core user ada.
 type staff struct {
 	core                 string // ada's token at the core
-	owner, admin, member person
+	owner, admin, member tenantUser
 }
 
 func staffOf(t *testing.T, app *testkit.App) *staff {
@@ -40,9 +40,9 @@ func staffOf(t *testing.T, app *testkit.App) *staff {
 }
 
 // hire makes somebody in acme and logs them in.
-func hire(t *testing.T, app *testkit.App, by person, email, role string) person {
+func hire(t *testing.T, app *testkit.App, by tenantUser, email, role string) tenantUser {
 	t.Helper()
-	made := app.Post(peoplePath, by.tokens.access, newcomer(email, role))
+	made := app.Post(usersPath, by.tokens.access, newcomer(email, role))
 	require.Equal(t, http.StatusCreated, made.Code, made.Raw)
 	return insider(t, app, email)
 }
@@ -52,18 +52,18 @@ func newcomer(email, role string) testkit.JSON {
 }
 
 // insider logs somebody in to acme.
-func insider(t *testing.T, app *testkit.App, email string) person {
+func insider(t *testing.T, app *testkit.App, email string) tenantUser {
 	t.Helper()
-	p := person{email: email, tokens: login(t, app, "acme", email)}
+	p := tenantUser{email: email, tokens: login(t, app, "acme", email)}
 	require.NoError(t, json.Unmarshal([]byte(app.Get(profilePath, p.tokens.access).Raw), &struct{ ID *int }{&p.id}))
-	p.path = fmt.Sprintf("%s%d", peoplePath, p.id)
+	p.path = fmt.Sprintf("%s%d", usersPath, p.id)
 	return p
 }
 
 // found returns the addresses in a page of the list, and the next cursor.
-func found(t *testing.T, app *testkit.App, by person, query string) (emails []string, next string) {
+func found(t *testing.T, app *testkit.App, by tenantUser, query string) (emails []string, next string) {
 	t.Helper()
-	answer := app.Get(peoplePath+query, by.tokens.access)
+	answer := app.Get(usersPath+query, by.tokens.access)
 	require.Equal(t, http.StatusOK, answer.Code, answer.Raw)
 	var page struct {
 		Items      []struct{ Email string }
@@ -77,12 +77,12 @@ func found(t *testing.T, app *testkit.App, by person, query string) (emails []st
 	return emails, page.NextCursor
 }
 
-func requireRole(t *testing.T, app *testkit.App, by, of person, role string) {
+func requireRole(t *testing.T, app *testkit.App, by, of tenantUser, role string) {
 	t.Helper()
 	require.Equal(t, role, app.Get(of.path, by.tokens.access).Text(app, "role"))
 }
 
-func TestPeopleAreMade(t *testing.T) {
+func TestUsersAreMade(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		for i, path := range []string{"/api/users", "/api/users/"} {
@@ -93,7 +93,7 @@ func TestPeopleAreMade(t *testing.T) {
 			})
 			require.Equal(t, http.StatusCreated, made.Code, made.Raw)
 			body := made.Object(app)
-			require.Equal(t, fmt.Sprintf("%s%v", peoplePath, body["id"]), made.Header.Get("Location"))
+			require.Equal(t, fmt.Sprintf("%s%v", usersPath, body["id"]), made.Header.Get("Location"))
 			require.JSONEq(t, made.Raw, app.Get(made.Header.Get("Location"), s.owner.tokens.access).Raw)
 			require.Equal(t, []any{email, "N", "b", "p", "admin", true},
 				[]any{body["email"], body["full_name"], body["bio"], body["phone"], body["role"], body["is_active"]})
@@ -102,7 +102,7 @@ func TestPeopleAreMade(t *testing.T) {
 		}
 		for i, body := range []testkit.JSON{{}, {"role": nil, "full_name": nil, "bio": nil}, {"role": "member"}} {
 			body["email"], body["password"] = fmt.Sprintf("member%d@example.com", i), testkit.Password
-			require.Equal(t, "member", app.Post(peoplePath, s.admin.tokens.access, body).Text(app, "role"))
+			require.Equal(t, "member", app.Post(usersPath, s.admin.tokens.access, body).Text(app, "role"))
 		}
 		require.NotContains(t, app.Log.String(), testkit.Password)
 		require.NotContains(t, app.Log.String(), "$2a$")
@@ -111,12 +111,12 @@ func TestPeopleAreMade(t *testing.T) {
 	})
 }
 
-func TestPeopleWhoCannotBeMade(t *testing.T) {
+func TestUsersWhoCannotBeMade(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		before, _ := found(t, app, s.owner, "")
 		for _, taken := range []string{"grace@example.com", "GRACE@Example.com", "ada@example.com"} {
-			app.Post(peoplePath, s.owner.tokens.access, newcomer(taken, "member")).
+			app.Post(usersPath, s.owner.tokens.access, newcomer(taken, "member")).
 				RequireProblem(app, 400, "email_taken", "Email already registered")
 		}
 		for body, want := range map[string]map[string]string{
@@ -134,17 +134,17 @@ func TestPeopleWhoCannotBeMade(t *testing.T) {
 			`{"email":"new@example.com","password":"correct horse battery","bio":"a\u0000b"}`:  {"bio": "invalid_text"},
 			`{"email":"new@example.com","password":"correct horse battery","role":["member"]}`: {"role": "wrong_type"},
 		} {
-			app.Post(peoplePath, s.owner.tokens.access, body).RequireInvalid(app, want)
+			app.Post(usersPath, s.owner.tokens.access, body).RequireInvalid(app, want)
 		}
-		app.Post(peoplePath, s.owner.tokens.access, "[]").RequireProblem(app, 422, "malformed_body", "Malformed request body")
-		app.Post(peoplePath, s.admin.tokens.access, newcomer("boss@example.com", "owner")).
+		app.Post(usersPath, s.owner.tokens.access, "[]").RequireProblem(app, 422, "malformed_body", "Malformed request body")
+		app.Post(usersPath, s.admin.tokens.access, newcomer("boss@example.com", "owner")).
 			RequireProblem(app, 403, "role_required", "Not allowed for your role")
 		after, _ := found(t, app, s.owner, "")
 		require.Equal(t, before, after)
 	})
 }
 
-func TestPeopleAreListed(t *testing.T) {
+func TestUsersAreListed(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		all := append(make([]string, 0, 9), "ada@example.com", "alan@example.com", "grace@example.com")
@@ -152,7 +152,7 @@ func TestPeopleAreListed(t *testing.T) {
 			email := fmt.Sprintf("n%d@example.com", i)
 			body := newcomer(email, "member")
 			body["full_name"] = name
-			require.Equal(t, http.StatusCreated, app.Post(peoplePath, s.admin.tokens.access, body).Code)
+			require.Equal(t, http.StatusCreated, app.Post(usersPath, s.admin.tokens.access, body).Code)
 			all = append(all, email)
 		}
 		for query, want := range map[string][]string{
@@ -182,8 +182,8 @@ func TestPeopleAreListed(t *testing.T) {
 	})
 }
 
-// TestPeopleAreFoundAlike wherever the database lowers more letters than ASCII's.
-func TestPeopleAreFoundAlike(t *testing.T) {
+// TestUsersAreFoundAlike wherever the database lowers more letters than ASCII's.
+func TestUsersAreFoundAlike(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.Postgres)
 	name := settings.CoreName() + "_utf8"
@@ -192,7 +192,7 @@ func TestPeopleAreFoundAlike(t *testing.T) {
 	t.Cleanup(func() { settings.Administer(t, "DROP DATABASE "+name+" WITH (FORCE)") })
 	settings.Database.URL = replaceDatabase(t, settings.Database.URL, name)
 	app := testkit.Start(t, settings)
-	owner := person{tokens: tokens{access: app.Token("acme", "ada@example.com")}}
+	owner := tenantUser{tokens: tokens{access: app.Token("acme", "ada@example.com")}}
 	require.Equal(t, "é", testkit.Scalar[string](t, &settings, settings.DatabaseName("acme"), "SELECT lower('É')"))
 	app.Put(profilePath, owner.tokens.access, testkit.JSON{"full_name": "İstanbul ÉCLAIR"})
 	for query, want := range map[string]int{"Éclair": 1, "İSTANBUL": 1, "éclair": 0, "i̇stanbul": 0} {
@@ -201,7 +201,7 @@ func TestPeopleAreFoundAlike(t *testing.T) {
 	}
 }
 
-func TestListsOfPeopleThatAreRefused(t *testing.T) {
+func TestListsOfUsersThatAreRefused(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		token := app.Token("acme", "ada@example.com")
 		for query, want := range map[string]map[string]string{
@@ -212,16 +212,16 @@ func TestListsOfPeopleThatAreRefused(t *testing.T) {
 			"limit=101":                     {"limit": "out_of_range"},
 			"cursor=nonsense!":              {"cursor": "invalid_cursor"},
 		} {
-			app.Get(peoplePath+"?"+query, token).RequireInvalid(app, want)
+			app.Get(usersPath+"?"+query, token).RequireInvalid(app, want)
 		}
 		for _, cursor := range []string{"LTE", "MjE0NzQ4MzY0OA", "OTIyMzM3MjAzNjg1NDc3NTgwNw"} { // -1, 2^31, 2^63-1
-			require.Equal(t, http.StatusOK, app.Get(peoplePath+"?cursor="+cursor, token).Code)
+			require.Equal(t, http.StatusOK, app.Get(usersPath+"?cursor="+cursor, token).Code)
 		}
-		require.Equal(t, http.StatusOK, app.Get(peoplePath+"?q="+strings.Repeat("%C3%A9", 100), token).Code)
+		require.Equal(t, http.StatusOK, app.Get(usersPath+"?q="+strings.Repeat("%C3%A9", 100), token).Code)
 	})
 }
 
-func TestPeopleWhoAreNotThere(t *testing.T) {
+func TestUsersWhoAreNotThere(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		token := app.Token("acme", "ada@example.com")
 		for _, id := range []string{
@@ -230,7 +230,7 @@ func TestPeopleWhoAreNotThere(t *testing.T) {
 		} {
 			for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
 				app.Do(testkit.Request{
-					Method: method, Path: peoplePath + strings.ReplaceAll(id, " ", "%20"), Token: token, Body: testkit.JSON{"role": "admin"},
+					Method: method, Path: usersPath + strings.ReplaceAll(id, " ", "%20"), Token: token, Body: testkit.JSON{"role": "admin"},
 				}).RequireProblem(app, 404, "user_not_found", "User not found")
 			}
 		}
@@ -243,7 +243,7 @@ func TestPeopleWhoAreNotThere(t *testing.T) {
 	})
 }
 
-func TestPeopleAreChanged(t *testing.T) {
+func TestUsersAreChanged(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		for _, step := range []struct{ body, want testkit.JSON }{

@@ -71,8 +71,8 @@ func TestProfileChangesNothingElse(t *testing.T) {
 	})
 }
 
-// TestProfileBelongsToOnePerson: nobody else's row is touched.
-func TestProfileBelongsToOnePerson(t *testing.T) {
+// TestProfileBelongsToOneUser: nobody else's row is touched.
+func TestProfileBelongsToOneUser(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		tokens := []string{
 			app.Token("", "ada@example.com"), app.Token("", "grace@example.com"),
@@ -94,7 +94,7 @@ func TestProfileBelongsToOnePerson(t *testing.T) {
 	})
 }
 
-func TestPeopleWhoAreGone(t *testing.T) {
+func TestUsersWhoAreGone(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("acme", "grace@example.com")
 		requests := func(t *testing.T, status int, code, detail string) {

@@ -14,18 +14,18 @@ import (
 func TestOnlyManagersManage(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
-		before := app.Get(peoplePath, s.owner.tokens.access).Raw
+		before := app.Get(usersPath, s.owner.tokens.access).Raw
 		for _, request := range []testkit.Request{
 			{Method: http.MethodGet, Path: "/api/users"},
-			{Method: http.MethodGet, Path: peoplePath},
-			{Method: http.MethodPost, Path: peoplePath, Body: newcomer("new@example.com", "member")},
-			{Method: http.MethodPost, Path: peoplePath, Body: "is not looked at"},
+			{Method: http.MethodGet, Path: usersPath},
+			{Method: http.MethodPost, Path: usersPath, Body: newcomer("new@example.com", "member")},
+			{Method: http.MethodPost, Path: usersPath, Body: "is not looked at"},
 			{Method: http.MethodGet, Path: s.member.path},
 			{Method: http.MethodPut, Path: s.member.path, Body: testkit.JSON{"role": "owner"}},
 			{Method: http.MethodPut, Path: s.member.path, Body: "is not looked at"},
 			{Method: http.MethodDelete, Path: s.member.path},
 			{Method: http.MethodDelete, Path: s.owner.path},
-			{Method: http.MethodGet, Path: peoplePath + "999"},
+			{Method: http.MethodGet, Path: usersPath + "999"},
 		} {
 			request.Token = s.member.tokens.access
 			app.Do(request).RequireProblem(app, 403, "role_required", "Not allowed for your role")
@@ -36,7 +36,7 @@ func TestOnlyManagersManage(t *testing.T) {
 		}
 		mine := app.Put(profilePath, s.member.tokens.access, testkit.JSON{"role": "owner", "is_active": false})
 		require.Equal(t, "member", mine.Text(app, "role"))
-		require.JSONEq(t, before, app.Get(peoplePath, s.owner.tokens.access).Raw)
+		require.JSONEq(t, before, app.Get(usersPath, s.owner.tokens.access).Raw)
 	})
 }
 
@@ -46,7 +46,7 @@ func TestARoleCountsAtOnce(t *testing.T) {
 		s := staffOf(t, app)
 		for role, status := range map[string]int{"admin": 200, "owner": 200, "member": 403} {
 			require.Equal(t, http.StatusOK, app.Put(s.member.path, s.owner.tokens.access, testkit.JSON{"role": role}).Code)
-			require.Equal(t, status, app.Get(peoplePath, s.member.tokens.access).Code, role)
+			require.Equal(t, status, app.Get(usersPath, s.member.tokens.access).Code, role)
 			requireRole(t, app, s.owner, s.member, role)
 		}
 	})
@@ -57,7 +57,7 @@ func TestAdminsCannotTouchOwners(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
-		before := app.Get(peoplePath, s.owner.tokens.access).Raw
+		before := app.Get(usersPath, s.owner.tokens.access).Raw
 		for _, request := range []testkit.Request{
 			{Method: http.MethodPut, Path: s.owner.path, Body: testkit.JSON{}},
 			{Method: http.MethodPut, Path: s.owner.path, Body: testkit.JSON{"full_name": "Changed"}},
@@ -70,15 +70,15 @@ func TestAdminsCannotTouchOwners(t *testing.T) {
 			request.Token = s.admin.tokens.access
 			app.Do(request).RequireProblem(app, 403, "role_required", "Not allowed for your role")
 		}
-		require.JSONEq(t, before, app.Get(peoplePath, s.admin.tokens.access).Raw)
+		require.JSONEq(t, before, app.Get(usersPath, s.admin.tokens.access).Raw)
 
 		other := hire(t, app, s.admin, "alice@example.com", "admin")
-		for _, target := range []person{other, s.member} {
+		for _, target := range []tenantUser{other, s.member} {
 			require.Equal(t, http.StatusOK, app.Put(target.path, s.admin.tokens.access, testkit.JSON{"role": "member"}).Code)
 			require.Equal(t, http.StatusNoContent, app.Delete(target.path, s.admin.tokens.access).Code)
 		}
 		require.Equal(t, http.StatusOK, app.Put(s.admin.path, s.admin.tokens.access, testkit.JSON{"role": "member"}).Code)
-		app.Get(peoplePath, s.admin.tokens.access).RequireProblem(app, 403, "role_required", "Not allowed for your role")
+		app.Get(usersPath, s.admin.tokens.access).RequireProblem(app, 403, "role_required", "Not allowed for your role")
 	})
 }
 
@@ -87,7 +87,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
-		requireStays := func(last person) {
+		requireStays := func(last tenantUser) {
 			t.Helper()
 			for _, body := range []testkit.JSON{{"role": "admin"}, {"role": "member"}, {"is_active": false}, {"is_active": false, "role": "admin"}} {
 				app.Put(last.path, last.tokens.access, body).RequireProblem(app, 409, "last_owner", "A tenant must keep an owner")
@@ -145,20 +145,20 @@ func TestWhoIsOutIsOutAtOnce(t *testing.T) {
 	})
 }
 
-// TestPeopleOfAnotherTenantAreNotThere, also where the ids are the same.
-func TestPeopleOfAnotherTenantAreNotThere(t *testing.T) {
+// TestUsersOfAnotherTenantAreNotThere, also where the ids are the same.
+func TestUsersOfAnotherTenantAreNotThere(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		foreign := app.Token("globex", "hank@example.com") // an owner there
-		before := app.Get(peoplePath, s.owner.tokens.access).Raw
-		list := app.Get(peoplePath, foreign)
+		before := app.Get(usersPath, s.owner.tokens.access).Raw
+		list := app.Get(usersPath, foreign)
 		require.NotContains(t, list.Raw, "grace")
 		require.Contains(t, list.Raw, "hank@example.com")
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
 			app.Do(testkit.Request{Method: method, Path: s.member.path, Token: foreign, Body: testkit.JSON{"full_name": "Taken"}}).
 				RequireProblem(app, 404, "user_not_found", "User not found")
 		}
-		require.Equal(t, http.StatusCreated, app.Post(peoplePath, foreign, newcomer("grace@example.com", "admin")).Code)
-		require.JSONEq(t, before, app.Get(peoplePath, s.owner.tokens.access).Raw)
+		require.Equal(t, http.StatusCreated, app.Post(usersPath, foreign, newcomer("grace@example.com", "admin")).Code)
+		require.JSONEq(t, before, app.Get(usersPath, s.owner.tokens.access).Raw)
 	})
 }

@@ -13,15 +13,15 @@ import (
 const entryPath = organizationsPath + "acme/token"
 
 // enter lets the core user of the token into acme.
-func enter(t *testing.T, app *testkit.App, core string) person {
+func enter(t *testing.T, app *testkit.App, core string) tenantUser {
 	t.Helper()
-	p := person{tokens: tokensOf(t, app, app.Post(entryPath, core, nil))}
+	p := tenantUser{tokens: tokensOf(t, app, app.Post(entryPath, core, nil))}
 	me := app.Get(profilePath, p.tokens.access)
 	p.email = me.Text(app, "email")
 	id, ok := me.Object(app)["id"].(float64)
 	require.True(t, ok, me.Raw)
 	p.id = int(id)
-	p.path = fmt.Sprintf("%s%d", peoplePath, p.id)
+	p.path = fmt.Sprintf("%s%d", usersPath, p.id)
 	return p
 }
 
@@ -33,7 +33,7 @@ func TestTheOwnerEnters(t *testing.T) {
 		require.Equal(t, s.owner.id, entered.id)
 		claims := claimsOf(t, entered.tokens.access)
 		require.Equal(t, []any{"tenant", "acme", tenantID(t, app, "acme")}, []any{claims["context"], claims["tenant"], claims["tid"]})
-		require.Equal(t, http.StatusOK, app.Get(peoplePath, entered.tokens.access).Code)
+		require.Equal(t, http.StatusOK, app.Get(usersPath, entered.tokens.access).Code)
 		require.Equal(t, "acme", claimsOf(t, renew(t, app, entered.tokens.refresh).access)["tenant"])
 		app.Get(organizationsPath, entered.tokens.access).RequireProblem(app, 403, "core_token_required", "Core authentication required")
 		for _, header := range []string{"globex", "Not A Slug"} { // it is ignored, as at all organizations
@@ -55,7 +55,7 @@ func TestStrangersDoNotEnter(t *testing.T) {
 		stranger := app.Token("", "eve@example.com")
 		app.Organization(stranger, "globex")
 		app.Token("initech", "ada@example.com") // has no organization
-		before := app.Get(peoplePath, s.owner.tokens.access).Raw
+		before := app.Get(usersPath, s.owner.tokens.access).Raw
 		app.Post(entryPath, stranger, nil).RequireProblem(app, 404, "organization_not_found", "Organization not found")
 		for _, slug := range []string{"globex", "initech", "nobody", "..", "Acme", "%00", "%ff", "acme%20"} {
 			app.Post(organizationsPath+slug+"/token", s.core, nil).RequireProblem(app, 404, "organization_not_found", "Organization not found")
@@ -64,7 +64,7 @@ func TestStrangersDoNotEnter(t *testing.T) {
 		for _, token := range []string{s.owner.tokens.access, s.member.tokens.access} {
 			app.Post(entryPath, token, nil).RequireProblem(app, 403, "core_token_required", "Core authentication required")
 		}
-		require.JSONEq(t, before, app.Get(peoplePath, s.owner.tokens.access).Raw)
+		require.JSONEq(t, before, app.Get(usersPath, s.owner.tokens.access).Raw)
 		require.Equal(t, 1, usersOf(t, app, "globex"))
 
 		deactivate(t, app, "", "ada@example.com")
@@ -114,7 +114,7 @@ func TestAnOwnerWhoWasPutOut(t *testing.T) {
 		entered := enter(t, app, s.core)
 		require.Equal(t, s.owner.id, entered.id)
 		requireRole(t, app, second, entered, "member")
-		app.Get(peoplePath, entered.tokens.access).RequireProblem(app, 403, "role_required", "Not allowed for your role")
+		app.Get(usersPath, entered.tokens.access).RequireProblem(app, 403, "role_required", "Not allowed for your role")
 
 		change(testkit.JSON{"is_active": false})
 		requireDead(t, app, entered.tokens)
@@ -142,13 +142,13 @@ func TestSomebodyElseHasTheOwnersAddress(t *testing.T) {
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
 		require.Equal(t, http.StatusNoContent, app.Delete(s.owner.path, second.tokens.access).Code)
 		other := hire(t, app, second, "ADA@example.com", "member")
-		before := app.Get(peoplePath, second.tokens.access).Raw
+		before := app.Get(usersPath, second.tokens.access).Raw
 
 		for range 2 {
 			app.Post(entryPath, s.core, nil).
 				RequireProblem(app, 409, "owner_email_taken", "Somebody else in the organization has your email address")
 		}
-		require.JSONEq(t, before, app.Get(peoplePath, second.tokens.access).Raw)
+		require.JSONEq(t, before, app.Get(usersPath, second.tokens.access).Raw)
 		requireLives(t, app, other.tokens)
 
 		require.Equal(t, http.StatusNoContent, app.Delete(other.path, second.tokens.access).Code)

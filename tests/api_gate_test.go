@@ -52,9 +52,9 @@ func TestMalformedTenantsAreRefused(t *testing.T) {
 			{Method: http.MethodGet, Path: sessionsPath, Token: core},
 			{Method: http.MethodDelete, Path: sessionsPath + "/1", Token: member},
 			change(member, testkit.Password, newPassword),
-			{Method: http.MethodGet, Path: peoplePath, Token: member},
-			{Method: http.MethodPost, Path: peoplePath, Token: member, Body: "the header is looked at first"},
-			{Method: http.MethodDelete, Path: peoplePath + "1", Token: member},
+			{Method: http.MethodGet, Path: usersPath, Token: member},
+			{Method: http.MethodPost, Path: usersPath, Token: member, Body: "the header is looked at first"},
+			{Method: http.MethodDelete, Path: usersPath + "1", Token: member},
 		}
 		for name, values := range malformedTenants() {
 			t.Run(name, func(t *testing.T) {

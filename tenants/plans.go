@@ -1,0 +1,94 @@
+package tenants
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"multitenant/models"
+)
+
+// plan is how one way to make a tenant differs from the others.
+type plan interface {
+	// admit is called when the slug is free and before anything is made. Its error
+	// ends the provisioning.
+	admit() error
+	// reserve writes rows of core in the transaction that takes the slug. It may be
+	// called again for another database; what it wrote is rolled back then.
+	reserve(ctx context.Context, tx *gorm.DB, tenantID string) error
+	// seed writes the tenant's first rows. If it fails, the database is removed.
+	seed(ctx context.Context, tenant *Tenant) error
+	// record writes the event in the transaction on core that makes the tenant ready.
+	// If it fails, the database is removed.
+	record(ctx context.Context, tx *gorm.DB) error
+}
+
+// CreateOrganization makes an organization and its tenant, whose first user is the
+// owner. It fills in org as its row in core and records the event. The owner may have
+// at most most organizations; 0 means any number. The errors: those of
+// models.CreateOrganization, KindInvalidSlug, KindSlugTaken and KindBusy.
+func (m *Manager) CreateOrganization(
+	ctx context.Context, event *models.Event, org *models.Organization, owner *models.CoreUser, most int,
+) error {
+	return m.provision(ctx, org.Slug, &organizationPlan{event: event, org: org, owner: owner, most: most})
+}
+
+type organizationPlan struct {
+	event *models.Event
+	org   *models.Organization
+	owner *models.CoreUser
+	most  int
+}
+
+func (*organizationPlan) admit() error { return nil }
+
+func (p *organizationPlan) reserve(ctx context.Context, tx *gorm.DB, tenantID string) error {
+	p.org.ID, p.org.OwnerID, p.org.TenantID = 0, p.owner.ID, tenantID
+	return models.CreateOrganization(ctx, tx, p.org, p.most)
+}
+
+func (p *organizationPlan) seed(ctx context.Context, tenant *Tenant) error {
+	user := models.OwnerOf(p.owner)
+	return models.CreateUser(ctx, tenant.DB, &user)
+}
+
+func (p *organizationPlan) record(ctx context.Context, tx *gorm.DB) error {
+	return models.Record(ctx, tx, p.event.AboutOrganization(p.org))
+}
+
+// CreateTenant makes a tenant without an organization and without users, and records
+// the event. The errors: KindInvalidSlug, KindSlugTaken and KindBusy.
+func (m *Manager) CreateTenant(ctx context.Context, event *models.Event, slug models.Slug) error {
+	return m.provision(ctx, slug, &emptyPlan{event: event.AboutTenant(slug)})
+}
+
+type emptyPlan struct{ event *models.Event }
+
+func (*emptyPlan) admit() error                                    { return nil }
+func (*emptyPlan) reserve(context.Context, *gorm.DB, string) error { return nil }
+func (*emptyPlan) seed(context.Context, *Tenant) error             { return nil }
+func (p *emptyPlan) record(ctx context.Context, tx *gorm.DB) error {
+	return models.Record(ctx, tx, p.event)
+}
+
+// registrationPlan makes a tenant with its first user, who is its owner. The tenant's
+// own database has the event.
+type registrationPlan struct {
+	mayMake func() error
+	do      Registration
+}
+
+func (p *registrationPlan) admit() error {
+	if p.mayMake == nil {
+		return nil
+	}
+	return p.mayMake()
+}
+
+func (*registrationPlan) reserve(context.Context, *gorm.DB, string) error { return nil }
+
+func (p *registrationPlan) seed(ctx context.Context, tenant *Tenant) error {
+	return p.do(ctx, tenant, models.RoleOwner)
+}
+
+func (*registrationPlan) record(context.Context, *gorm.DB) error { return nil }
