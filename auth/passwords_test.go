@@ -100,26 +100,32 @@ func TestCompareNeverAnswersWithoutTheWork(t *testing.T) {
 	const cost = 8
 	passwords := newPasswords(t, func(o *auth.PasswordOptions) { o.Cost = cost })
 	good := hashOf(t, password, cost)
-	fastest := func(hash, text string) time.Duration {
-		least := time.Hour
-		for range 3 {
+	attempts := map[string]struct{ hash, text string }{
+		"genuine":                  {good, "wrong"},
+		"nobody":                   {"", "wrong"},
+		"longer than bcrypt reads": {good, strings.Repeat("x", 73)},
+		"malformed":                {"malformed", "wrong"},
+		"bad salt":                 {good[:7] + strings.Repeat("!", 53), "wrong"},
+		"lesser cost, wrong":       {hashOf(t, password, auth.MinCost), "wrong"},
+		"lesser cost, right":       {hashOf(t, password, auth.MinCost), password},
+	}
+	fastest := map[string]time.Duration{}
+	for range 5 { // they take turns, so that whatever else the machine does hits all
+		for name, attempt := range attempts {
 			start := time.Now()
-			err := passwords.Compare(t.Context(), hash, text)
-			least = min(least, time.Since(start))
-			if text == "wrong" {
+			err := passwords.Compare(t.Context(), attempt.hash, attempt.text)
+			took := time.Since(start)
+			if attempt.text == "wrong" {
 				requireWrong(t, err)
 			}
+			if best, found := fastest[name]; !found || took < best {
+				fastest[name] = took
+			}
 		}
-		return least
 	}
-	genuine := fastest(good, "wrong")
-
-	require.Greater(t, fastest("", "wrong"), genuine/4, "nobody")
-	require.Greater(t, fastest(good, strings.Repeat("x", 73)), genuine/4, "longer than bcrypt reads")
-	require.Greater(t, fastest("malformed", "wrong"), genuine/4, "malformed")
-	require.Greater(t, fastest(good[:7]+strings.Repeat("!", 53), "wrong"), genuine/4, "bad salt")
-	require.Greater(t, fastest(hashOf(t, password, auth.MinCost), "wrong"), genuine/4, "lesser cost, wrong")
-	require.Greater(t, fastest(hashOf(t, password, auth.MinCost), password), genuine/4, "lesser cost, right")
+	for name, took := range fastest {
+		require.Greater(t, took, fastest["genuine"]/4, name)
+	}
 }
 
 func TestCompareAnswersAlikeWhateverIsWrong(t *testing.T) {

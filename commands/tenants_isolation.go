@@ -18,7 +18,7 @@ type tenantsIsolationCommand struct {
 func (tenantsIsolationCommand) Help() string {
 	return "Tries, as a tenant and with its own role, to reach other tenants, core and the server in every way there is, on " +
 		"the live system; and looks whether every tenant is closed to all others. Each trial is undone, and leaves nothing " +
-		"behind where it succeeds. What only the server's administrator can close is a note. The exit code is 1 when a " +
+		"behind where it succeeds. A way that only the server's administrator can close is a note. The exit code is 1 when a " +
 		"trial failed: when something was not refused."
 }
 

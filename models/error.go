@@ -9,7 +9,7 @@ import (
 // Kind names a class of failure; its text is stable and is the `code` on the wire.
 type Kind string
 
-// The kinds of failure the rules know. What each becomes on the wire is the
+// The kinds of failure that the rules know. Their form on the wire is the
 // business of the layer that speaks HTTP.
 const (
 	KindValidationFailed     Kind = "validation_failed"

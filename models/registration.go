@@ -10,8 +10,8 @@ import (
 // Registration says who may register in the tenant of an organization.
 type Registration string
 
-// What an organization's owner may choose from: all who know the slug,
-// those with an invitation, none.
+// The registration modes: all users who know the slug, those with an invitation, or
+// none may register.
 const (
 	RegistrationOpen   Registration = "open"
 	RegistrationInvite Registration = "invite"
@@ -24,7 +24,7 @@ func (r Registration) IsValid() bool {
 }
 
 // Admit says whether a user may register, with an invitation or without:
-// KindInvitationRequired, KindRegistrationClosed. What it does not know is closed.
+// KindInvitationRequired, KindRegistrationClosed. An unknown mode is closed.
 func (r Registration) Admit(invited bool) error {
 	switch {
 	case r == RegistrationOpen, r == RegistrationInvite && invited:

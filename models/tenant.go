@@ -16,7 +16,7 @@ type TenantStatus string
 // spare, until it is claimed. It has no slug before that. Claimed, it is
 // provisioning until its first user is written, then ready; the owner may suspend
 // and resume it. Deleting is for good. Undoing is the end of one that never was
-// whole: a database that bears its name need not be its own. What is left of
+// whole: a database that bears its name need not be its own. The rest of
 // either is removed by the next process that finds it.
 const (
 	TenantMaking       TenantStatus = "making"

@@ -8,7 +8,7 @@ import (
 	"multitenant/models"
 )
 
-// What can be unexplained.
+// The kinds of unexplained things.
 const (
 	DatabaseNoun = "database"
 	RoleNoun     = "role"

@@ -68,7 +68,7 @@ func TestWhatARoleMayNot(t *testing.T) {
 
 // TestSchemaPublic is closed to the tenant's role, except on PostgreSQL 14, where
 // it belongs to the server's administrator: then the log says so, once, and what
-// the README has them do closes it.
+// docs/postgresql.md has them do closes it.
 func TestSchemaPublic(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.Postgres)

@@ -47,7 +47,7 @@ func (r *requests) measure(method, route string, status int, took time.Duration)
 }
 
 // fold returns the method, or one word for all that are not HTTP's own: a caller
-// may send anything. What it returns keeps nothing of the request in memory.
+// may send anything. The result keeps nothing of the request in memory.
 func fold(method string) string {
 	for _, known := range [...]string{
 		http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodHead, http.MethodOptions,

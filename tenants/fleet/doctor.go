@@ -151,7 +151,7 @@ func openTo(privileges []string) string {
 	return "every role of the server has the right to " + strings.Join(privileges, ", ")
 }
 
-// examineTenant examines one tenant. What is wrong with the tenant is a finding; an
+// examineTenant examines one tenant. A fault of the tenant is a finding; an
 // error ends the whole examination.
 func (x *examination) examineTenant(ctx context.Context, record *models.Tenant) error {
 	if err := ctx.Err(); err != nil {

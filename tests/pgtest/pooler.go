@@ -191,7 +191,7 @@ func (p *Pooler) await(ctx context.Context) error {
 	return nil
 }
 
-// Settings are those of the README, on a server of the test's.
+// Settings are those of docs/postgresql.md, on a server of the test's.
 func (p *Pooler) Settings() (string, error) {
 	server, err := url.Parse(p.admin)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// createLookup makes what the README has an administrator make: a database in
+// createLookup makes what docs/postgresql.md has an administrator make: a database in
 // which PgBouncer learns the verifiers of tenants' roles, and nothing else.
 func (p *Pooler) createLookup(ctx context.Context) error {
 	// Names and passwords are hexadecimal, which needs no quoting.
