@@ -92,7 +92,7 @@ func setSuspended(ctx context.Context, inv *Invocation, argument *tenantArgument
 		if err != nil {
 			return err
 		}
-		if !record.Status.IsSettled() {
+		if !record.Status.IsFinished() {
 			return tenantError(argument.Slug, fmt.Errorf("it is %s", record.Status))
 		}
 		state, action := models.TenantReady, models.ActionOrganizationResumed
@@ -129,7 +129,7 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 		if err != nil {
 			return err
 		}
-		if !record.Status.IsSettled() && record.Status != models.TenantDeleting {
+		if !record.Status.IsFinished() && record.Status != models.TenantDeleting {
 			return tenantError(c.Slug, fmt.Errorf("it is %s: a server removes what was left unfinished", record.Status))
 		}
 		question := fmt.Sprintf("Tenant %q will be deleted with all its data, for good.", c.Slug)

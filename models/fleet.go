@@ -49,7 +49,7 @@ func (s Selection) where(db *gorm.DB) gorm.ChainInterface[Tenant] {
 		query = query.Where("slug IS NOT NULL")
 	}
 	if s.Fleet {
-		query = query.Where("status IN ?", settled())
+		query = query.Where("status IN ?", finished())
 	}
 	switch {
 	case s.Roleless:
@@ -112,7 +112,7 @@ type VersionCount struct {
 func CountVersions(ctx context.Context, db *gorm.DB) ([]VersionCount, error) {
 	var counts []VersionCount
 	err := gorm.G[Tenant](db).Select("schema_version, count(*) AS tenants").
-		Where("status IN ?", settled()).Group("schema_version").Order("schema_version").Scan(ctx, &counts)
+		Where("status IN ?", finished()).Group("schema_version").Order("schema_version").Scan(ctx, &counts)
 	return counts, err
 }
 

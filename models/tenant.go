@@ -35,13 +35,13 @@ func statuses() []TenantStatus {
 	}
 }
 
-// IsSettled reports whether nothing is being done to the tenant: it is whole,
+// IsFinished reports whether nothing is being done to the tenant: it is whole,
 // and stays until it is changed or deleted. Those that are make the fleet.
-func (s TenantStatus) IsSettled() bool {
-	return slices.Contains(settled(), s)
+func (s TenantStatus) IsFinished() bool {
+	return slices.Contains(finished(), s)
 }
 
-func settled() []TenantStatus {
+func finished() []TenantStatus {
 	return []TenantStatus{TenantReady, TenantSuspended, TenantSpare}
 }
 
@@ -134,9 +134,9 @@ func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, erro
 	return tenants, nil
 }
 
-// ListUnsettledTenants returns those that are being made or removed.
-func ListUnsettledTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("status NOT IN ?", settled()).
+// ListUnfinishedTenants returns those that are being made or removed.
+func ListUnfinishedTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
+	return gorm.G[Tenant](db).Where("status NOT IN ?", finished()).
 		Order("created_at").Find(ctx)
 }
 

@@ -40,9 +40,9 @@ func (m *Manager) tidy(ctx context.Context) {
 // reconcile removes the tenants that a dead process has left unfinished. It skips
 // a tenant whose lock is held, because another process is working on it.
 func (m *Manager) reconcile(ctx context.Context) {
-	unfinished, err := models.ListUnsettledTenants(ctx, m.core)
+	unfinished, err := models.ListUnfinishedTenants(ctx, m.core)
 	if err != nil {
-		m.logger.WarnContext(ctx, "list unsettled tenants", "error", err)
+		m.logger.WarnContext(ctx, "list unfinished tenants", "error", err)
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
@@ -52,9 +52,9 @@ func (m *Manager) reconcile(ctx context.Context) {
 		m.counts.noteReconciled(record.Status, free, err)
 		switch {
 		case err != nil:
-			m.logger.ErrorContext(ctx, "remove unsettled tenant", "tenant", record.Slug, "error", err)
+			m.logger.ErrorContext(ctx, "remove unfinished tenant", "tenant", record.Slug, "error", err)
 		case free:
-			m.logger.WarnContext(ctx, "removed unsettled tenant", "tenant", record.Slug, "status", record.Status)
+			m.logger.WarnContext(ctx, "removed unfinished tenant", "tenant", record.Slug, "status", record.Status)
 		default:
 			locked = true
 		}

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	settleWait = 8 * time.Second // how long a registration waits while the same tenant is made or deleted
-	settlePoll = 25 * time.Millisecond
+	registrationWait = 8 * time.Second // how long a registration waits while the same tenant is made or deleted
+	registrationPoll = 25 * time.Millisecond
 )
 
 // CheckRegistration returns nil if a user may register in the tenant with that
@@ -54,7 +54,7 @@ type Newcomer struct {
 // the tenant and the others join it. It returns the errors of CheckRegistration,
 // MayMake and do, and KindBusy.
 func (m *Manager) Register(ctx context.Context, slug models.Slug, newcomer Newcomer, do Registration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settleWait, errors.New("another makes or deletes the tenant"))
+	ctx, cancel := context.WithTimeoutCause(ctx, registrationWait, errors.New("another makes or deletes the tenant"))
 	defer cancel()
 	for {
 		record, registration, err := models.FindRegistration(ctx, m.core, slug)
@@ -68,14 +68,14 @@ func (m *Manager) Register(ctx context.Context, slug models.Slug, newcomer Newco
 			}
 		case err != nil:
 			return err
-		case record.Status.IsSettled():
+		case record.Status.IsFinished():
 			if err := registration.Admit(newcomer.Invited); err != nil {
 				return err
 			}
 			return m.registerIn(ctx, &record, do)
 		}
 		select {
-		case <-time.After(settlePoll):
+		case <-time.After(registrationPoll):
 		case <-ctx.Done():
 			return models.ErrBusy.Because(context.Cause(ctx))
 		}

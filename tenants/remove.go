@@ -51,7 +51,7 @@ func (d *Databases) removeLocked(ctx context.Context, session database.Session, 
 		return err
 	}
 	record, err := models.FindTenant(ctx, d.Core, id)
-	if models.IsKind(err, models.KindTenantNotFound) || err == nil && record.Status.IsSettled() {
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && record.Status.IsFinished() {
 		return nil
 	}
 	if err != nil {

@@ -72,7 +72,7 @@ func (d *Databases) listKnown(ctx context.Context) (map[string]bool, error) {
 	known := make(map[string]bool)
 	err := models.EachTenant(ctx, d.Core, models.Selection{}, func(record *models.Tenant) error {
 		known[record.DatabaseName], known[record.Role], known[d.roleName(record.ID)] = true, true, true
-		if !record.Status.IsSettled() { // it may have been interrupted before it was renamed
+		if !record.Status.IsFinished() { // it may have been interrupted before it was renamed
 			known[d.PrivateName(record.ID)] = true
 		}
 		return nil

@@ -158,12 +158,12 @@ func (x *examination) examineTenant(ctx context.Context, record *models.Tenant) 
 		return err
 	}
 	switch {
-	case !record.Status.IsSettled():
+	case !record.Status.IsFinished():
 		return x.examineUnfinished(ctx, record)
 	case record.Status == models.TenantSpare:
 		return x.examineSpare(ctx, record)
 	}
-	return x.examineSettled(ctx, record)
+	return x.examineFinished(ctx, record)
 }
 
 // examineSpare examines a spare unless a request is claiming it. It holds the lock
@@ -181,18 +181,18 @@ func (x *examination) examineSpare(ctx context.Context, record *models.Tenant) e
 	if err != nil {
 		return err
 	}
-	return x.examineSettled(ctx, &now)
+	return x.examineFinished(ctx, &now)
 }
 
-// examineSettled examines a tenant or a spare. It drops the findings if the tenant
+// examineFinished examines a tenant or a spare. It drops the findings if the tenant
 // has been removed, marked for deletion or renamed meanwhile.
-func (x *examination) examineSettled(ctx context.Context, record *models.Tenant) error {
+func (x *examination) examineFinished(ctx context.Context, record *models.Tenant) error {
 	if err := x.examineState(ctx, record); err != nil || !x.hasFound(record) {
 		return err
 	}
 	now, err := models.FindTenant(ctx, x.databases.Core, record.ID)
 	isGone := models.IsKind(err, models.KindTenantNotFound)
-	if isGone || err == nil && (now.DatabaseName != record.DatabaseName || !now.Status.IsSettled()) {
+	if isGone || err == nil && (now.DatabaseName != record.DatabaseName || !now.Status.IsFinished()) {
 		x.forget(record)
 		return nil
 	}
@@ -217,7 +217,7 @@ func (x *examination) examineUnfinished(ctx context.Context, record *models.Tena
 	}
 	session.Unlock()
 	now, err := models.FindTenant(ctx, x.databases.Core, record.ID)
-	if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.Status.IsSettled() {
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.Status.IsFinished() {
 		return nil
 	}
 	if err == nil {

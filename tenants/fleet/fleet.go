@@ -48,7 +48,7 @@ func (f *Fleet) choose(ctx context.Context, plan Plan, selection models.Selectio
 	if err != nil {
 		return selection, err
 	}
-	if !record.Status.IsSettled() {
+	if !record.Status.IsFinished() {
 		return selection, fmt.Errorf("it is %s: what is being made or removed is not touched", record.Status)
 	}
 	selection.ID = record.ID

@@ -35,7 +35,7 @@ func (f *Fleet) underLock(
 	}
 	defer session.Unlock()
 	record, err := models.FindTenant(ctx, f.databases.Core, id)
-	if models.IsKind(err, models.KindTenantNotFound) || err == nil && !record.Status.IsSettled() {
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && !record.Status.IsFinished() {
 		return nil
 	}
 	if err != nil {
