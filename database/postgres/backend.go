@@ -118,14 +118,16 @@ func (b *backend) checkTenant(name string) error {
 	return database.CheckName(name)
 }
 
-// open adds a database to a pool. Core comes first; the others copy its handle.
+// open adds a database to a pool. A tenant's that serves requests copies core's handle.
+// One that is migrated does not: GORM's migrator writes to the parsed models, and
+// several databases are migrated at once.
 func (b *backend) open(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, error) {
 	s := p.Join(t.dial)
 	handles, err := database.ConnectOnce(ctx, pooledConnector{s}, database.Limits{IdleConnections: -1})
 	if err != nil {
 		return nil, err
 	}
-	if b.core != nil {
+	if p == b.pools.tenants {
 		return database.CopyGORM(b.core, newGORMPool(handles, s)), nil //nolint:contextcheck // lookups live as long as the database
 	}
 	return database.OpenGORM(handles, newDialector(newGORMPool(handles, s)), b.log) //nolint:contextcheck // as above
