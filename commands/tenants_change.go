@@ -136,11 +136,11 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 		if err := confirm(inv, c.Yes, question, c.Slug); err != nil {
 			return err
 		}
-		event, err := eventAbout(ctx, m.Core(), models.ActionOrganizationDeleted, &record)
+		org, err := organizationOf(ctx, m.Core(), &record)
 		if err != nil {
-			return err
+			return tenantError(c.Slug, err)
 		}
-		if err := m.Delete(ctx, record.ID, event); err != nil {
+		if err := m.Delete(ctx, record.ID, eventAbout(models.ActionOrganizationDeleted, &record, org)); err != nil {
 			return tenantError(c.Slug, err)
 		}
 		say(inv.Stdout, fmt.Sprintf("tenant %q is deleted", c.Slug))

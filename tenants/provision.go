@@ -72,8 +72,7 @@ func (m *Manager) claimSpare(ctx context.Context, slug models.Slug, plan plan) (
 	}
 	defer session.Unlock()
 	m.databases.step(StepLocked)
-	record.Slug = slug
-	err = m.complete(ctx, session, record, plan)
+	err = m.complete(ctx, session, record, slug, plan)
 	if err == nil {
 		return true, nil
 	}
@@ -105,8 +104,7 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 	m.databases.step(StepLocked)
 	err = m.databases.build(ctx, session, record)
 	if err == nil {
-		record.Slug = slug
-		err = m.complete(ctx, session, record, plan)
+		err = m.complete(ctx, session, record, slug, plan)
 	}
 	if err != nil {
 		return m.undo(ctx, session, record, err)
@@ -114,11 +112,12 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 	return nil
 }
 
-// complete turns an unclaimed database into a tenant that is ready, with the slug of
-// record.
-func (m *Manager) complete(ctx context.Context, session database.Session, record *models.Tenant, plan plan) error {
+// complete turns an unclaimed database into a tenant that is ready.
+func (m *Manager) complete(
+	ctx context.Context, session database.Session, record *models.Tenant, slug models.Slug, plan plan,
+) error {
 	private := record.DatabaseName
-	record.DatabaseName, record.Status = m.databases.Prefix+string(record.Slug), models.TenantProvisioning
+	record.Slug, record.DatabaseName, record.Status = slug, m.databases.Prefix+string(slug), models.TenantProvisioning
 	if err := m.claim(ctx, session, record, private, plan); err != nil {
 		return err
 	}
