@@ -96,7 +96,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 	})
 }
 
-// What was left unfinished is finished, unless somebody is at work on it.
+// What was left unfinished is finished, unless a process is at work on it.
 func TestDoctorSettles(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		p := healthy(t, &settings)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"multitenant/models"
 	"multitenant/tenants"
@@ -232,7 +233,9 @@ func TestProvisioningUndoesItself(t *testing.T) {
 			"rows of core fail": func() error { // the owner does not exist
 				org := models.Organization{Name: "Acme", Slug: "acme", IsActive: true, Registration: models.RegistrationOpen}
 				event := models.NewOperatorEvent(models.ActionOrganizationCreated)
-				return app.Tenants.CreateOrganization(t.Context(), event, &org, &models.CoreUser{}, 0)
+				err := app.Tenants.CreateOrganization(t.Context(), event, &org, &models.CoreUser{}, 0)
+				require.ErrorIs(t, err, gorm.ErrForeignKeyViolated)
+				return err
 			},
 		} {
 			require.Error(t, provision(), name)

@@ -75,7 +75,7 @@ func (b bucket) idle(now time.Time) bool {
 	return b.TokensAt(now) >= float64(b.Burst())
 }
 
-// worth: the emptier the bucket, the more requests it refuses.
+// worth is greater for an emptier bucket, which refuses more requests.
 func (b bucket) worth(now time.Time) float64 {
 	return -b.TokensAt(now)
 }

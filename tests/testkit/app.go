@@ -70,8 +70,9 @@ type Settings struct {
 	Now  func() time.Time `json:"-"`
 	Keys []string         `json:"-"`
 
-	core     *sql.DB // what SQL returns for coreName on PostgreSQL, whose sessions are dear
-	coreName string
+	// SQL returns core for the core database of coreURL: a session of PostgreSQL takes long.
+	core    *sql.DB
+	coreURL string
 }
 
 // App is a running application.
@@ -123,8 +124,8 @@ func Fresh(tb testing.TB, engine Engine) Settings {
 	}}
 	if engine == Postgres {
 		settings.Database.URL, settings.Admin = pgtest.Database(tb), pgtest.Server(tb)
-		settings.coreName = settings.CoreName()
-		settings.core = settings.open(tb, settings.coreName)
+		settings.coreURL = settings.Database.URL
+		settings.core = settings.open(tb, settings.CoreName())
 	} else {
 		settings.Database.URL = "sqlite://" + filepath.Join(tb.TempDir(), "data", "core.db")
 	}

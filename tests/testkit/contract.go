@@ -84,8 +84,8 @@ func checkDocument(request *http.Request, response Response) error {
 	return err
 }
 
-// formOf is all that the document says something about: a route and its answer,
-// without what differs from one answer to the next.
+// formOf returns the part of an answer that the document describes. It leaves out
+// values that differ from one answer to the next.
 func formOf(route *routers.Route, response Response) string {
 	header := response.Header.Clone()
 	for _, name := range []string{"X-Request-Id", "Date", "Content-Length"} {

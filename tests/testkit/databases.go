@@ -63,7 +63,7 @@ func (s *Settings) File(name string) string { return filepath.Join(s.Folder(), n
 // test. On SQLite it is made if it is missing.
 func (s *Settings) SQL(tb testing.TB, name string) *sql.DB {
 	tb.Helper()
-	if s.core != nil && name == s.coreName {
+	if s.core != nil && s.Database.URL == s.coreURL && name == s.CoreName() {
 		return s.core
 	}
 	db := s.open(tb, name)
