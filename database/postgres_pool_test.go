@@ -163,7 +163,7 @@ func TestPostgresConnectionsStayWithinTheSetting(t *testing.T) {
 // TestPostgresOpenTenantsAreCheap: without a connection one is a few kilobytes.
 // Not parallel: others' memory is none of its business.
 func TestPostgresOpenTenantsAreCheap(t *testing.T) { //nolint:paralleltest // see above
-	const tenants, most = 200, 8 << 10
+	const tenants, most = 100, 8 << 10
 	b := open(t, pgtest.Database(t))
 	dbs := openMany(t, b, 30) // all connections there may be
 	before := memory()
