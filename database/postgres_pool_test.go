@@ -65,14 +65,14 @@ func watchConnections(t *testing.T, role string) (most func() int) {
 			case <-done:
 				seen <- most
 				return
-			default:
+			case <-time.After(time.Millisecond): // the others need the processor as well
 			}
 		}
 	}()
 	return func() int { close(done); return <-seen }
 }
 
-// TestPostgresPoolServesHotAndCold: one tenant is hit hard while sixty others are
+// TestPostgresPoolServesHotAndCold: one tenant is hit hard while forty others are
 // at random. Nobody is refused, and the setting holds.
 func TestPostgresPoolServesHotAndCold(t *testing.T) {
 	t.Parallel()
@@ -81,7 +81,7 @@ func TestPostgresPoolServesHotAndCold(t *testing.T) {
 	b, err := connect.Open(t.Context(), database.Options{URL: raw, MaxConnections: connections})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
-	dbs := openMany(t, b, 61)
+	dbs := openMany(t, b, 41)
 	most := watchConnections(t, roleOf(t, raw))
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -94,7 +94,7 @@ func TestPostgresPoolServesHotAndCold(t *testing.T) {
 			for i := 0; ctx.Err() == nil; i++ {
 				db := dbs[0]
 				if worker >= 12 {
-					db = dbs[1+rand.IntN(60)]
+					db = dbs[1+rand.IntN(40)]
 				}
 				began := time.Now()
 				if err := row(ctx, db, i%2 == 0); err != nil && ctx.Err() == nil {
