@@ -1,0 +1,120 @@
+package tests_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+// administratorIn returns what runs statements in a database as the server's
+// administrator, all in one session: a session takes longer than the statements.
+func administratorIn(t *testing.T, settings *testkit.Settings, name string) func(statements ...string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	admin, err := pgx.Connect(ctx, replaceDatabase(t, settings.Admin, name))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = admin.Close(ctx) }) // it has done what it was for
+	return func(statements ...string) {
+		t.Helper()
+		for _, statement := range statements {
+			_, err := admin.Exec(ctx, statement)
+			require.NoError(t, err, statement)
+		}
+	}
+}
+
+// roleSabotage is something done to a role behind the application's back, and what
+// doctor says of it.
+type roleSabotage struct{ does, finding, problem string }
+
+// roleSabotages are rounds: what is done in one round is done to different tenants.
+func roleSabotages() [][]roleSabotage {
+	return [][]roleSabotage{
+		{
+			{`REVOKE SELECT ON tenant_stamp FROM "$roleA"`, "grants of acme: $acme", "may not read the stamp"},
+			{`ALTER ROLE "$roleB" PASSWORD 'another'`, "role of globex: $globex", "its password is not the one"},
+			{`ALTER ROLE "$roleS" NOLOGIN`, "role of -: $spare", "it may not log in"},
+		},
+		{
+			{`REVOKE UPDATE ON tenant_users FROM "$roleA"`, "grants of acme: $acme", "may not use tenant_users"},
+			{`ALTER ROLE "$roleB" NOLOGIN`, "role of globex: $globex", "it may not log in"},
+			{`GRANT CONNECT ON DATABASE "$core" TO PUBLIC`, "open of -: $core", "CONNECT"},
+		},
+		{
+			{`REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM "$roleA"`, "grants of acme: $acme", "tenant_users_id_seq"},
+			{`REVOKE CONNECT ON DATABASE "$globex" FROM "$roleB"`, "role of globex: $globex", "it may not connect to the database"},
+			{`GRANT CONNECT ON DATABASE "$spare" TO PUBLIC`, "open of -: $spare", "CONNECT"},
+		},
+		{
+			{
+				`DROP OWNED BY "$roleA"; SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '$roleA'; DROP ROLE "$roleA"`,
+				"role of acme: $acme", "there is no such role",
+			},
+			{`GRANT CONNECT, TEMPORARY ON DATABASE "$globex" TO PUBLIC`, "open of globex: $globex", "CONNECT, TEMPORARY"},
+		},
+	}
+}
+
+// A role that was changed behind the application's back is made what it was, and
+// the tenant is served again.
+func TestDoctorMendsRoles(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	p := healthy(t, &settings)
+	spare := func(column string) string {
+		return testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT "+column+" FROM tenants WHERE status = 'spare'")
+	}
+	fill := strings.NewReplacer("$acme", p.acmeDB, "$globex", p.globexDB, "$spare", spare("database_name"), "$core", settings.CoreName(),
+		"$roleA", roleOf(t, &settings, "acme"), "$roleB", roleOf(t, &settings, "globex"), "$roleS", spare("role")).Replace
+	administer := administratorIn(t, &settings, p.acmeDB)
+	for _, round := range roleSabotages() {
+		want := make([]string, len(round))
+		for i, sabotage := range round {
+			t.Log(sabotage.does)
+			administer(fill(sabotage.does))
+			want[i] = fill(sabotage.finding)
+		}
+		problems := requireRepaired(t, &settings, want...)
+		for i, sabotage := range round {
+			require.Contains(t, problems[want[i]], sabotage.problem)
+		}
+		if strings.HasPrefix(round[0].does, "DROP OWNED") { // the server has to notice that its connections are ended
+			testkit.Await(t, 5*time.Second, func() error {
+				if me := p.Get("/api/users/me", p.acme); me.Code != http.StatusOK {
+					return fmt.Errorf("%d %s", me.Code, me.Raw)
+				}
+				return nil
+			})
+		}
+		p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
+		p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
+	}
+	requireDiagnosis(t, &settings, 0, "")
+	settings.Command(t, "tenants", "isolation").RequireCode(t, 0)
+	require.NotContains(t, p.Log.String(), "SCRAM-SHA-256")
+}
+
+// A tenant of a server that could make no roles gets one.
+func TestDoctorGivesRoles(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	administer := administratorIn(t, &settings, settings.CoreName())
+	app := appRole(t, &settings)
+	administer(`ALTER ROLE "` + app + `" NOCREATEROLE`)
+	server := testkit.Start(t, settings)
+	fleetOf(server, "acme")
+	requireDiagnosis(t, &settings, 0, "")
+	administer(`ALTER ROLE "` + app + `" CREATEROLE`)
+
+	require.Contains(t, requireMended(t, &settings, "role of acme: "+settings.DatabaseName("acme")), "it has no role of its own yet")
+
+	settings.Command(t, "tenants", "isolation").RequireCode(t, 0)
+}
