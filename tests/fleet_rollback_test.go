@@ -12,7 +12,7 @@ import (
 func TestRollback(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
-		fleetOf(app, "acme", "globex", "initech")
+		fleetOf(app, "acme", "globex")
 		member := app.TokenOf("acme", "ada@example.com")
 		old := schemaOf(t, &settings, "acme")
 		next := nextRelease(settings, createTable(notesID, "notes"), createTable(tagsID, "tags"))
@@ -24,12 +24,13 @@ func TestRollback(t *testing.T) {
 		require.Equal(t, tagsID, schemaOf(t, &settings, "acme"))
 
 		outcome := next.Command(t, "migrate", "rollback", "--to", old, "--yes").RequireCode(t, 1)
-		require.Equal(t, "tenants: 2 rolled back, 1 failed, 0 left\n", outcome.Stdout)
+		require.Equal(t, "tenants: 1 rolled back, 1 failed, 0 left\n", outcome.Stdout)
 		require.Regexp(t, `(?m)^globex: .*notes`, outcome.Stderr)
 		require.Equal(t, old, schemaOf(t, &settings, "acme"))
 		require.Equal(t, tagsID, schemaOf(t, &settings, "globex"))
-		require.NotContains(t, settings.Dump(t, settings.DatabaseName("acme")), "tags")
-		require.NotContains(t, settings.Dump(t, settings.DatabaseName("acme")), tagsID)
+		acme := settings.Dump(t, settings.DatabaseName("acme"))
+		require.NotContains(t, acme, "tags")
+		require.NotContains(t, acme, tagsID)
 		require.Contains(t, settings.Dump(t, settings.DatabaseName("globex")), "tags", "all or nothing")
 		require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
 		require.Equal(t, http.StatusOK, app.Get("/api/users/me", app.TokenOf("globex", "ada@example.com")).Code)
@@ -44,7 +45,7 @@ func TestRollback(t *testing.T) {
 		next.Command(t, "migrate").RequireCode(t, 0)
 		next.Command(t, "migrate", "rollback", "--to", notesID, "--tenant", "acme", "--yes").RequireCode(t, 0)
 		require.Equal(t, notesID, schemaOf(t, &settings, "acme"))
-		require.Equal(t, tagsID, schemaOf(t, &settings, "initech"))
+		require.Equal(t, tagsID, schemaOf(t, &settings, "globex"))
 		require.Contains(t, settings.Dump(t, settings.DatabaseName("acme")), "notes")
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
 
+	"multitenant/database"
 	"multitenant/models"
 	"multitenant/tenants"
 	"multitenant/tests/testkit"
@@ -38,11 +39,18 @@ func newPair(t *testing.T, settings testkit.Settings) *pair {
 	return p
 }
 
+// scarcePair is newPair where PostgreSQL, like SQLite, lets a tenant have few connections.
+func scarcePair(t *testing.T, settings *testkit.Settings) *pair {
+	t.Helper()
+	settings.Database.MaxConnections = database.MinConnections
+	return newPair(t, *settings)
+}
+
 // requireUnavailable requires that a tenant is out of service for everybody,
 // in every way, and that it is not made anew.
 func (p *pair) requireUnavailable(t *testing.T, app *testkit.App, slug, member string) {
 	t.Helper()
-	for range 6 { // more than the connections that may be open to it
+	for range 2 { // with what follows, more often than a tenant of scarcePair may have connections
 		answer := app.Get("/api/users/me", member)
 		answer.RequireProblem(app, 503, "tenant_unavailable", "Tenant is unavailable")
 		require.NotEmpty(t, answer.Header.Get("Retry-After"))
@@ -93,7 +101,7 @@ func (p *pair) requireLeftAlone(t *testing.T) {
 
 func TestLostDatabase(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		p := newPair(t, settings)
+		p := scarcePair(t, &settings)
 		settings.DropDatabase(t, p.acmeDB)
 
 		p.requireUnavailable(t, p.App, "acme", p.acme)
@@ -108,7 +116,7 @@ func TestLostDatabase(t *testing.T) {
 // TestSwappedDatabases: each is told apart by its stamp, also where it was open.
 func TestSwappedDatabases(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		p := newPair(t, settings)
+		p := scarcePair(t, &settings)
 		swap := func() {
 			settings.RenameDatabase(t, p.acmeDB, settings.DatabaseName("swapping"))
 			settings.RenameDatabase(t, p.globexDB, p.acmeDB)
@@ -133,7 +141,7 @@ func TestSwappedDatabases(t *testing.T) {
 // the same name, with the same tables and people of their own, while ours is open.
 func TestReplacedDatabase(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		p := newPair(t, settings)
+		p := scarcePair(t, &settings)
 		settings.DropDatabase(t, p.acmeDB)
 		settings.CreateDatabase(t, p.acmeDB)
 		fresh := testkit.Start(t, settings)

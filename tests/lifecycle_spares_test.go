@@ -64,11 +64,11 @@ func TestSparesAreClaimed(t *testing.T) {
 // databases are made.
 func TestSparesAreClaimedOnce(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		settings.Spares = 3
+		settings.Spares = 2
 		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
 		core := apps[0].Token("", "ada@example.com")
 		awaitSpares(t, &settings)
-		requests := make([]testkit.Request, 8)
+		requests := make([]testkit.Request, 2*settings.Spares)
 		for i := range requests {
 			requests[i] = testkit.Creation(core, fmt.Sprintf("acme-%d", i))
 		}
