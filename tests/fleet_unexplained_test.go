@@ -34,8 +34,10 @@ func TestDoctorFindsTheUnexplained(t *testing.T) {
 		settings.CreateDatabase(t, others)
 		settings.CreateDatabase(t, settings.DatabaseName("squatter"))
 		fill := func(id, stamp string, more ...string) {
-			settings.Exec(t, private("spare", core, id), append([]string{"CREATE TABLE tenant_users (id integer)",
-				"CREATE TABLE tenant_stamp (tenant_id varchar)", "INSERT INTO tenant_stamp VALUES ('" + stamp + "')"}, more...)...)
+			settings.Exec(t, private("spare", core, id), append([]string{
+				"CREATE TABLE tenant_users (id integer)",
+				"CREATE TABLE tenant_stamp (tenant_id varchar)", "INSERT INTO tenant_stamp VALUES ('" + stamp + "')",
+			}, more...)...)
 		}
 		fill(stamped, stamped)
 		fill(peopled, peopled, "INSERT INTO tenant_users VALUES (1)")

@@ -148,7 +148,7 @@ func TestManyWaitForTheirMigration(t *testing.T) {
 		select {
 		case answers = <-answered:
 			require.Equal(t, map[int]int{http.StatusServiceUnavailable: len(stuck)}, answers)
-		case <-time.After(breath): // while they wait
+		case <-time.After(10 * breath): // while they wait
 			me := app.Get("/api/users/me", healthy)
 			require.Equal(t, http.StatusOK, me.Code, me.Raw)
 		}
