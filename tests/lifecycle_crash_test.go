@@ -31,34 +31,60 @@ var (
 	stepsOfDeleting = []tenants.Step{tenants.StepMarked, tenants.StepDropped, tenants.StepDeleted}
 )
 
-// repeated is all of the steps, as often as luck has a part in them.
-func repeated(t *testing.T, steps []tenants.Step) []tenants.Step {
+// requireKilled makes a request for each of the steps that the process was
+// started with, and returns once it has killed itself: each request had come to
+// its own step then.
+func requireKilled(t *testing.T, process *testkit.Process, steps []tenants.Step, request func(tenants.Step) testkit.Request) {
 	t.Helper()
-	return slices.Repeat(steps, testkit.Rounds(t))
+	errs := make(chan error, len(steps))
+	for i, step := range steps {
+		go func() {
+			_, err := process.Try(request(step))
+			errs <- err
+		}()
+		if i+1 < len(steps) {
+			process.AwaitStop(step)
+		}
+	}
+	process.RequireKilled()
+	for range steps {
+		require.Error(t, <-errs, "%s", steps)
+	}
+}
+
+// killedWhileMaking has processes killed at all the steps of making, each at as
+// many as one can be at, and starts an application.
+func killedWhileMaking(t *testing.T, settings testkit.Settings, request func(tenants.Step) testkit.Request) *testkit.App {
+	t.Helper()
+	const atWork = 2 // a process makes no more at once
+	for steps := range slices.Chunk(stepsOfMaking, atWork) {
+		requireKilled(t, testkit.StartProcess(t, settings, steps...), steps, request)
+	}
+	app := testkit.Start(t, settings)
+	settings.RequireTidy(t)
+	return app
 }
 
 // TestKilledWhileMakingAnOrganization: after a restart it is whole or gone.
 func TestKilledWhileMakingAnOrganization(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		bystander(t, settings)
-		for i, step := range repeated(t, stepsOfMaking) {
-			slug := fmt.Sprintf("acme-%d", i)
-			process := testkit.StartProcess(t, settings, step)
-			core := process.TokenOf("", "ada@example.com")
-			_, err := process.Try(testkit.Creation(core, slug))
-			require.Error(t, err, step)
-			process.RequireKilled()
-
-			app := testkit.Start(t, settings)
-			settings.RequireTidy(t)
-			found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK
-			require.Equal(t, step == tenants.StepReady, found, step)
-			if !found {
-				app.Login(slug, "ada@example.com").RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
-				app.Organization(core, slug)
+		core := bystander(t, settings)
+		for round := range testkit.Rounds(t) {
+			slugAt := func(step tenants.Step) string { return fmt.Sprintf("acme-%s-%d", step, round) }
+			app := killedWhileMaking(t, settings, func(step tenants.Step) testkit.Request {
+				return testkit.Creation(core, slugAt(step))
+			})
+			for _, step := range stepsOfMaking {
+				slug := slugAt(step)
+				found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK
+				require.Equal(t, step == tenants.StepReady, found, step)
+				if !found {
+					app.Login(slug, "ada@example.com").RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
+					app.Organization(core, slug)
+				}
+				requireWhole(t, app, slug)
+				require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/"+slug, core).Code)
 			}
-			requireWhole(t, app, slug)
-			require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/"+slug, core).Code)
 			requireWhole(t, app, "bystander")
 			settings.RequireTidy(t)
 			app.Close()
@@ -70,21 +96,20 @@ func TestKilledWhileMakingAnOrganization(t *testing.T) {
 func TestKilledDuringAFirstRegistration(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		bystander(t, settings)
-		for i, step := range repeated(t, stepsOfMaking) {
-			slug := fmt.Sprintf("globex-%d", i)
-			process := testkit.StartProcess(t, settings, step)
-			_, err := process.Try(testkit.Registration(slug, "hank@example.com"))
-			require.Error(t, err, step)
-			process.RequireKilled()
-
-			app := testkit.Start(t, settings)
-			settings.RequireTidy(t)
-			whole := app.Login(slug, "hank@example.com").Code == http.StatusOK
-			require.Equal(t, step == tenants.StepReady, whole, step)
-			if whole {
-				app.Register(slug, "hank@example.com").RequireProblem(app, 400, "email_taken", "Email already registered")
-			} else {
-				app.Token(slug, "hank@example.com")
+		for round := range testkit.Rounds(t) {
+			slugAt := func(step tenants.Step) string { return fmt.Sprintf("globex-%s-%d", step, round) }
+			app := killedWhileMaking(t, settings, func(step tenants.Step) testkit.Request {
+				return testkit.Registration(slugAt(step), "hank@example.com")
+			})
+			for _, step := range stepsOfMaking {
+				slug := slugAt(step)
+				whole := app.Login(slug, "hank@example.com").Code == http.StatusOK
+				require.Equal(t, step == tenants.StepReady, whole, step)
+				if whole {
+					app.Register(slug, "hank@example.com").RequireProblem(app, 400, "email_taken", "Email already registered")
+				} else {
+					app.Token(slug, "hank@example.com")
+				}
 			}
 			requireWhole(t, app, "bystander")
 			settings.RequireTidy(t)
@@ -97,27 +122,29 @@ func TestKilledDuringAFirstRegistration(t *testing.T) {
 // also where the process that was to finish it is killed in its turn.
 func TestKilledWhileDeleting(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		bystander(t, settings)
-		for i, step := range repeated(t, stepsOfDeleting) {
-			slug := fmt.Sprintf("acme-%d", i)
-			process := testkit.StartProcess(t, settings, step)
-			core := process.TokenOf("", "ada@example.com")
-			process.Organization(core, slug)
-			member := process.TokenOf(slug, "ada@example.com")
-			_, err := process.Try(testkit.Request{Method: http.MethodDelete, Path: "/api/organizations/" + slug, Token: core})
-			require.Error(t, err, step)
-			process.RequireKilled()
-			if step == tenants.StepMarked {
-				testkit.StartProcess(t, settings, tenants.StepDropped).RequireKilled()
+		core := bystander(t, settings)
+		for round := range testkit.Rounds(t) {
+			slugAt := func(step tenants.Step) string { return fmt.Sprintf("acme-%s-%d", step, round) }
+			members := make(map[tenants.Step]string)
+			process := testkit.StartProcess(t, settings, stepsOfDeleting...)
+			for _, step := range stepsOfDeleting {
+				process.Organization(core, slugAt(step))
+				members[step] = process.TokenOf(slugAt(step), "ada@example.com")
 			}
+			requireKilled(t, process, stepsOfDeleting, func(step tenants.Step) testkit.Request {
+				return testkit.Request{Method: http.MethodDelete, Path: "/api/organizations/" + slugAt(step), Token: core}
+			})
+			testkit.StartProcess(t, settings, tenants.StepDropped).RequireKilled() // it begins with the oldest, which is marked
 
 			app := testkit.Start(t, settings)
 			settings.RequireTidy(t)
-			require.Equal(t, http.StatusNotFound, app.Get("/api/organizations/"+slug, core).Code, step)
-			app.Get("/api/users/me", member).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
-			app.Organization(core, slug)
-			requireWhole(t, app, slug)
-			app.Get("/api/users/me", member).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
+			for step, member := range members {
+				require.Equal(t, http.StatusNotFound, app.Get("/api/organizations/"+slugAt(step), core).Code, step)
+				app.Get("/api/users/me", member).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
+				app.Organization(core, slugAt(step))
+				requireWhole(t, app, slugAt(step))
+				app.Get("/api/users/me", member).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
+			}
 			requireWhole(t, app, "bystander")
 			settings.RequireTidy(t)
 			app.Close()
@@ -266,13 +293,16 @@ func slugOf(request testkit.Request) string {
 	return request.Path[len("/api/organizations/"):]
 }
 
-// bystander makes Ada, who owns an organization that nothing must happen to.
-func bystander(t *testing.T, settings testkit.Settings) {
+// bystander makes Ada, who owns an organization that nothing must happen to, and
+// returns her token.
+func bystander(t *testing.T, settings testkit.Settings) (core string) {
 	t.Helper()
 	app := testkit.Start(t, settings)
-	app.Organization(app.Token("", "ada@example.com"), "bystander")
+	core = app.Token("", "ada@example.com")
+	app.Organization(core, "bystander")
 	app.Token("bystander", "grace@example.com")
 	app.Close()
+	return core
 }
 
 // requireWhole requires that Ada's organization works, and that she is in it

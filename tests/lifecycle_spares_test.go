@@ -158,13 +158,15 @@ func TestSparesFollowMigrations(t *testing.T) {
 	})
 }
 
-// TestKilledWhileFillingTheStock: nothing is left over, and it is filled.
+// TestKilledWhileFillingTheStock, again and again: nothing is left over, and it is
+// filled.
 func TestKilledWhileFillingTheStock(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 1
-		steps := []tenants.Step{tenants.StepReserved, tenants.StepCreated, tenants.StepBuilt, tenants.StepSpare}
-		for _, step := range repeated(t, steps) {
-			testkit.StartProcess(t, settings, step).RequireKilled()
+		for range testkit.Rounds(t) {
+			for _, step := range []tenants.Step{tenants.StepReserved, tenants.StepCreated, tenants.StepBuilt, tenants.StepSpare} {
+				testkit.StartProcess(t, settings, step).RequireKilled()
+			}
 			app := testkit.Start(t, settings)
 			awaitSpares(t, &settings)
 			settings.RequireTidy(t)
@@ -178,28 +180,32 @@ func TestKilledWhileFillingTheStock(t *testing.T) {
 // and the spare is its, or gone, or a spare.
 func TestKilledWhileClaiming(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		settings.Spares = 1
-		bystander(t, settings)
+		settings.Database.MaxConnections = 40 // of which each claim pins one
 		steps := []tenants.Step{tenants.StepLocked, tenants.StepNamed, tenants.StepSeeded, tenants.StepReady}
-		for i, step := range repeated(t, steps) {
-			slug := fmt.Sprintf("acme-%d", i)
-			process := testkit.StartProcess(t, settings, step)
+		core := bystander(t, settings)
+		for round := range testkit.Rounds(t) {
+			slugAt := func(step tenants.Step) string { return fmt.Sprintf("acme-%s-%d", step, round) }
+			settings.Spares = len(steps)
+			process := testkit.StartProcess(t, settings, steps...)
 			awaitSpares(t, &settings)
-			core := process.TokenOf("", "ada@example.com")
-			_, err := process.Try(testkit.Creation(core, slug))
-			require.Error(t, err, step)
-			process.RequireKilled()
+			requireKilled(t, process, steps, func(step tenants.Step) testkit.Request { return testkit.Creation(core, slugAt(step)) })
 
+			settings.Spares = 1
 			app := testkit.Start(t, settings)
 			awaitSpares(t, &settings)
 			settings.RequireTidy(t)
-			found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK
-			require.Equal(t, step == tenants.StepReady, found, step)
-			if !found {
-				app.Organization(core, slug)
+			for _, step := range steps {
+				slug := slugAt(step)
+				found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK
+				require.Equal(t, step == tenants.StepReady, found, step)
+				if !found {
+					app.Organization(core, slug)
+				}
+				requireWhole(t, app, slug)
 			}
-			requireWhole(t, app, slug)
 			requireWhole(t, app, "bystander")
+			awaitSpares(t, &settings)
+			settings.RequireTidy(t)
 			app.Close()
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,8 +24,8 @@ const servedSettings = "TESTKIT_SERVE"
 
 // errand is what a process started by StartProcess is told to do.
 type errand struct {
-	Settings Settings     `json:"settings"`
-	DieAt    tenants.Step `json:"die_at"`
+	Settings Settings       `json:"settings"`
+	DieAt    []tenants.Step `json:"die_at"`
 }
 
 // Process is an application in a process of its own, for a test to kill.
@@ -37,9 +38,10 @@ type Process struct {
 }
 
 // StartProcess starts an application in a process of its own, by means of the
-// test binary's test TestServe. It kills itself when it comes to the step
-// dieAt, if there is one, which may be before it serves.
-func StartProcess(tb testing.TB, settings Settings, dieAt tenants.Step) *Process {
+// test binary's test TestServe. It kills itself when it comes to the last of the
+// steps dieAt, if there is one, which may be before it serves. What comes to one
+// of the others, in their order, stands still there: see AwaitStop.
+func StartProcess(tb testing.TB, settings Settings, dieAt ...tenants.Step) *Process {
 	tb.Helper()
 	told, err := json.Marshal(errand{Settings: settings, DieAt: dieAt})
 	require.NoError(tb, err)
@@ -82,6 +84,18 @@ func Attach(tb testing.TB, address string) *App {
 	return &App{URL: address, Log: &Log{}, tb: tb, client: client}
 }
 
+// AwaitStop waits until something stands still at a step other than the last of
+// those that StartProcess was given.
+func (p *Process) AwaitStop(step tenants.Step) {
+	p.tb.Helper()
+	Await(p.tb, 20*time.Second, func() error {
+		if log := p.Log.String(); !strings.Contains(log, stopsAt(step)) {
+			return fmt.Errorf("nothing has come to the step %s: %s", step, log)
+		}
+		return nil
+	})
+}
+
 // Kill kills the process and returns once it is gone.
 func (p *Process) Kill() {
 	_ = p.command.Process.Kill() // it may have been faster
@@ -118,17 +132,32 @@ func Serve(t *testing.T) {
 	}
 	var todo errand
 	require.NoError(t, json.Unmarshal([]byte(told), &todo))
-	todo.Settings.OnStep = func(step tenants.Step) {
-		if step == todo.DieAt {
-			dieNow()
-		}
-	}
+	todo.Settings.OnStep = stopAt(todo.DieAt)
 	app := Start(t, todo.Settings)
 	_, err := os.Stdout.WriteString("serving " + app.URL + "\n")
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, os.Stdin) // until the leash is let go
 	require.NoError(t, err)
 }
+
+// stopAt returns what halts the first that comes to each of the steps, in their
+// order, and ends this process at the last of them.
+func stopAt(steps []tenants.Step) func(tenants.Step) {
+	var stopped atomic.Int32
+	return func(step tenants.Step) {
+		i := stopped.Load()
+		if int(i) == len(steps) || step != steps[i] || !stopped.CompareAndSwap(i, i+1) {
+			return
+		}
+		if int(i)+1 == len(steps) {
+			dieNow()
+		}
+		_, _ = os.Stdout.WriteString(stopsAt(step)) // AwaitStop notices where it fails
+		select {}                                   // until the end of the process
+	}
+}
+
+func stopsAt(step tenants.Step) string { return fmt.Sprintf("something stops at the step %s\n", step) }
 
 // dieNow ends this process as kill -9 does: nothing deferred is done.
 func dieNow() {
