@@ -298,6 +298,7 @@ func TestMigrateManyAtOnce(t *testing.T) {
 // database is missing are named, and the others do not suffer.
 func TestMigrateTakesOver(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
+		h.makeTenants(t, h.tenants()...)
 		outcome := h.Command(t, "migrate").RequireCode(t, 1)
 		require.Contains(t, outcome.Stdout, "core: migrated from none to ")
 		require.Contains(t, outcome.Stdout, "tenants: 7 migrated, 3 failed, 0 left\n")

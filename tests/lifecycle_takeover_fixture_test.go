@@ -11,30 +11,36 @@ import (
 )
 
 // inheritance is an installation of the Python original with everything in it
-// that its users have run into.
+// that its users have run into. Its tenants' databases are made by makeTenants.
 type inheritance struct {
 	*testkit.Original
 
 	first, second string // slugs that are equal in all that fits into a name
 	long          string
+	ada           string // the hash that the tenants of hers have copies of
 }
 
 // passwordOf is a password that differs for everybody who has one.
 func passwordOf(who string) string { return who + "'s old password" }
+
+func hashOf(t *testing.T, who string) string {
+	t.Helper()
+	return testkit.Hash(t, passwordOf(who))
+}
 
 func inherit(t *testing.T, engine testkit.Engine) *inheritance {
 	t.Helper()
 	o := testkit.NewOriginal(t, engine)
 	shared := strings.Repeat("x", 63-len(o.Database.TenantPrefix))
 	h := &inheritance{Original: o, first: shared + "-one", second: shared + "-two", long: strings.Repeat("long-", 9) + "slug"}
-	hash := func(who string) string { return testkit.Hash(t, passwordOf(who)) }
-	ada := hash("ada")
+	h.ada = hashOf(t, "ada")
 
-	o.CoreUser(1, "ada@example.com", ada, "TRUE")
-	o.CoreUser(3, "Grace@Example.com", hash("Grace"), "TRUE")
-	o.CoreUser(4, "grace@Example.com", hash("grace"), "TRUE")
-	o.CoreUser(7, "Linus@example.com", hash("linus"), "NULL")
-	o.CoreUser(9, "mallory@example.com", hash("mallory"), "FALSE")
+	o.CoreUser(1, "ada@example.com", h.ada, "TRUE")
+	o.CoreUser(3, "Grace@Example.com", hashOf(t, "Grace"), "TRUE")
+	o.CoreUser(4, "grace@Example.com", hashOf(t, "grace"), "TRUE")
+	o.CoreUser(7, "Linus@example.com", hashOf(t, "linus"), "NULL")
+	o.CoreUser(9, "mallory@example.com", hashOf(t, "mallory"), "FALSE")
+	o.CoreUser(11, "eleven@example.com", testkit.CheapHash, "TRUE")
 	o.CoreUser(12, "twelve@example.com", testkit.RealHash, "TRUE")
 	o.MoveIDs(o.CoreName(), "core_users", 20)
 
@@ -49,25 +55,39 @@ func inherit(t *testing.T, engine testkit.Engine) *inheritance {
 	o.Organization(11, h.long, 1, "TRUE")
 	o.Organization(15, "admin", 1, "TRUE")
 	o.MoveIDs(o.CoreName(), "organizations", 30)
-
-	for _, slug := range []string{"acme", "globex", "dormant", "nullish", h.first, h.long, "admin"} {
-		o.Tenant(slug)
-		o.TenantUser(slug, 41, "member@example.com", hash(slug), "TRUE")
-	}
-	o.TenantUser("acme", 1, "ada@example.com", ada, "TRUE")
-	o.TenantUser("acme", 5, "Bob@Example.com", hash("Bob"), "TRUE")
-	o.TenantUser("acme", 6, "bob@example.com", hash("bob"), "NULL")
-	o.TenantUser("acme", 9, "mallory@example.com", hash("mallory"), "FALSE")
-	o.MoveIDs(o.OriginalName("acme"), "tenant_users", 50)
-	o.TenantUser("globex", 2, "Grace@Example.com", hash("another Grace"), "TRUE")
-	o.TenantUser("admin", 2, "ada@example.com", ada, "TRUE")
 	return h
+}
+
+// tenants are the organizations that have a database.
+func (h *inheritance) tenants() []string {
+	return []string{"acme", "globex", "dormant", "nullish", h.first, h.long, "admin"}
+}
+
+// makeTenants makes the databases of these organizations, with their users.
+func (h *inheritance) makeTenants(t *testing.T, slugs ...string) {
+	t.Helper()
+	for _, slug := range slugs {
+		h.Tenant(slug)
+		h.TenantUser(slug, 41, "member@example.com", hashOf(t, slug), "TRUE")
+		switch slug {
+		case "acme":
+			h.TenantUser(slug, 1, "ada@example.com", h.ada, "TRUE")
+			h.TenantUser(slug, 5, "Bob@Example.com", hashOf(t, "Bob"), "TRUE")
+			h.TenantUser(slug, 6, "bob@example.com", hashOf(t, "bob"), "NULL")
+			h.TenantUser(slug, 9, "mallory@example.com", hashOf(t, "mallory"), "FALSE")
+			h.MoveIDs(h.OriginalName(slug), "tenant_users", 50)
+		case "globex":
+			h.TenantUser(slug, 2, "Grace@Example.com", hashOf(t, "another Grace"), "TRUE")
+		case "admin":
+			h.TenantUser(slug, 2, "ada@example.com", h.ada, "TRUE")
+		}
+	}
 }
 
 // each puts together what is said of each database there is.
 func (h *inheritance) each(say func(name string) string) string {
 	var all strings.Builder
-	for _, slug := range []string{"acme", "globex", "dormant", "nullish", h.first, h.long, "admin"} {
+	for _, slug := range h.tenants() {
 		all.WriteString(say(h.OriginalName(slug)))
 	}
 	return all.String()
@@ -96,7 +116,7 @@ func (h *inheritance) openAll(t *testing.T, app *testkit.App) {
 		{"", "Grace@Example.com", passwordOf("Grace"), 3},
 		{"", "grace@Example.com", passwordOf("grace"), 4},
 		{"", "linus@example.com", passwordOf("linus"), 7},
-		{"", "twelve@example.com", testkit.Password, 12},
+		{"", "eleven@example.com", testkit.Password, 11},
 		{"acme", "ada@example.com", passwordOf("ada"), 1},
 		{"acme", "Bob@Example.com", passwordOf("Bob"), 5},
 		{"acme", "bob@example.com", passwordOf("bob"), 6},

@@ -13,8 +13,10 @@ import (
 
 func TestTakeOverKeepsEverybody(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
+		h.makeTenants(t, h.tenants()...)
 		app := testkit.Start(t, h.Settings)
 		h.openAll(t, app)
+		require.Equal(t, http.StatusOK, app.Login("", "twelve@example.com").Code, "a hash at the original's cost")
 
 		for _, refused := range [][3]string{
 			{"", "Grace@Example.com", passwordOf("grace")},
@@ -63,6 +65,7 @@ func (h *inheritance) requireOwner(t *testing.T, app *testkit.App) {
 // column by column, and then all there is with what is there after another start.
 func TestTakeOverChangesNothingOfTheirs(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
+		h.makeTenants(t, h.tenants()...)
 		const coreUsers = `SELECT id, email, hashed_password, full_name, COALESCE(is_active, TRUE) AS is_active,
 			created_at, updated_at FROM core_users ORDER BY id`
 		const organizations = `SELECT id, name, slug, description, owner_id, COALESCE(is_active, TRUE) AS is_active,
@@ -72,7 +75,7 @@ func TestTakeOverChangesNothingOfTheirs(t *testing.T) {
 		theirs := func() string {
 			kept := h.Query(t, h.CoreName(), coreUsers) + h.Query(t, h.CoreName(), organizations) +
 				h.Query(t, h.CoreName(), "SELECT * FROM alembic_version")
-			return kept + h.each(func(name string) string { return h.Query(t, name, users) })
+			return kept + h.each(func(name string) string { return h.Inside(name).Query(t, name, users) })
 		}
 		before := theirs()
 
@@ -82,7 +85,7 @@ func TestTakeOverChangesNothingOfTheirs(t *testing.T) {
 		app.Close()
 
 		everything := func() string {
-			all := h.Dump(t, h.CoreName()) + h.each(func(name string) string { return h.Dump(t, name) })
+			all := h.Dump(t, h.CoreName()) + h.each(func(name string) string { return h.Inside(name).Dump(t, name) })
 			// To look is to log in, which is on record.
 			return regexp.MustCompile(`(?m)^.*(token_hash|action)=.*\n`).ReplaceAllString(all, "")
 		}
@@ -97,6 +100,7 @@ func TestTakeOverChangesNothingOfTheirs(t *testing.T) {
 // replicas, it is taken over once.
 func TestTakeOverByManyAtOnce(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
+		h.makeTenants(t, "acme", "nullish")
 		apps := []*testkit.App{testkit.Start(t, h.Settings), testkit.Start(t, h.Settings)}
 
 		answers := testkit.TryAtOnce(t, apps, repeat(crowd, func(i int) testkit.Request {
@@ -118,6 +122,7 @@ func TestTakeOverByManyAtOnce(t *testing.T) {
 // gets to see what is not theirs.
 func TestTakeOverOfWhatTheOriginalBroke(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
+		h.makeTenants(t, h.first, "dormant")
 		core := h.Query(t, h.CoreName(), "SELECT id, email, hashed_password FROM core_users ORDER BY id")
 		app := testkit.Start(t, h.Settings)
 		ada := app.LoginWith("", "ada@example.com", passwordOf("ada")).Text(app, "access_token")
@@ -148,6 +153,7 @@ func TestTakeOverOfWhatTheOriginalBroke(t *testing.T) {
 // TestTakeOverGoesOn: new rows get new ids, also after rows that are gone.
 func TestTakeOverGoesOn(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
+		h.makeTenants(t, "acme")
 		app := testkit.Start(t, h.Settings)
 		last := map[testkit.Engine][3]float64{testkit.SQLite: {12, 15, 41}, testkit.Postgres: {20, 30, 50}}[h.Engine]
 

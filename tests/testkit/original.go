@@ -9,31 +9,32 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// RealHash is of Password, at the Python original's cost and made by another
-// implementation of bcrypt than ours.
-const RealHash = "$2b$12$abcdefghijklmnopqrstuuE3j5FFjC71WyDL2KIK7ShSoj8tPD3m6"
+// Hashes of Password that another implementation of bcrypt than ours has made:
+// RealHash at the Python original's cost, which takes long, and CheapHash at another.
+const (
+	RealHash  = "$2b$12$abcdefghijklmnopqrstuuE3j5FFjC71WyDL2KIK7ShSoj8tPD3m6"
+	CheapHash = "$2b$05$abcdefghijklmnopqrstuuD3mHdCr44zlIZ.VZCaYRpfQhXMYnEo."
+)
 
 // Original is what an installation of the Python original has left: tables made
 // by SQLAlchemy, with what its users have put into them.
 type Original struct {
 	Settings
 
-	tb testing.TB
+	tb       testing.TB
+	sessions map[string]*Settings // see Inside
 }
 
 // NewOriginal makes the original's core database, under the very name that an
 // organization with the slug core has led into. It has no rows.
 func NewOriginal(tb testing.TB, engine Engine) *Original {
 	tb.Helper()
-	o := &Original{Settings: Fresh(tb, engine), tb: tb}
+	o := &Original{Settings: Fresh(tb, engine), tb: tb, sessions: make(map[string]*Settings)}
 	name := o.DatabaseName("core")
 	if engine == Postgres {
 		o.CreateDatabase(tb, name)
 	}
-	address, err := url.Parse(o.Database.URL)
-	require.NoError(tb, err)
-	address.Path = strings.Replace(address.Path, o.CoreName(), name, 1)
-	o.Database.URL = address.String()
+	o.Settings = *o.Inside(name)
 	o.Exec(tb, name, o.columns("core_users", "")...)
 	o.Exec(tb, name, o.typed(`CREATE TABLE organizations (
 		id SERIAL NOT NULL, name VARCHAR NOT NULL, slug VARCHAR NOT NULL, description VARCHAR, owner_id INTEGER NOT NULL,
@@ -44,6 +45,24 @@ func NewOriginal(tb testing.TB, engine Engine) *Original {
 		"CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
 		"INSERT INTO alembic_version VALUES ('3f0c1a2b4d5e')")
 	return o
+}
+
+// Inside returns settings whose core database is the one of that name. On
+// PostgreSQL their session lasts until the end of the test.
+func (o *Original) Inside(name string) *Settings {
+	o.tb.Helper()
+	if o.sessions[name] == nil {
+		inside := o.Settings
+		address, err := url.Parse(inside.Database.URL)
+		require.NoError(o.tb, err)
+		address.Path = strings.Replace(address.Path, inside.CoreName(), name, 1)
+		inside.Database.URL = address.String()
+		if inside.Engine == Postgres {
+			inside.coreURL, inside.core = inside.Database.URL, inside.open(o.tb, name)
+		}
+		o.sessions[name] = &inside
+	}
+	return o.sessions[name]
 }
 
 // CoreUser adds a row to core_users; what follows the hash is SQL.
@@ -68,7 +87,7 @@ func (o *Original) Tenant(slug string) {
 	if o.Engine == Postgres {
 		o.CreateDatabase(o.tb, name)
 	}
-	o.Exec(o.tb, name, o.columns("tenant_users", ", bio TEXT, phone VARCHAR")...)
+	o.Inside(name).Exec(o.tb, name, o.columns("tenant_users", ", bio TEXT, phone VARCHAR")...)
 }
 
 // TenantUser adds a row to the tenant's users; isActive is SQL.
@@ -89,7 +108,7 @@ func (o *Original) OriginalName(slug string) string {
 func (o *Original) MoveIDs(name, table string, last int) {
 	o.tb.Helper()
 	if o.Engine == Postgres {
-		_, err := o.SQL(o.tb, name).ExecContext(o.tb.Context(),
+		_, err := o.Inside(name).SQL(o.tb, name).ExecContext(o.tb.Context(),
 			"SELECT setval(pg_get_serial_sequence($1, 'id'), $2)", table, last)
 		require.NoError(o.tb, err)
 	}
@@ -116,7 +135,7 @@ func (o *Original) insert(name, into, values string, args ...any) {
 			statement = strings.Replace(statement, "?", "$"+string(rune('1'+i))+kind, 1)
 		}
 	}
-	_, err := o.SQL(o.tb, name).ExecContext(o.tb.Context(), statement, args...)
+	_, err := o.Inside(name).SQL(o.tb, name).ExecContext(o.tb.Context(), statement, args...)
 	require.NoError(o.tb, err, statement)
 }
 
