@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,14 +17,19 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// crowd is how many come at once.
-const crowd = 24
+// crowd is how many come at once, and fewConnections how many connections they may
+// share: each takes long to open.
+const (
+	crowd          = 24
+	fewConnections = 14
+)
 
 // eachCrew runs the test on both engines, against one application and against
 // two replicas on the same databases.
 func eachCrew(t *testing.T, test func(t *testing.T, apps []*testkit.App)) {
 	t.Helper()
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Database.MaxConnections = fewConnections
 		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
 		for crew := 1; crew <= len(apps); crew++ { // one after the other: two crowds at once are no fair test
 			t.Run(strconv.Itoa(crew), func(t *testing.T) { test(t, apps[:crew]) })
@@ -241,29 +247,28 @@ func TestTheReconcilerSparesTheLiving(t *testing.T) {
 			tenants.StepReserved: models.TenantMaking, tenants.StepCreated: models.TenantMaking, tenants.StepBuilt: models.TenantMaking,
 			tenants.StepNamed: models.TenantProvisioning, tenants.StepSeeded: models.TenantProvisioning,
 		}
+		var current atomic.Pointer[gate]
+		slow := settings
+		slow.OnStep = func(step tenants.Step) { current.Load().pass(step) }
+		app := testkit.Start(t, slow)
+		owner := app.Token("", "ada@example.com")
 		for i, step := range stepsOfMaking[1:6] {
 			slug := fmt.Sprintf("acme-%d", i)
-			gate := newGate(step)
-			slow := settings
-			slow.OnStep = gate.pass
-			app := testkit.Start(t, slow)
-			email := slug + "@example.com"
-			owner := app.Token("", email)
+			current.Store(newGate(step))
 			made := make(chan testkit.Response, 1)
 			go func() { made <- app.Do(testkit.Creation(owner, slug)) }()
-			<-gate.reached
+			<-current.Load().reached
 
 			other := testkit.Start(t, settings)
 			require.Equal(t, string(status[step]), testkit.Scalar[string](t, &settings, settings.CoreName(),
 				"SELECT status FROM tenants WHERE status <> 'ready'"))
-			other.Login(slug, email).RequireProblem(other, 401, "invalid_credentials", "Incorrect email or password")
-			close(gate.open)
+			other.Login(slug, "ada@example.com").RequireProblem(other, 401, "invalid_credentials", "Incorrect email or password")
+			close(current.Load().open)
 
 			response := <-made
 			require.Equal(t, http.StatusOK, response.Code, response.Raw)
-			other.TokenOf(slug, email)
+			other.TokenOf(slug, "ada@example.com")
 			settings.RequireTidy(t)
-			app.Close()
 			other.Close()
 		}
 	})

@@ -101,6 +101,7 @@ func TestTakeOverChangesNothingOfTheirs(t *testing.T) {
 func TestTakeOverByManyAtOnce(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
 		h.makeTenants(t, "acme", "nullish")
+		h.Database.MaxConnections = fewConnections
 		apps := []*testkit.App{testkit.Start(t, h.Settings), testkit.Start(t, h.Settings)}
 
 		answers := testkit.TryAtOnce(t, apps, repeat(crowd, func(i int) testkit.Request {
