@@ -189,10 +189,10 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			life := newBusyLife(round, testkit.StartProcess(t, settings, ""))
 			core := life.process.TokenOf("", "ada@example.com")
 			var work sync.WaitGroup
-			for worker := range 3 {
+			for worker := range 2 {
 				work.Go(func() { life.work(core, worker) })
 			}
-			for range 1 + rand.IntN(12) {
+			for range 1 + rand.IntN(8) {
 				life.awaitAnswer(t)
 			}
 			<-time.After(time.Duration(rand.IntN(100)) * time.Millisecond) // at no particular moment
