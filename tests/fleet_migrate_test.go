@@ -3,7 +3,6 @@ package tests_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -227,7 +226,7 @@ func TestMigrateOpensNothingWithoutNeed(t *testing.T) {
 // next takes up the rest.
 func TestMigrateIsInterruptedBetweenTenants(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		fleetOf(testkit.Start(t, settings), "one", "two", "three", "four", "five")
+		fleetOf(testkit.Start(t, settings), "one", "two", "three", "four")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var migrated atomic.Int32
@@ -242,14 +241,14 @@ func TestMigrateIsInterruptedBetweenTenants(t *testing.T) {
 		next := nextRelease(settings, notes)
 
 		outcome := next.CommandUntil(ctx, "migrate", "--parallel", "1").RequireCode(t, 1)
-		require.Equal(t, "tenants: 2 migrated, 0 failed, 3 left\n", outcome.Stdout)
-		require.Contains(t, outcome.Stderr, "interrupted: 3 tenants left; run it again to go on")
+		require.Equal(t, "tenants: 2 migrated, 0 failed, 2 left\n", outcome.Stdout)
+		require.Contains(t, outcome.Stderr, "interrupted: 2 tenants left; run it again to go on")
 		require.Equal(t, 2, testkit.Scalar[int](t, &settings, settings.CoreName(),
 			"SELECT count(*) FROM tenants WHERE schema_version = '"+notesID+"' AND error = ''"))
 
 		again := next.Command(t, "migrate").RequireCode(t, 0)
-		require.Equal(t, "tenants: 3 migrated, 0 failed, 0 left\n", again.Stdout)
-		require.EqualValues(t, 5, migrated.Load(), "nobody is migrated twice")
+		require.Equal(t, "tenants: 2 migrated, 0 failed, 0 left\n", again.Stdout)
+		require.EqualValues(t, 4, migrated.Load(), "nobody is migrated twice")
 	})
 }
 
@@ -275,21 +274,21 @@ func TestMigrateSaysHowFarItIs(t *testing.T) {
 func TestMigrateManyAtOnce(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
-		slugs := testkit.AtOnce(6, func(i int) string { return fmt.Sprintf("tenant-%d", i) })
+		slugs := []string{"one", "two", "three", "four"} // more than a server migrates at once
 		fleetOf(app, slugs...)
-		tokens := testkit.AtOnce(6, func(i int) string { return app.TokenOf(slugs[i], "ada@example.com") })
+		tokens := testkit.AtOnce(len(slugs), func(i int) string { return app.TokenOf(slugs[i], "ada@example.com") })
 		next := nextRelease(settings, createTable(notesID, "notes"))
 		newer := testkit.Start(t, next)
 
-		codes := testkit.AtOnce(8, func(i int) int {
+		codes := testkit.AtOnce(2+len(slugs), func(i int) int {
 			if i < 2 {
 				return next.Command(t, "migrate").Code
 			}
 			return newer.Get("/api/users/me", tokens[i-2]).Code
 		})
 
-		require.Equal(t, []int{0, 0, 200, 200, 200, 200, 200, 200}, codes)
-		require.Equal(t, 6, testkit.Scalar[int](t, &settings, settings.CoreName(),
+		require.Equal(t, []int{0, 0, 200, 200, 200, 200}, codes)
+		require.Equal(t, len(slugs), testkit.Scalar[int](t, &settings, settings.CoreName(),
 			"SELECT count(*) FROM tenants WHERE schema_version = '"+notesID+"'"))
 	})
 }

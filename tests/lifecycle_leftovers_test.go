@@ -22,8 +22,7 @@ import (
 // ours to use, whatever is in it.
 func TestForeignDatabaseInTheWay(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		p := &pair{App: testkit.Start(t, settings)}
-		p.owner = p.Token("", "ada@example.com")
+		p := newPair(t, settings)
 		foreign := settings.DatabaseName("initech")
 		settings.CreateDatabase(t, foreign)
 		settings.Exec(t, foreign, "CREATE TABLE tenant_users AS SELECT 1 AS id, 'bill@example.com' AS email")
@@ -110,37 +109,33 @@ func TestManyWaitForTheirMigration(t *testing.T) {
 	t.Parallel()
 	settings := nextRelease(testkit.Fresh(t, testkit.Postgres), createTable(notesID, "notes"))
 	app := testkit.Start(t, settings)
-	stuck := []string{"stuck-a", "stuck-b", "stuck-c", "stuck-d", "stuck-e", "stuck-f", "stuck-g"}
-	const makingConnections, maxMigrating = 4, 2
-	require.Greater(t, len(stuck), makingConnections+maxMigrating)
-	for _, slug := range stuck {
-		app.Token(slug, "grace@example.com")
-	}
+	app.Token("seed", "grace@example.com")
 	healthy := app.Token("healthy", "hank@example.com")
 	app.Close()
+	const makingConnections, maxMigrating = 4, 2
+	stuck := settings.CopyTenant(t, "seed", "grace@example.com", makingConnections+maxMigrating+1)
 	settings.Exec(t, settings.CoreName(),
-		"UPDATE tenants SET schema_version = '"+database.LatestID(migrations.Tenant())+"' WHERE slug LIKE 'stuck-%'")
-	for _, slug := range stuck {
-		session, err := settings.SQL(t, settings.DatabaseName(slug)).Conn(t.Context())
+		"UPDATE tenants SET schema_version = '"+database.LatestID(migrations.Tenant())+"' WHERE slug LIKE 'seed-%'")
+	for _, one := range stuck {
+		holder, err := settings.SQL(t, settings.DatabaseName(one.Slug)).Conn(t.Context())
 		require.NoError(t, err)
-		t.Cleanup(func() { _ = session.Close() }) // which gives back the lock
+		t.Cleanup(func() { _ = holder.Close() })
 		for _, statement := range []string{
 			"DELETE FROM schema_migrations WHERE id = '" + notesID + "'", "DROP TABLE notes",
 			"BEGIN", "LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE",
 		} {
-			_, err = session.ExecContext(t.Context(), statement)
+			_, err := holder.ExecContext(t.Context(), statement)
 			require.NoError(t, err)
 		}
 	}
 
 	app = testkit.Start(t, settings)
-	waiting := make([]testkit.Request, len(stuck))
-	for i, slug := range stuck {
-		waiting[i] = testkit.Request{
-			Method: http.MethodPost, Path: "/api/auth/login", Tenant: slug,
-			Body: testkit.JSON{"email": "grace@example.com", "password": testkit.Password},
+	waiting := repeat(len(stuck), func(i int) testkit.Request {
+		return testkit.Request{
+			Method: http.MethodPost, Path: "/api/auth/login", Tenant: stuck[i].Slug,
+			Body: testkit.JSON{"email": stuck[i].Email, "password": testkit.Password},
 		}
-	}
+	})
 	answered := make(chan map[int]int, 1)
 	go func() { answered <- testkit.Count(testkit.TryAtOnce(t, []*testkit.App{app}, waiting)) }()
 

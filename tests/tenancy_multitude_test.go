@@ -124,7 +124,7 @@ func TestACrowdOnFewConnections(t *testing.T) {
 // run takes it up.
 func TestAMigrationFailsOnOneOfMany(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		size := map[testkit.Engine]int{testkit.SQLite: 200, testkit.Postgres: 10}[settings.Engine]
+		size := map[testkit.Engine]int{testkit.SQLite: 60, testkit.Postgres: 6}[settings.Engine]
 		c := newMultitude(t, settings, size-1)
 		bad := c.copies[size/2]
 		settings.Exec(t, settings.DatabaseName(bad.Slug), "CREATE TABLE notes (id integer)")
