@@ -292,21 +292,3 @@ func TestMigrateManyAtOnce(t *testing.T) {
 			"SELECT count(*) FROM tenants WHERE schema_version = '"+notesID+"'"))
 	})
 }
-
-// The original's tenants are taken over by the fleet run too; those whose
-// database is missing are named, and the others do not suffer.
-func TestMigrateTakesOver(t *testing.T) {
-	eachInheritance(t, func(t *testing.T, h *inheritance) {
-		h.makeTenants(t, h.tenants()...)
-		outcome := h.Command(t, "migrate").RequireCode(t, 1)
-		require.Contains(t, outcome.Stdout, "core: migrated from none to ")
-		require.Contains(t, outcome.Stdout, "tenants: 7 migrated, 3 failed, 0 left\n")
-		for _, slug := range []string{"lost", "core", h.second} {
-			require.Regexp(t, "(?m)^"+slug+": .*does not exist", outcome.Stderr)
-		}
-
-		app := testkit.Start(t, h.Settings)
-		h.openAll(t, app)
-		h.requireOwner(t, app)
-	})
-}

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/models"
 	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
@@ -208,89 +210,58 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	})
 }
 
-// busyLife is what a process was asked for and what it has acknowledged.
-type busyLife struct {
-	round   int
-	process *testkit.Process
-
-	answered chan struct{} // gets one for each acknowledgement
-
-	mu      sync.Mutex // guards what follows
-	made    []string
-	deleted []string
-	members []string // slugs of tenants somebody has registered in
-}
-
-func newBusyLife(round int, process *testkit.Process) *busyLife {
-	return &busyLife{round: round, process: process, answered: make(chan struct{}, 10_000)}
-}
-
-func (l *busyLife) awaitAnswer(t *testing.T) {
-	t.Helper()
-	select {
-	case <-l.answered:
-	case <-time.After(time.Minute):
-		require.Fail(t, "nothing is acknowledged any more", l.process.Log.String())
-	}
-}
-
-// work makes, fills and deletes tenants until the process is gone.
-func (l *busyLife) work(core string, worker int) {
-	for i := 0; ; i++ {
-		slug := fmt.Sprintf("r%d-w%d-%d", l.round, worker, i)
-		requests := []struct {
-			request testkit.Request
-			note    *[]string
-		}{
-			{testkit.Creation(core, slug), &l.made},
-			{testkit.Registration(slug+"-free", "hank@example.com"), &l.members},
-			{testkit.Request{Method: http.MethodDelete, Path: "/api/organizations/" + slug, Token: core}, &l.deleted},
-			{testkit.Creation(core, slug+"-kept"), &l.made},
+// TestTheReconcilerSparesTheLiving: while a process is at work on a tenant,
+// another that starts leaves it alone.
+func TestTheReconcilerSparesTheLiving(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		status := map[tenants.Step]models.TenantStatus{
+			tenants.StepReserved: models.TenantMaking, tenants.StepCreated: models.TenantMaking, tenants.StepBuilt: models.TenantMaking,
+			tenants.StepNamed: models.TenantProvisioning, tenants.StepSeeded: models.TenantProvisioning,
 		}
-		for _, r := range requests {
-			response, err := l.process.Try(r.request)
-			if err != nil {
-				return
-			}
-			if response.Code < http.StatusMultipleChoices {
-				l.mu.Lock()
-				*r.note = append(*r.note, slugOf(r.request))
-				l.mu.Unlock()
-				l.answered <- struct{}{}
-			}
+		var current atomic.Pointer[gate]
+		slow := settings
+		slow.OnStep = func(step tenants.Step) { current.Load().pass(step) }
+		app := testkit.Start(t, slow)
+		owner := app.Token("", "ada@example.com")
+		for i, step := range stepsOfMaking[1:6] {
+			slug := fmt.Sprintf("acme-%d", i)
+			current.Store(newGate(step))
+			made := make(chan testkit.Response, 1)
+			go func() { made <- app.Do(testkit.Creation(owner, slug)) }()
+			<-current.Load().reached
+
+			other := testkit.Start(t, settings)
+			require.Equal(t, string(status[step]), testkit.Scalar[string](t, &settings, settings.CoreName(),
+				"SELECT status FROM tenants WHERE status <> 'ready'"))
+			other.Login(slug, "ada@example.com").RequireProblem(other, 401, "invalid_credentials", "Incorrect email or password")
+			close(current.Load().open)
+
+			response := <-made
+			require.Equal(t, http.StatusOK, response.Code, response.Raw)
+			other.TokenOf(slug, "ada@example.com")
+			settings.RequireTidy(t)
+			other.Close()
 		}
-	}
+	})
 }
 
-func (l *busyLife) requireKept(t *testing.T, app *testkit.App, core string) {
-	t.Helper()
-	deleted := make(map[string]bool)
-	for _, slug := range l.deleted {
-		deleted[slug] = true
-		require.Equal(t, http.StatusNotFound, app.Get("/api/organizations/"+slug, core).Code, slug)
-	}
-	for _, slug := range l.made {
-		// Where the deletion was under way, it may have happened or not.
-		if found := app.Get("/api/organizations/"+slug, core).Code == http.StatusOK; found {
-			requireWhole(t, app, slug)
-		} else {
-			require.NotContains(t, slug, "-kept", "an acknowledged organization is lost")
+// gate holds up the process at a step.
+type gate struct {
+	reached chan struct{}
+	open    chan struct{}
+	pass    func(tenants.Step)
+}
+
+func newGate(at tenants.Step) *gate {
+	g := &gate{reached: make(chan struct{}), open: make(chan struct{})}
+	var once sync.Once
+	g.pass = func(step tenants.Step) {
+		if step == at {
+			once.Do(func() { close(g.reached) })
+			<-g.open
 		}
 	}
-	for _, slug := range l.members {
-		app.TokenOf(slug, "hank@example.com")
-	}
-	t.Logf("round %d: made %d, deleted %d, registered in %d", l.round, len(l.made), len(l.deleted), len(l.members))
-}
-
-func slugOf(request testkit.Request) string {
-	if body, ok := request.Body.(testkit.JSON); ok && request.Tenant == "" {
-		return fmt.Sprint(body["slug"])
-	}
-	if request.Tenant != "" {
-		return request.Tenant
-	}
-	return request.Path[len("/api/organizations/"):]
+	return g
 }
 
 // bystander makes Ada, who owns an organization that nothing must happen to, and

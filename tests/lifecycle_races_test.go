@@ -7,13 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"multitenant/models"
-	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -237,60 +234,6 @@ func TestSuspensionRacesRequests(t *testing.T) {
 			require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
 		}
 	})
-}
-
-// TestTheReconcilerSparesTheLiving: while a process is at work on a tenant,
-// another that starts leaves it alone.
-func TestTheReconcilerSparesTheLiving(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		status := map[tenants.Step]models.TenantStatus{
-			tenants.StepReserved: models.TenantMaking, tenants.StepCreated: models.TenantMaking, tenants.StepBuilt: models.TenantMaking,
-			tenants.StepNamed: models.TenantProvisioning, tenants.StepSeeded: models.TenantProvisioning,
-		}
-		var current atomic.Pointer[gate]
-		slow := settings
-		slow.OnStep = func(step tenants.Step) { current.Load().pass(step) }
-		app := testkit.Start(t, slow)
-		owner := app.Token("", "ada@example.com")
-		for i, step := range stepsOfMaking[1:6] {
-			slug := fmt.Sprintf("acme-%d", i)
-			current.Store(newGate(step))
-			made := make(chan testkit.Response, 1)
-			go func() { made <- app.Do(testkit.Creation(owner, slug)) }()
-			<-current.Load().reached
-
-			other := testkit.Start(t, settings)
-			require.Equal(t, string(status[step]), testkit.Scalar[string](t, &settings, settings.CoreName(),
-				"SELECT status FROM tenants WHERE status <> 'ready'"))
-			other.Login(slug, "ada@example.com").RequireProblem(other, 401, "invalid_credentials", "Incorrect email or password")
-			close(current.Load().open)
-
-			response := <-made
-			require.Equal(t, http.StatusOK, response.Code, response.Raw)
-			other.TokenOf(slug, "ada@example.com")
-			settings.RequireTidy(t)
-			other.Close()
-		}
-	})
-}
-
-// gate holds up the process at a step.
-type gate struct {
-	reached chan struct{}
-	open    chan struct{}
-	pass    func(tenants.Step)
-}
-
-func newGate(at tenants.Step) *gate {
-	g := &gate{reached: make(chan struct{}), open: make(chan struct{})}
-	var once sync.Once
-	g.pass = func(step tenants.Step) {
-		if step == at {
-			once.Do(func() { close(g.reached) })
-			<-g.open
-		}
-	}
-	return g
 }
 
 func usersOf(t *testing.T, app *testkit.App, slug string) int {
