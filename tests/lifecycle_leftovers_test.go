@@ -22,7 +22,8 @@ import (
 // ours to use, whatever is in it.
 func TestForeignDatabaseInTheWay(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		p := newPair(t, settings)
+		p := &pair{App: testkit.Start(t, settings)}
+		p.owner = p.Token("", "ada@example.com")
 		foreign := settings.DatabaseName("initech")
 		settings.CreateDatabase(t, foreign)
 		settings.Exec(t, foreign, "CREATE TABLE tenant_users AS SELECT 1 AS id, 'bill@example.com' AS email")
