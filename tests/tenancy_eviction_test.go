@@ -98,6 +98,10 @@ func filesOf(settings testkit.Settings) func(context.Context) (inUse, error) {
 	}
 }
 
+// sqliteFiles is how many files SQLite's databases may be, as its limit is meant, see
+// maxOpen there.
+const sqliteFiles = 64*9 + 17
+
 // makingAtOnce is how many databases may be open in the making, or to be deleted,
 // besides those that are lent. As many again may be opened or closed while the
 // files are being counted, one by one.
@@ -158,7 +162,7 @@ func requireWithin(t *testing.T, app *testkit.App, most inUse) {
 		require.Positive(t, app.Backend.Stats().Evictions, "not what this test is about")
 		return
 	}
-	require.LessOrEqual(t, most.connections, 64*9+17) // as its limit is meant, see sqliteTenants
+	require.LessOrEqual(t, most.connections, sqliteFiles)
 	require.LessOrEqual(t, most.databases, app.Backend.MaxOpen()+2*makingAtOnce)
 	require.GreaterOrEqual(t, most.databases, app.Backend.MaxOpen(), "not what this test is about")
 }
