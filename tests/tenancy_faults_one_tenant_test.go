@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"multitenant/database"
 	"multitenant/tests/pgtest"
 	"multitenant/tests/testkit"
 )
@@ -35,7 +36,7 @@ func watchBystanders(app *testkit.App, token, email string) *bystanders {
 				select {
 				case <-b.stop:
 					return
-				case <-time.After(breath):
+				case <-time.After(rest):
 				}
 				begun := time.Now()
 				response, err := app.Try(testkit.Request{Method: http.MethodGet, Path: profilePath, Token: token})
@@ -68,24 +69,23 @@ func (b *bystanders) requireUnharmed(t *testing.T) {
 // people are served or told within ten seconds to come back, it works again when
 // the way does, and nobody else notices.
 func TestTheWayToOneTenantIsBad(t *testing.T) {
+	t.Parallel()
+	proxy, settings := testkit.StartTenantProxy(t, testkit.Fresh(t, testkit.Postgres))
+	settings.Database.MaxConnections = 20
+	p := newPair(t, settings)
 	for name, fault := range map[string]testkit.Fault{
 		"slow":    {Delay: 2 * time.Second},
 		"cut":     {Cut: true},
 		"refused": {Cut: true, Refuse: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			proxy, settings := testkit.StartTenantProxy(t, testkit.Fresh(t, testkit.Postgres))
-			settings.Database.MaxConnections = 20
-			p := newPair(t, settings)
 			others := watchBystanders(p.App, p.globex, "hank@example.com")
-
 			proxy.Afflict(p.acmeDB, fault)
 			for range 2 {
 				begun := time.Now()
 				answers := testkit.TryAtOnce(t, []*testkit.App{p.App}, repeat(12, func(i int) testkit.Request {
 					if i%3 == 0 {
-						return testkit.Registration("acme", fmt.Sprintf("new%d@example.com", i))
+						return testkit.Registration("acme", fmt.Sprintf("new%d@%s.example.com", i, name))
 					}
 					return testkit.Request{Method: http.MethodGet, Path: profilePath, Token: p.acme}
 				}))
@@ -148,8 +148,9 @@ func (h *hog) release(ctx context.Context) {
 // process lives, and it works again soon after they have let go.
 func TestOthersHaveAllConnections(t *testing.T) {
 	t.Parallel()
-	cluster := pgtest.Start(t, "--max_connections=100")
+	cluster := pgtest.Start(t, "--max_connections=24")
 	settings := onCluster(t, cluster)
+	settings.Database.MaxConnections = database.MinConnections
 	p := newPair(t, settings)
 	other := replaceDatabase(t, cluster.Database(t), "postgres")
 	var all hog
@@ -166,7 +167,7 @@ func TestOthersHaveAllConnections(t *testing.T) {
 		}
 		return nil
 	})
-	require.Greater(t, len(all.conns), 90)
+	require.Greater(t, len(all.conns), 18)
 	p.Get("/ready", "").RequireProblem(p.App, 503, "core_unavailable", "Service is unavailable")
 	require.Equal(t, http.StatusOK, p.Get("/health", "").Code)
 	for _, request := range []testkit.Request{

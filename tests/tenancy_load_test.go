@@ -20,6 +20,9 @@ const (
 	recovery = 5 * time.Second
 	// slack is for a machine that is busy with other tests.
 	slack = 2 * time.Second
+	// rest is how long these clients leave the processor to others: they are at work
+	// for many seconds, most of which are spent waiting for a fault to pass.
+	rest = 5 * breath
 )
 
 // load is what clients do all the time, and what they were told.
@@ -54,9 +57,9 @@ func (l *load) work(worker int) {
 		select {
 		case <-l.stop:
 			return
-		case <-time.After(breath):
+		case <-time.After(rest):
 		}
-		tenant := []string{"", "acme", "globex", fmt.Sprintf("new-%d", l.number())}[i%4]
+		tenant := []string{"acme", "globex", "acme", fmt.Sprintf("new-%d", l.number())}[i/2%4]
 		email := fmt.Sprintf("user%d@example.com", l.number())
 		request := testkit.Registration(tenant, email)
 		if i%2 == 0 {
