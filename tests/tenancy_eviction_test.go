@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"multitenant/database"
 	"multitenant/tests/testkit"
 )
 
@@ -113,10 +114,10 @@ const makingAtOnce = 2
 // migrated and deleted.
 func TestMoreTenantsInUseThanMayBeOpen(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		settings.Database.MaxConnections = 14
-		crowdSize := 16
+		settings.Database.MaxConnections = database.MinConnections // of which tenants have four
+		crowdSize := 8
 		if settings.Engine == testkit.SQLite {
-			crowdSize = 100 * min(testkit.Rounds(t), 4)
+			crowdSize = 72 * min(testkit.Rounds(t), 4) // 64 may be open, and those that are made or deleted
 		}
 		most := watch(t, settings)
 		app := testkit.Start(t, settings)
