@@ -42,7 +42,7 @@ func TestBehindPgBouncer(t *testing.T) {
 	p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
 	p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
 	// At once, so that lookups go together.
-	for _, me := range testkit.TryAtOnceBy(t, 24, p.App, repeat(240, func(int) testkit.Request {
+	for _, me := range testkit.TryAtOnceBy(t, 24, p.App, repeat(96, func(int) testkit.Request {
 		return testkit.Request{Method: http.MethodGet, Path: profilePath, Token: p.acme}
 	})) {
 		require.Equal(t, "grace@example.com", me.Text(p.App, "email"), me.Raw)
@@ -74,7 +74,7 @@ func TestManyTenantsBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	pooler, settings := behindPooler(t, testkit.Fresh(t, testkit.Postgres))
 	app := testkit.Start(t, settings)
-	const crowd, requests = 8, 800
+	const crowd, requests = 4, 240 // of two dozen at a time, where each tenant has two connections
 	tokens := make([]string, crowd)
 	for i := range tokens {
 		tokens[i] = app.Token(member(i).Tenant, emailOf(i))
@@ -109,7 +109,7 @@ func TestRemadeBehindPgBouncer(t *testing.T) {
 	p := newPair(t, settings)
 	other := testkit.Start(t, settings)
 
-	for range 3 {
+	for range 2 {
 		old := p.TokenOf("acme", "ada@example.com")
 		for range 4 {
 			require.Equal(t, http.StatusOK, other.Get(profilePath, old).Code)

@@ -1,6 +1,7 @@
 package tests_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,15 +37,16 @@ func TestTenantsHaveRoles(t *testing.T) {
 	app.Organization(core, "acme")
 	app.Token("globex", "hank@example.com")
 	require.NotEqual(t, roleOf(t, &settings, "acme"), roleOf(t, &settings, "globex"))
+	asked := administrator(t, &settings)
 	for _, slug := range []string{"acme", "globex"} {
 		role := roleOf(t, &settings, slug)
 		require.Contains(t, role, settings.Database.TenantPrefix+"_role_")
-		require.Equal(t, "t f f f f f f -1", adminText(t, &settings, `SELECT concat_ws(' ', rolcanlogin, rolinherit, rolsuper, rolcreatedb,
+		require.Equal(t, "t f f f f f f -1", asked(`SELECT concat_ws(' ', rolcanlogin, rolinherit, rolsuper, rolcreatedb,
 			rolcreaterole, rolreplication, rolbypassrls, rolconnlimit) FROM pg_roles WHERE rolname = '`+role+"'"))
-		require.True(t, strings.HasPrefix(adminText(t, &settings, "SELECT rolpassword FROM pg_authid WHERE rolname = '"+role+"'"), "SCRAM-SHA-256$1:"))
-		require.Equal(t, role, adminText(t, &settings, "SELECT string_agg(DISTINCT usename, ' ') FROM pg_stat_activity WHERE datname = '"+
+		require.True(t, strings.HasPrefix(asked("SELECT rolpassword FROM pg_authid WHERE rolname = '"+role+"'"), "SCRAM-SHA-256$1:"))
+		require.Equal(t, role, asked("SELECT string_agg(DISTINCT usename, ' ') FROM pg_stat_activity WHERE datname = '"+
 			settings.DatabaseName(slug)+"'"), "nobody else is connected")
-		require.Equal(t, settings.DatabaseName(slug), adminText(t, &settings, `SELECT string_agg(datname, ' ') FROM pg_database
+		require.Equal(t, settings.DatabaseName(slug), asked(`SELECT string_agg(datname, ' ') FROM pg_database
 			WHERE has_database_privilege('`+role+`', oid, 'CONNECT') AND (starts_with(datname, '`+settings.Database.TenantPrefix+`')
 			OR datname = '`+settings.CoreName()+"')"), "what it may connect to, of ours")
 	}
@@ -121,10 +123,19 @@ func publicMayConnect(name string) string {
 // administrator sees it.
 func adminText(t *testing.T, settings *testkit.Settings, query string) string {
 	t.Helper()
+	return administrator(t, settings)(query)
+}
+
+// administrator is adminText for several queries, in one session until the end of the
+// test.
+func administrator(t *testing.T, settings *testkit.Settings) (text func(query string) string) {
+	t.Helper()
 	admin, err := pgx.Connect(t.Context(), settings.Admin)
 	require.NoError(t, err)
-	defer func() { _ = admin.Close(t.Context()) }() // it has done what it was for
-	var text string
-	require.NoError(t, admin.QueryRow(t.Context(), query, pgx.QueryExecModeSimpleProtocol).Scan(&text), query)
-	return text
+	t.Cleanup(func() { _ = admin.Close(context.WithoutCancel(t.Context())) }) // it has done what it was for
+	return func(query string) (text string) {
+		t.Helper()
+		require.NoError(t, admin.QueryRow(t.Context(), query, pgx.QueryExecModeSimpleProtocol).Scan(&text), query)
+		return text
+	}
 }

@@ -23,6 +23,7 @@ func TestATenantIsSlow(t *testing.T) {
 	acme := app.Token("acme", "ada@example.com")
 	globex := app.Token("globex", "grace@example.com")
 	hooli := app.Token("hooli", "hank@example.com")
+	asked := administrator(t, &settings)
 	answers := make(chan testkit.Response, 16)
 	slow := func(tenant, token string, requests int) (end func()) {
 		holder, err := settings.SQL(t, settings.DatabaseName(tenant)).BeginTx(t.Context(), nil)
@@ -45,7 +46,7 @@ func TestATenantIsSlow(t *testing.T) {
 
 	endGlobex := slow("globex", globex, 1)
 	testkit.Await(t, patience, func() error {
-		if held := adminText(t, &settings, `SELECT count(*)::text FROM pg_stat_activity
+		if held := asked(`SELECT count(*)::text FROM pg_stat_activity
 			WHERE wait_event_type = 'Lock' AND starts_with(datname, '`+settings.Database.TenantPrefix+`')`); held < "4" {
 			return fmt.Errorf("%s requests wait for their tenant", held)
 		}
