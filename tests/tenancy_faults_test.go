@@ -60,7 +60,7 @@ func TestPostgresIsSilent(t *testing.T) {
 	require.Equal(t, http.StatusOK, app.Get("/health", "").Code)
 	require.Less(t, time.Since(begun), slack)
 	app.Get("/ready", "").RequireProblem(app, 503, "core_unavailable", "Service is unavailable")
-	l.await(t, 6, l.refusals)
+	l.await(t, 4, l.refusals)
 	proxy.Release()
 	l.requireRecovery(t)
 

@@ -46,7 +46,7 @@ func newLoad(t *testing.T, app *testkit.App) *load {
 	for _, tenant := range []string{"", "acme", "globex"} {
 		l.tokens = append(l.tokens, app.Token(tenant, "ada@example.com"))
 	}
-	for worker := range 6 {
+	for worker := range 4 {
 		l.all.Go(func() { l.work(worker) })
 	}
 	return l

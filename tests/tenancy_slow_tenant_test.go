@@ -47,7 +47,7 @@ func TestATenantIsSlow(t *testing.T) {
 	endGlobex := slow("globex", globex, 1)
 	testkit.Await(t, patience, func() error {
 		if held := asked(`SELECT count(*)::text FROM pg_stat_activity
-			WHERE wait_event_type = 'Lock' AND starts_with(datname, '`+settings.Database.TenantPrefix+`')`); held < "4" {
+			WHERE wait_event_type = 'Lock' AND starts_with(datname, '` + settings.Database.TenantPrefix + `')`); held < "4" {
 			return fmt.Errorf("%s requests wait for their tenant", held)
 		}
 		return nil
