@@ -90,11 +90,10 @@ func (p *program) signal(t *testing.T, signal os.Signal) {
 	require.NoError(t, p.command.Process.Signal(signal))
 }
 
-// TestTheProgram runs what main.go makes of all this.
+// TestTheProgram runs what main.go makes of all this. Go keeps what "run" has linked.
 func TestTheProgram(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "multitenant")
-	// Go keeps a program that it runs, and links one that it builds each time.
 	built, err := exec.CommandContext(t.Context(), "go", "run", "-ldflags=-s -w", "-exec=cp", "..", binary).CombinedOutput()
 	require.NoError(t, err, string(built))
 

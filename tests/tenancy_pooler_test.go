@@ -42,7 +42,7 @@ func TestBehindPgBouncer(t *testing.T) {
 	p.requireServed(t, p.App, "acme", p.acme, "grace@example.com")
 	p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
 	// At once, so that lookups go together.
-	for _, me := range testkit.TryAtOnceBy(t, 24, p.App, repeat(96, func(int) testkit.Request {
+	for _, me := range testkit.TryAtOnceBy(t, 24, p.App, repeat(240, func(int) testkit.Request {
 		return testkit.Request{Method: http.MethodGet, Path: profilePath, Token: p.acme}
 	})) {
 		require.Equal(t, "grace@example.com", me.Text(p.App, "email"), me.Raw)
