@@ -48,9 +48,13 @@ func watch(t *testing.T, settings testkit.Settings) (most func() inUse) {
 			<-ticker.C
 		}
 	})
-	return func() inUse {
+	end := func() {
 		stop()
 		watching.Wait()
+	}
+	t.Cleanup(end) // before its connection is closed, also where the test has failed
+	return func() inUse {
+		end()
 		require.NoError(t, failure)
 		return seen
 	}
