@@ -48,6 +48,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	addOwn(api, gate, o)
 	addUsers(api, gate, o)
 	addOrganizations(api, gate, o)
+	addHeads(router)
 	return router, nil
 }
 
@@ -124,7 +125,7 @@ func refuseMe(c *gin.Context) {
 	if c.Request.URL.Path != "/api/users/me" {
 		return
 	}
-	c.Header("Allow", "GET, PUT")
+	c.Header("Allow", "GET, HEAD, PUT")
 	middleware.Abort(c, middleware.MethodNotAllowed(c))
 }
 
@@ -139,9 +140,19 @@ func addDocs(router *gin.Engine) error {
 	})
 	page := docs.NewPage()
 	for _, path := range page.Paths() {
-		router.Match([]string{http.MethodGet, http.MethodHead}, path, gin.WrapH(page))
+		router.GET(path, gin.WrapH(page))
 	}
 	return nil
+}
+
+// addHeads answers HEAD as GET on every path (RFC 9110, section 9.3.2). The server
+// itself leaves the body out.
+func addHeads(router *gin.Engine) {
+	for _, route := range router.Routes() {
+		if route.Method == http.MethodGet {
+			router.HEAD(route.Path, route.HandlerFunc)
+		}
+	}
 }
 
 // newEngine returns a router with what every request passes through.
@@ -150,8 +161,12 @@ func newEngine(o *Options) (*gin.Engine, error) {
 	router := gin.New()
 	router.HandleMethodNotAllowed = true
 	router.RedirectTrailingSlash = false
+	router.RemoteIPHeaders = []string{middleware.ForwardedFor}
 	if err := router.SetTrustedProxies(o.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("trusted proxies: %w", err)
+	}
+	if len(o.TrustedProxies) > 0 {
+		router.Use(middleware.Forwarded())
 	}
 	if o.Meter != nil {
 		router.Use(middleware.Measure(o.Meter))

@@ -176,3 +176,23 @@ func TestMediaTypes(t *testing.T) {
 		}
 	})
 }
+
+// TestContentCodings: a body comes as it is. No route unpacks one.
+func TestContentCodings(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
+		app.Organization(core, "acme")
+		for _, form := range forms(core, member) {
+			for _, refused := range []string{"gzip", "br", "deflate", "GZIP", "identity, gzip", "nonsense"} {
+				request := form.request
+				request.Body, request.Header = form.good, http.Header{"Content-Encoding": {refused}}
+				app.Do(request).RequireProblem(app, 415, "unsupported_media_type", "Unsupported media type")
+			}
+		}
+		for _, taken := range []string{"", "identity", "Identity"} {
+			require.Equal(t, http.StatusOK, app.Do(testkit.Request{
+				Method: http.MethodPut, Path: profilePath, Token: core, Body: `{"full_name":"x"}`, Header: http.Header{"Content-Encoding": {taken}},
+			}).Code, taken)
+		}
+	})
+}

@@ -185,22 +185,35 @@ func TestAddressesBehindAProxy(t *testing.T) {
 	settings.Limits, settings.TrustedProxies = generous(), []string{"127.0.0.1"}
 	settings.Limits.LoginsPerMinute = 2
 	app := testkit.Start(t, settings)
-	for _, client := range []struct {
-		forwarded string
+	for i, client := range []struct {
+		forwarded []string
 		status    int
 	}{
-		{"203.0.113.1", 401},
-		{"203.0.113.1", 401},
-		{"203.0.113.1", 429},
-		{"198.51.100.9, 203.0.113.1", 429}, // what the client itself has sent
-		{"203.0.113.2", 401},
-		{"2001:db8::1", 401},
-		{"2001:db8::2", 401},
-		{"2001:db8::3", 429},
-		{"2001:db8:0:1::3", 401},
+		{[]string{"203.0.113.1"}, 401},
+		{[]string{"203.0.113.1"}, 401},
+		{[]string{"203.0.113.1"}, 429},
+		{[]string{"198.51.100.9, 203.0.113.1"}, 429}, // the client has sent the first itself
+		{[]string{"198.51.100.9", "203.0.113.1"}, 429},
+		{[]string{"203.0.113.2"}, 401},
+		{[]string{"2001:db8::1"}, 401},
+		{[]string{"2001:db8::2"}, 401},
+		{[]string{"2001:db8::3"}, 429},
+		{[]string{"[2001:db8::4]:443"}, 429},
+		{[]string{"[2001:db8::4]"}, 429},
+		{[]string{"2001:db8:0:1::3"}, 401},
+		{[]string{"203.0.113.9:50000"}, 401},
+		{[]string{"203.0.113.9:50001"}, 401},
+		{[]string{"203.0.113.9:50002"}, 429},
+		{[]string{"203.0.113.9"}, 429},
+		{[]string{"unknown, 203.0.113.9:50003"}, 429},
+		{[]string{"203.0.113.10:50003"}, 401},
+		{nil, 401},
+		{nil, 401},
+		{nil, 429}, // the proxy itself, whatever X-Real-Ip says
+		{[]string{"203.0.113.11, unknown"}, 429},
 	} {
 		request := loggingIn("", "ada@example.com", "a wrong password")
-		request.Header = http.Header{"X-Forwarded-For": {client.forwarded}}
+		request.Header = http.Header{"X-Forwarded-For": client.forwarded, "X-Real-Ip": {fmt.Sprintf("198.51.100.%d", i)}}
 		require.Equal(t, client.status, app.Do(request).Code, client.forwarded)
 	}
 	require.NotContains(t, app.Log.String(), "TRUSTED_PROXIES")

@@ -58,8 +58,9 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 		var served []string
 		for _, route := range routesOf(t, app) {
 			method, path, _ := strings.Cut(route, " ")
-			// Of the page, the prose says that its files lie below /docs/.
-			if !testkit.IsDocsPath(path) || route == "GET /docs" {
+			// Of the page, the prose says that its files lie below /docs/, and of HEAD that
+			// it is GET without the body.
+			if method != http.MethodHead && (!testkit.IsDocsPath(path) || route == "GET /docs") {
 				served = append(served, method+" "+testkit.DocumentedPath(path))
 			}
 		}
@@ -94,6 +95,36 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 			}
 		}
 		require.Equal(t, http.StatusOK, app.Get(organizationsPath+"acme", core).Code)
+	})
+}
+
+// TestHeadIsGetWithoutTheBody on every path.
+func TestHeadIsGetWithoutTheBody(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		core := app.Token("", "ada@example.com")
+		app.Organization(core, "acme")
+		owner := app.TokenOf("acme", "ada@example.com")
+		for _, route := range routesOf(t, app) {
+			method, path, _ := strings.Cut(route, " ")
+			if method != http.MethodGet {
+				continue
+			}
+			path = strings.NewReplacer("{slug}", "acme", "{id}", "1").Replace(path)
+			for _, token := range []string{"", core, owner} {
+				request := testkit.Request{Method: method, Path: path, Token: token, Header: http.Header{"Accept-Encoding": {"identity"}}}
+				get := app.Do(request)
+				request.Method = http.MethodHead
+				head := app.Do(request)
+				require.Equal(t, get.Code, head.Code, path)
+				require.Empty(t, head.Raw, path)
+				for name, values := range get.Header {
+					// The files of the page say of GET alone that they come in parts as well.
+					if !slices.Contains([]string{"X-Request-Id", "Date", "Accept-Ranges"}, name) {
+						require.Equal(t, values, head.Header[name], "%s: %s", path, name)
+					}
+				}
+			}
+		}
 	})
 }
 
@@ -158,7 +189,7 @@ func TestEveryRouteKeepsTwoTenantsApart(t *testing.T) {
 		before := state()
 		for _, route := range routesOf(t, app) {
 			method, path, _ := strings.Cut(route, " ")
-			if !strings.HasPrefix(path, "/api/") {
+			if !strings.HasPrefix(path, "/api/") || method == http.MethodHead { // HEAD has GET's handler
 				continue
 			}
 			t.Run(route, func(t *testing.T) {

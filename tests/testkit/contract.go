@@ -57,6 +57,9 @@ func checkDocument(request *http.Request, response Response) error {
 	}
 	asked := request.Clone(request.Context())
 	asked.URL = &url.URL{Path: DocumentedPath(request.URL.Path), RawQuery: request.URL.RawQuery}
+	if request.Method == http.MethodHead {
+		asked.Method = http.MethodGet
+	}
 	route, params, err := router.FindRoute(asked)
 	if errors.Is(err, routers.ErrPathNotFound) || errors.Is(err, routers.ErrMethodNotAllowed) {
 		return requireRefused(request, response)
@@ -75,6 +78,7 @@ func checkDocument(request *http.Request, response Response) error {
 		Body:                   io.NopCloser(bytes.NewBufferString(response.Raw)),
 		Options: &openapi3filter.Options{
 			IncludeResponseStatus: true,
+			ExcludeResponseBody:   request.Method == http.MethodHead,
 			AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
 		},
 	})
