@@ -8,6 +8,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+
+	"multitenant/models"
 )
 
 // Realm says what kind of user a token speaks for.
@@ -40,6 +42,7 @@ var (
 	errTenant         = errors.New("tenant token names no tenant")
 	errTenantID       = errors.New("tid is not a UUID")
 	errSessionID      = errors.New("sid is not a positive integer")
+	errFamily         = errors.New("fam is missing")
 	errID             = errors.New("jti is missing")
 	errIssuedAt       = errors.New("iat is missing")
 	errTime           = errors.New("time is out of range")
@@ -53,8 +56,8 @@ type Claims struct {
 	Tenant string
 	// TenantID is the tenant's immutable id, a lower-case UUID, empty in the core realm.
 	TenantID string
-	// SessionID is the session that the token comes from, and ends with.
-	SessionID int64
+	// Session is the session that the token comes from, and ends with.
+	Session   models.SessionKey
 	ID        string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
@@ -68,6 +71,7 @@ type wireClaims struct {
 	Tenant    string   `json:"tenant,omitempty"`
 	TenantID  string   `json:"tid,omitempty"`
 	SessionID int64    `json:"sid"`
+	Family    string   `json:"fam"`
 	Issuer    string   `json:"iss"`
 	Audience  string   `json:"aud"`
 	ID        string   `json:"jti"`
@@ -83,7 +87,8 @@ func newWireClaims(c Claims) *wireClaims {
 		Context:   c.Realm,
 		Tenant:    c.Tenant,
 		TenantID:  c.TenantID,
-		SessionID: c.SessionID,
+		SessionID: c.Session.ID,
+		Family:    c.Session.FamilyHash,
 		Issuer:    issuer,
 		Audience:  audience,
 		ID:        c.ID,
@@ -99,7 +104,7 @@ func (w *wireClaims) claims() Claims {
 		Realm:     w.Context,
 		Tenant:    w.Tenant,
 		TenantID:  w.TenantID,
-		SessionID: w.SessionID,
+		Session:   models.SessionKey{ID: w.SessionID, FamilyHash: w.Family},
 		ID:        w.ID,
 		IssuedAt:  time.Unix(int64(*w.IssuedAt), 0).UTC(),
 		ExpiresAt: time.Unix(int64(*w.ExpiresAt), 0).UTC(),
@@ -113,6 +118,9 @@ func (w *wireClaims) Validate() error {
 	}
 	if w.SessionID < 1 {
 		return errSessionID
+	}
+	if w.Family == "" {
+		return errFamily
 	}
 	if w.ID == "" {
 		return errID

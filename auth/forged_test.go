@@ -20,7 +20,7 @@ const (
 
 	// Issued at now, good for half an hour.
 	times    = `"iat":1795521600,"exp":1795523400`
-	parties  = unsessioned + `,"sid":3`
+	parties  = unsessioned + `,"sid":3,"fam":"f"`
 	inTenant = `"context":"tenant","tenant":"acme","tid":"` + tenantID + `"`
 	inCore   = `"context":"core"`
 	// Of a token as it was before there were sessions.
@@ -169,19 +169,23 @@ func TestParseRefusesForgedClaims(t *testing.T) {
 		"iat to come":          `{"user_id":7,` + inTenant + `,"iat":1795521660,"exp":1795523400,` + parties + `}`,
 		"nbf to come":          `{"user_id":7,"nbf":1795521660,` + rest + `}`,
 		"nbf a string":         `{"user_id":7,"nbf":"1795521600",` + rest + `}`,
-		"iss missing":          `{"user_id":7,` + inTenant + `,` + times + `,"aud":"multitenant","jti":"j","sid":3}`,
-		"iss another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"other","aud":"multitenant","jti":"j","sid":3}`,
-		"aud missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","jti":"j","sid":3}`,
-		"aud another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"other","jti":"j","sid":3}`,
-		"aud a number":         `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":1,"jti":"j","sid":3}`,
-		"jti missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"multitenant","sid":3}`,
-		"sid missing":          `{"user_id":7,` + inTenant + `,` + times + `,` + unsessioned + `}`,
-		"sid null":             `{"user_id":7,"sid":null,` + inTenant + `,` + times + `,` + unsessioned + `}`,
-		"sid zero":             `{"user_id":7,"sid":0,` + inTenant + `,` + times + `,` + unsessioned + `}`,
-		"sid negative":         `{"user_id":7,"sid":-3,` + inTenant + `,` + times + `,` + unsessioned + `}`,
-		"sid a string":         `{"user_id":7,"sid":"3",` + inTenant + `,` + times + `,` + unsessioned + `}`,
-		"sid a fraction":       `{"user_id":7,"sid":3.5,` + inTenant + `,` + times + `,` + unsessioned + `}`,
-		"sid beyond int64":     `{"user_id":7,"sid":9223372036854775808,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"iss missing":          `{"user_id":7,` + inTenant + `,` + times + `,"aud":"multitenant","jti":"j","sid":3,"fam":"f"}`,
+		"iss another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"other","aud":"multitenant","jti":"j","sid":3,"fam":"f"}`,
+		"aud missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","jti":"j","sid":3,"fam":"f"}`,
+		"aud another's":        `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"other","jti":"j","sid":3,"fam":"f"}`,
+		"aud a number":         `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":1,"jti":"j","sid":3,"fam":"f"}`,
+		"jti missing":          `{"user_id":7,` + inTenant + `,` + times + `,"iss":"multitenant","aud":"multitenant","sid":3,"fam":"f"}`,
+		"sid missing":          `{"user_id":7,"fam":"f",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"fam missing":          `{"user_id":7,"sid":3,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"fam empty":            `{"user_id":7,"sid":3,"fam":"",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"fam null":             `{"user_id":7,"sid":3,"fam":null,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"fam a number":         `{"user_id":7,"sid":3,"fam":1,` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid null":             `{"user_id":7,"sid":null,"fam":"f",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid zero":             `{"user_id":7,"sid":0,"fam":"f",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid negative":         `{"user_id":7,"sid":-3,"fam":"f",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid a string":         `{"user_id":7,"sid":"3","fam":"f",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid a fraction":       `{"user_id":7,"sid":3.5,"fam":"f",` + inTenant + `,` + times + `,` + unsessioned + `}`,
+		"sid beyond int64":     `{"user_id":7,"sid":9223372036854775808,"fam":"f",` + inTenant + `,` + times + `,` + unsessioned + `}`,
 		"context missing":      `{"user_id":7,"tenant":"acme","tid":"` + tenantID + `",` + times + `,` + parties + `}`,
 		"context unknown":      `{"user_id":7,"context":"admin",` + times + `,` + parties + `}`,
 		"context empty":        `{"user_id":7,"context":"",` + times + `,` + parties + `}`,

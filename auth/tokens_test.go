@@ -37,7 +37,7 @@ func newTokens(tb testing.TB, change ...func(*auth.TokenOptions)) *auth.Tokens {
 }
 
 func tenantClaims() auth.Claims {
-	return auth.Claims{UserID: 7, Realm: auth.RealmTenant, Tenant: "acme", TenantID: tenantID, SessionID: 3}
+	return auth.Claims{UserID: 7, Realm: auth.RealmTenant, Tenant: "acme", TenantID: tenantID, Session: models.SessionKey{ID: 3, FamilyHash: "f"}}
 }
 
 // requireInvalid wants the one refusal there is, without a word of its cause.
@@ -53,7 +53,7 @@ func requireInvalid(t *testing.T, err error) {
 func TestTokensReadWhatTheySign(t *testing.T) {
 	t.Parallel()
 
-	claims := []auth.Claims{{UserID: 1, Realm: auth.RealmCore, SessionID: 1}, tenantClaims()}
+	claims := []auth.Claims{{UserID: 1, Realm: auth.RealmCore, Session: models.SessionKey{ID: 1, FamilyHash: "f"}}, tenantClaims()}
 	for _, algorithm := range auth.Algorithms() {
 		for _, want := range claims {
 			t.Run(algorithm+" "+string(want.Realm), func(t *testing.T) {

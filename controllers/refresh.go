@@ -105,7 +105,7 @@ func renew[U models.User, P interface {
 	case !tokens.Now().Before(endOf(&session, tokens)):
 		return models.ErrInvalidToken.Because(errRefreshExpired)
 	}
-	user, err := models.FindSignedIn[U, P](ctx, db, session.UserID, session.ID)
+	user, err := models.FindSignedIn[U, P](ctx, db, session.UserID, session.Key())
 	if err != nil {
 		return refused(err)
 	}
@@ -119,7 +119,6 @@ func renew[U models.User, P interface {
 	if err != nil {
 		return refused(err)
 	}
-	r.claims.UserID, r.claims.SessionID = session.UserID, session.ID
 	return answerTokens(c, tokens, r.claims, &session, &next)
 }
 

@@ -48,9 +48,8 @@ func (n *newSession) begin(c *gin.Context, create func(ctx context.Context, sess
 	if err := create(c.Request.Context(), &session); err != nil {
 		return err
 	}
-	claims := n.claims
-	token.SessionID, claims.SessionID, claims.UserID = session.ID, session.ID, session.UserID
-	return answerTokens(c, n.tokens, claims, &session, &token)
+	token.SessionID = session.ID
+	return answerTokens(c, n.tokens, n.claims, &session, &token)
 }
 
 // use stores another refresh token in the session, and the client that gets it.
@@ -75,9 +74,11 @@ func endOf(session *models.Session, tokens *auth.Tokens) time.Time {
 	return session.ExpiresAt
 }
 
+// answerTokens answers with tokens of the session. claims name the core or the tenant.
 func answerTokens(
 	c *gin.Context, tokens *auth.Tokens, claims auth.Claims, session *models.Session, refresh *auth.RefreshToken,
 ) error {
+	claims.UserID, claims.Session = session.UserID, session.Key()
 	claims.ExpiresAt = endOf(session, tokens)
 	lifetime := max(time.Second, min(tokens.Lifetime(), claims.ExpiresAt.Sub(tokens.Now())))
 	access, err := tokens.Sign(claims)

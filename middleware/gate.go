@@ -160,7 +160,7 @@ func (g *Gate) enter(c *gin.Context, core CoreHandler, tenant TenantHandler) err
 }
 
 func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {
-	user, err := models.FindSignedIn[models.CoreUser](c.Request.Context(), g.Core, claims.UserID, claims.SessionID)
+	user, err := models.FindSignedIn[models.CoreUser](c.Request.Context(), g.Core, claims.UserID, claims.Session)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 		return err
 	}
 	defer release()
-	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.SessionID)
+	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.Session)
 	if err != nil {
 		return tenant.Classify(err)
 	}

@@ -35,6 +35,16 @@ type Session struct {
 // TableName names the table; GORM asks for it.
 func (Session) TableName() string { return "sessions" }
 
+// SessionKey is what a token says of its session. The id finds it, and the family
+// proves that it is the one: a database restored from a backup gives ids out again.
+type SessionKey struct {
+	ID         int64
+	FamilyHash string
+}
+
+// Key returns the session's key.
+func (s *Session) Key() SessionKey { return SessionKey{s.ID, s.FamilyHash} }
+
 // CreateSession begins a session of a user whose password had this hash when it was
 // compared. KindInvalidCredentials when the password or the user's state has changed
 // since. It also removes sessions of the user that have ended.

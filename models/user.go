@@ -130,11 +130,11 @@ func FindUser[U User](ctx context.Context, db *gorm.DB, id int64) (U, error) {
 func FindSignedIn[U User, P interface {
 	*U
 	BySession
-}](ctx context.Context, db *gorm.DB, id, sessionID int64,
+}](ctx context.Context, db *gorm.DB, id int64, session SessionKey,
 ) (U, error) {
 	var user U
-	query, fields := P(&user).bySession(sessionID)
-	if err := scanRow(ctx, db, fields, query, id, sessionID); err != nil {
+	query, fields := P(&user).bySession(session.ID)
+	if err := scanRow(ctx, db, fields, query, id, session.ID, session.FamilyHash); err != nil {
 		var none U
 		if errors.Is(err, sql.ErrNoRows) {
 			err = ErrUserNotFound.Because(err)
@@ -150,19 +150,22 @@ type BySession interface {
 }
 
 func (u *CoreUser) bySession(sessionID int64) (query string, fields []any) {
-	return "SELECT " + accountColumns + ", (SELECT epoch FROM sessions WHERE id = $2 AND user_id = $1)" +
+	return "SELECT " + accountColumns + ", " + sessionColumn +
 		", session_epoch FROM core_users WHERE id = $1", append(u.fields(sessionID), &u.SessionEpoch)
 }
 
 func (u *TenantUser) bySession(sessionID int64) (query string, fields []any) {
-	return "SELECT " + accountColumns + ", (SELECT epoch FROM sessions WHERE id = $2 AND user_id = $1)" +
+	return "SELECT " + accountColumns + ", " + sessionColumn +
 			", bio, phone, role, core_user_id FROM tenant_users WHERE id = $1",
 		append(u.fields(sessionID), &u.Bio, &u.Phone, &u.Role, &u.CoreUserID)
 }
 
-const accountColumns = "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at"
+const (
+	accountColumns = "id, email, email_canonical, hashed_password, full_name, is_active, created_at, updated_at"
+	sessionColumn  = "(SELECT epoch FROM sessions WHERE id = $2 AND user_id = $1 AND family_hash = $3)"
+)
 
-// fields are where accountColumns go, and the session's epoch; there is room for
+// fields are where accountColumns and sessionColumn go; there is room for
 // those of a tenant.
 func (a *Account) fields(sessionID int64) []any {
 	a.signedIn.sessionID = sessionID

@@ -97,7 +97,7 @@ func TestLoginAnswersWithAToken(t *testing.T) {
 			token, ok := answer["access_token"].(string)
 			require.True(t, ok)
 			claims := claimsOf(t, token)
-			names := []string{"user_id", "context", "sid", "iss", "aud", "iat", "exp", "jti"}
+			names := []string{"user_id", "context", "sid", "fam", "iss", "aud", "iat", "exp", "jti"}
 			if tenant == "" {
 				require.Equal(t, "core", claims["context"])
 			} else {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/models"
 	"multitenant/tests/testkit"
 )
 
@@ -31,6 +32,16 @@ func claimsOf(t *testing.T, token string) testkit.JSON {
 	var claims testkit.JSON
 	require.NoError(t, json.Unmarshal(raw, &claims))
 	return claims
+}
+
+// sessionOf returns the session that a token comes from.
+func sessionOf(t *testing.T, token string) models.SessionKey {
+	t.Helper()
+	claims := claimsOf(t, token)
+	id, isNumber := claims["sid"].(float64)
+	family, isText := claims["fam"].(string)
+	require.True(t, isNumber && isText, claims)
+	return models.SessionKey{ID: int64(id), FamilyHash: family}
 }
 
 // forge signs by hand, so that no library corrects what is wrong.
@@ -79,6 +90,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 			"aud": {absent, nil, "", "other", []string{"other"}},
 			"jti": {absent, nil, "", 1},
 			"sid": {absent, nil, 0, -1, 1.5, "1", true, 1e300, 999_999},
+			"fam": {absent, nil, "", "f", 1, strings.ToUpper(fmt.Sprint(claims["fam"])), fmt.Sprint(claims["fam"])[1:]},
 		}
 		tokens := make(map[string]string)
 		for name, values := range changes {
@@ -164,8 +176,7 @@ func TestForgedCoreTokensAreRefused(t *testing.T) {
 // TestTokensExpire: clocks may differ by half a minute, and no more.
 func TestTokensExpire(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
-		session, ok := claimsOf(t, app.Token("", "ada@example.com"))["sid"].(float64)
-		require.True(t, ok)
+		session := sessionOf(t, app.Token("", "ada@example.com"))
 		for age, want := range map[time.Duration]int{
 			0: 200, 29 * time.Minute: 200, 30*time.Minute + 31*time.Second: 401, 24 * time.Hour: 401, -time.Hour: 401,
 		} {
@@ -174,7 +185,7 @@ func TestTokensExpire(t *testing.T) {
 				Now: func() time.Time { return time.Now().Add(-age) },
 			})
 			require.NoError(t, err)
-			token, err := then.Sign(auth.Claims{UserID: 1, Realm: auth.RealmCore, SessionID: int64(session)})
+			token, err := then.Sign(auth.Claims{UserID: 1, Realm: auth.RealmCore, Session: session})
 			require.NoError(t, err)
 			for range 2 { // what was found good is remembered; what was not must not be
 				requireAdmission(t, app, app.Get(profilePath, token), want)

@@ -101,7 +101,7 @@ func TestRefreshTokensRotate(t *testing.T) {
 			require.Equal(t, []string{"access_token", "expires_in", "refresh_token", "token_type"},
 				slices.Sorted(maps.Keys(answer.Object(app))))
 			requireLives(t, app, last)
-			for _, claim := range []string{"user_id", "context", "tenant", "tid", "sid"} {
+			for _, claim := range []string{"user_id", "context", "tenant", "tid", "sid", "fam"} {
 				require.Equal(t, claimsOf(t, first.access)[claim], claimsOf(t, last.access)[claim], claim)
 			}
 		}

@@ -188,3 +188,39 @@ func TestALoginWithAPasswordOfBefore(t *testing.T) {
 		require.True(t, models.IsKind(err, models.KindInvalidCredentials), "%v", err)
 	})
 }
+
+// TestNumbersProveNothing: a database that was restored from a backup gives the same
+// numbers to other users and sessions. Tokens of before are nobody's then.
+func TestNumbersProveNothing(t *testing.T) {
+	eachRealm(t, func(t *testing.T, app *testkit.App, _ *clock, tenant string) {
+		app.Token(tenant, "alice@example.com")
+		alice := login(t, app, tenant, "alice@example.com")
+		users := "core_users"
+		if tenant != "" {
+			users = "tenant_users"
+		}
+		app.Settings.Exec(t, databaseOf(app, tenant),
+			"DELETE FROM sessions", "DELETE FROM "+users+" WHERE email = 'alice@example.com'",
+			restartSequence(app.Settings.Engine, "sessions"), restartSequence(app.Settings.Engine, users))
+
+		app.Register(tenant, "bob@example.com")
+		app.Login(tenant, "bob@example.com") // as Alice's registration and its own login
+		bob := login(t, app, tenant, "bob@example.com")
+		for _, number := range []string{"user_id", "sid"} {
+			require.Equal(t, claimsOf(t, alice.access)[number], claimsOf(t, bob.access)[number], number)
+		}
+		for _, path := range []string{profilePath, sessionsPath} {
+			app.Get(path, alice.access).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
+		}
+		requireNoRefresh(t, app, alice.refresh)
+		requireLives(t, app, bob)
+	})
+}
+
+// restartSequence makes the ids of a table go on after the greatest that is there.
+func restartSequence(engine testkit.Engine, table string) string {
+	if engine == testkit.Postgres {
+		return fmt.Sprintf("SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), (SELECT COALESCE(max(id), 0) + 1 FROM %[1]s), false)", table)
+	}
+	return fmt.Sprintf("UPDATE sqlite_sequence SET seq = (SELECT COALESCE(max(id), 0) FROM %[1]s) WHERE name = '%[1]s'", table)
+}

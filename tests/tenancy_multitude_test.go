@@ -29,11 +29,11 @@ func newMultitude(t *testing.T, settings testkit.Settings, n int) *multitude {
 		settings.Administer(t, "ALTER ROLE "+appRole(t, &settings)+" NOCREATEROLE")
 	}
 	app := testkit.Start(t, settings)
-	app.Token("seed", "somebody@example.com")
+	session := sessionOf(t, app.Token("seed", "somebody@example.com"))
 	app.Close()
 	c := &multitude{settings: settings, copies: settings.CopyTenant(t, "seed", "somebody@example.com", n)}
 	for _, one := range c.copies { // each with the session that seed's user has
-		token, err := app.TokenKit.Sign(auth.Claims{UserID: 1, Realm: auth.RealmTenant, Tenant: one.Slug, TenantID: one.ID, SessionID: 1})
+		token, err := app.TokenKit.Sign(auth.Claims{UserID: 1, Realm: auth.RealmTenant, Tenant: one.Slug, TenantID: one.ID, Session: session})
 		require.NoError(t, err)
 		c.tokens = append(c.tokens, token)
 	}
