@@ -95,6 +95,7 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	newcomer := tenants.Newcomer{Invited: claim.TokenHash != "", MayMake: func() error { return ctl.Limits.Tenant(from) }}
 	err = ctl.Tenants.Register(ctx, slug, newcomer, func(ctx context.Context, tenant *tenants.Tenant, role models.Role) error {
 		user = models.TenantUser{Account: account, Role: role}
+		claim.Owner = tenant.Owner()
 		return models.RegisterTenantUser(ctx, tenant.DB, event, &user, claim)
 	})
 	if err != nil {

@@ -111,6 +111,7 @@ func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token 
 		return err
 	}
 	ctx, claim := c.Request.Context(), ctl.claim(token)
+	claim.Owner = tenant.Owner()
 	claimant, err := models.FindClaimant[models.TenantUser](ctx, tenant.DB, claim)
 	if err != nil {
 		return tenant.Classify(err)

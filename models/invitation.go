@@ -2,18 +2,21 @@ package models
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
 
+var errInviterRemoved = errors.New("the user who made the invitation was removed")
+
 // InvitationLifetime is how long an invitation is valid.
 const InvitationLifetime = 7 * 24 * time.Hour
 
 // Invitation lets the owner of an address register in a tenant, with a role. There is
-// one for an address at most. It outlasts its inviter: owners and admins see it in the
-// list, and can withdraw it.
+// one for an address at most. It is worth what its inviter may still give when it is
+// used. Owners and admins see it in the list, and can withdraw it.
 type Invitation struct {
 	ID             int64 `gorm:"primaryKey"`
 	Email          string
@@ -141,6 +144,7 @@ func useUp(ctx context.Context, tx *gorm.DB, invitation *Invitation, gone *Error
 type InvitationClaim struct {
 	TokenHash string
 	Now       time.Time
+	Owner     Owner // of the tenant, at that time
 }
 
 // FindInvitation returns the invitation of that address which the claim is for.
@@ -155,16 +159,14 @@ func FindInvitation(ctx context.Context, db *gorm.DB, email string, claim Invita
 // RegisterTenantUser makes a user of a tenant, who becomes the actor of the event. A
 // claim to an invitation gives its role and is used up; that is recorded too. The
 // errors: KindEmailTaken, and KindInvalidInvitation also when another registration uses
-// the invitation first. Every invitation of the address ends.
+// the invitation first, or the inviter may no longer give the role. Every invitation of
+// the address ends.
 func RegisterTenantUser(ctx context.Context, db *gorm.DB, event *Event, user *TenantUser, claim InvitationClaim) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
 		var accepted *Invitation
 		if claim.TokenHash != "" {
-			invitation, err := FindInvitation(ctx, tx, user.Email, claim)
+			invitation, err := acceptInvitation(ctx, tx, user.Email, claim)
 			if err != nil {
-				return err
-			}
-			if err := useUp(ctx, tx, &invitation, ErrInvalidInvitation); err != nil {
 				return err
 			}
 			user.Role, accepted = invitation.Role, &invitation
@@ -178,6 +180,25 @@ func RegisterTenantUser(ctx context.Context, db *gorm.DB, event *Event, user *Te
 		event.By(&user.Account).About(TargetUser, user.ID, user.Email)
 		return recordAcceptance(ctx, tx, *event, accepted)
 	})
+}
+
+// acceptInvitation uses the invitation up that the claim is for. It asks as Invite did.
+func acceptInvitation(ctx context.Context, tx *gorm.DB, email string, claim InvitationClaim) (Invitation, error) {
+	invitation, err := FindInvitation(ctx, tx, email, claim)
+	if err != nil {
+		return invitation, err
+	}
+	if invitation.InvitedBy == nil {
+		return invitation, ErrInvalidInvitation.Because(errInviterRemoved)
+	}
+	c, err := lockIssuer(ctx, tx, claim.Owner, *invitation.InvitedBy, *invitation.InvitedBy)
+	if err == nil && !c.actor.Role.MayManage(invitation.Role) {
+		err = ErrRoleRequired
+	}
+	if err != nil {
+		return invitation, refuseAs(ErrInvalidInvitation, err)
+	}
+	return invitation, useUp(ctx, tx, &invitation, ErrInvalidInvitation)
 }
 
 // recordAcceptance records that an invitation was accepted, if there was one.

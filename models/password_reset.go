@@ -21,6 +21,7 @@ var (
 type PasswordReset struct {
 	ID        int64 `gorm:"primaryKey"`
 	UserID    int64
+	IssuedBy  *int64 // the user of the tenant who issued it; nil for the operator
 	TokenHash string
 	CreatedAt time.Time
 	ExpiresAt time.Time
@@ -50,6 +51,7 @@ func IssueCoreReset(ctx context.Context, db *gorm.DB, event *Event, reset *Passw
 // bypass their current password. The errors: KindCorePassword for the owner of the
 // organization, and those of ChangeTenantUser.
 func IssueTenantReset(ctx context.Context, db *gorm.DB, event *Event, reset *PasswordReset) error {
+	reset.IssuedBy = event.ActorID
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
 		c, err := lockCircle(ctx, tx, event.actorID(), reset.UserID)
 		if err != nil {
@@ -94,6 +96,7 @@ func replaceReset(ctx context.Context, tx *gorm.DB, reset *PasswordReset) error 
 type ResetClaim struct {
 	TokenHash string
 	Now       time.Time
+	Owner     Owner // of the tenant, at that time
 }
 
 // FindClaimant returns the user whose password the claim may change, or
@@ -118,9 +121,13 @@ func ResetCorePassword(ctx context.Context, db *gorm.DB, event *Event, claim Res
 	return user, err
 }
 
-// ResetTenantPassword is ResetCorePassword for a user of a tenant.
+// ResetTenantPassword is ResetCorePassword for a user of a tenant. The user who issued
+// the reset must still be allowed to.
 func ResetTenantPassword(ctx context.Context, db *gorm.DB, event *Event, claim ResetClaim, hash string) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		if err := checkResetIssuer(ctx, tx, claim); err != nil {
+			return err
+		}
 		user, err := takeReset[TenantUser](ctx, tx, claim)
 		if err != nil {
 			return err
@@ -130,6 +137,23 @@ func ResetTenantPassword(ctx context.Context, db *gorm.DB, event *Event, claim R
 		}
 		return changeTenantPassword(ctx, tx, &user, NewPassword{Hash: hash})
 	})
+}
+
+// checkResetIssuer locks the issuer and the user of the reset, and asks as
+// IssueTenantReset did.
+func checkResetIssuer(ctx context.Context, tx *gorm.DB, claim ResetClaim) error {
+	reset, err := gorm.G[PasswordReset](tx).Where(isPending, claim.TokenHash, claim.Now).Take(ctx)
+	switch {
+	case err != nil:
+		return lookup(err, ErrInvalidResetToken)
+	case reset.IssuedBy == nil: // the operator may always
+		return nil
+	}
+	c, err := lockIssuer(ctx, tx, claim.Owner, *reset.IssuedBy, reset.UserID)
+	if err == nil && !c.actor.Role.MayManage(c.target.Role) {
+		err = ErrRoleRequired
+	}
+	return refuseAs(ErrInvalidResetToken, err)
 }
 
 // takeReset uses the claim up and returns its user, locked. It locks the user first, as

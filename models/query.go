@@ -19,6 +19,15 @@ func lookup(err error, missing *Error) error {
 	return err
 }
 
+// refuseAs turns every rule that err says was broken into refusal, which tells the
+// caller nothing of the reason.
+func refuseAs(refusal *Error, err error) error {
+	if _, known := errors.AsType[*Error](err); known {
+		return refusal.Because(err)
+	}
+	return err
+}
+
 // insert turns a broken uniqueness into the error the caller is told.
 func insert(err error, duplicate *Error) error {
 	if errors.Is(err, gorm.ErrDuplicatedKey) {

@@ -159,6 +159,20 @@ func (c *circle) checkThere() error {
 	return nil
 }
 
+// lockIssuer is lockCircle for the use of a credential that the actor issued earlier for
+// the target. An actor who owns the organization acts by the core user, who must be
+// active.
+func lockIssuer(ctx context.Context, tx *gorm.DB, owner Owner, issuerID, targetID int64) (*circle, error) {
+	c, err := lockCircle(ctx, tx, issuerID, targetID)
+	if err != nil {
+		return nil, err
+	}
+	if core := c.actor.CoreUserID; core != nil && (*core != owner.ID || !owner.IsActive) {
+		return nil, ErrInvalidToken
+	}
+	return c, nil
+}
+
 // check returns an error when the actor may not change the target to next.
 func (c *circle) check(next *TenantUser) error {
 	switch {

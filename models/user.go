@@ -219,7 +219,7 @@ type touchable[U User] interface {
 }
 
 // updateUser writes the named columns. It also ends the pending reset of a user who is
-// deactivated.
+// deactivated, or gets another role.
 func updateUser[U User, P touchable[U]](ctx context.Context, db *gorm.DB, user P, columns ...string) error {
 	account := user.touch(db.NowFunc())
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
@@ -227,7 +227,8 @@ func updateUser[U User, P touchable[U]](ctx context.Context, db *gorm.DB, user P
 		if updated.Error == nil && updated.RowsAffected == 0 {
 			return ErrUserNotFound
 		}
-		if updated.Error != nil || account.IsActive || !slices.Contains(columns, "is_active") {
+		isDeactivated := slices.Contains(columns, "is_active") && !account.IsActive
+		if updated.Error != nil || !isDeactivated && !slices.Contains(columns, "role") {
 			return updated.Error
 		}
 		return endReset(ctx, tx, account.ID)

@@ -13,6 +13,7 @@ func Core(prefix string) []*gormigrate.Migration {
 	return []*gormigrate.Migration{
 		core202611290100AdoptOriginal(),
 		core202611290110CreateTables(prefix),
+		core202611291000AddResetIssuers(),
 	}
 }
 
@@ -21,5 +22,6 @@ func Tenant() []*gormigrate.Migration {
 	return []*gormigrate.Migration{
 		tenant202611290200AdoptOriginal(),
 		tenant202611290210CreateTables(),
+		tenant202611291010AddResetIssuers(),
 	}
 }
