@@ -238,7 +238,7 @@ func TestUsersWhoAreNotThere(t *testing.T) {
 		for _, method := range []string{http.MethodDelete, http.MethodPatch} { // me is no id
 			answer := app.Do(testkit.Request{Method: method, Path: profilePath, Token: token})
 			answer.RequireProblem(app, 405, "method_not_allowed", "Method Not Allowed")
-			require.Equal(t, "GET, PUT", answer.Header.Get("Allow"))
+			require.Equal(t, "GET, HEAD, PUT", answer.Header.Get("Allow"))
 		}
 	})
 }
