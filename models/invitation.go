@@ -15,8 +15,8 @@ var errInviterRemoved = errors.New("the user who made the invitation was removed
 const InvitationLifetime = 7 * 24 * time.Hour
 
 // Invitation lets the owner of an address register in a tenant, with a role. There is
-// one for an address at most. It is worth what its inviter may still give when it is
-// used. Owners and admins see it in the list, and can withdraw it.
+// one for an address at most. It gives no role that its inviter may not give when it
+// is used. Owners and admins see it in the list, and can withdraw it.
 type Invitation struct {
 	ID             int64 `gorm:"primaryKey"`
 	Email          string
@@ -182,7 +182,8 @@ func RegisterTenantUser(ctx context.Context, db *gorm.DB, event *Event, user *Te
 	})
 }
 
-// acceptInvitation uses the invitation up that the claim is for. It asks as Invite did.
+// acceptInvitation uses up the invitation that the claim is for. The inviter must still be
+// allowed to give its role.
 func acceptInvitation(ctx context.Context, tx *gorm.DB, email string, claim InvitationClaim) (Invitation, error) {
 	invitation, err := FindInvitation(ctx, tx, email, claim)
 	if err != nil {

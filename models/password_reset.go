@@ -113,7 +113,7 @@ func FindClaimant[U User](ctx context.Context, db *gorm.DB, claim ResetClaim) (U
 func ResetCorePassword(ctx context.Context, db *gorm.DB, event *Event, claim ResetClaim, hash string) (CoreUser, error) {
 	var user CoreUser
 	err := recorded(ctx, db, event, func(tx *gorm.DB) (err error) {
-		if user, err = takeReset[CoreUser](ctx, tx, claim); err != nil {
+		if user, err = takeReset[CoreUser](ctx, tx, claim, func(*PasswordReset) error { return nil }); err != nil {
 			return err
 		}
 		return changeCorePassword(ctx, tx, &user, NewPassword{Hash: hash})
@@ -125,10 +125,9 @@ func ResetCorePassword(ctx context.Context, db *gorm.DB, event *Event, claim Res
 // the reset must still be allowed to.
 func ResetTenantPassword(ctx context.Context, db *gorm.DB, event *Event, claim ResetClaim, hash string) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		if err := checkResetIssuer(ctx, tx, claim); err != nil {
-			return err
-		}
-		user, err := takeReset[TenantUser](ctx, tx, claim)
+		user, err := takeReset[TenantUser](ctx, tx, claim, func(reset *PasswordReset) error {
+			return checkIssuer(ctx, tx, claim.Owner, reset)
+		})
 		if err != nil {
 			return err
 		}
@@ -139,27 +138,29 @@ func ResetTenantPassword(ctx context.Context, db *gorm.DB, event *Event, claim R
 	})
 }
 
-// checkResetIssuer locks the issuer and the user of the reset, and asks as
-// IssueTenantReset did.
-func checkResetIssuer(ctx context.Context, tx *gorm.DB, claim ResetClaim) error {
-	reset, err := gorm.G[PasswordReset](tx).Where(isPending, claim.TokenHash, claim.Now).Take(ctx)
-	switch {
-	case err != nil:
-		return lookup(err, ErrInvalidResetToken)
-	case reset.IssuedBy == nil: // the operator may always
+// checkIssuer locks the issuer and the user of the reset, and returns an error unless
+// the issuer may still manage the user. The operator always may.
+func checkIssuer(ctx context.Context, tx *gorm.DB, owner Owner, reset *PasswordReset) error {
+	if reset.IssuedBy == nil {
 		return nil
 	}
-	c, err := lockIssuer(ctx, tx, claim.Owner, *reset.IssuedBy, reset.UserID)
+	c, err := lockIssuer(ctx, tx, owner, *reset.IssuedBy, reset.UserID)
 	if err == nil && !c.actor.Role.MayManage(c.target.Role) {
 		err = ErrRoleRequired
 	}
 	return refuseAs(ErrInvalidResetToken, err)
 }
 
-// takeReset uses the claim up and returns its user, locked. It locks the user first, as
-// every change of a password does: another order could deadlock.
-func takeReset[U User](ctx context.Context, tx *gorm.DB, claim ResetClaim) (U, error) {
+// takeReset uses the claim up and returns its user, locked. check may refuse the reset.
+// The users are locked first, as by every change of a password: another order could
+// deadlock.
+func takeReset[U User](
+	ctx context.Context, tx *gorm.DB, claim ResetClaim, check func(reset *PasswordReset) error,
+) (U, error) {
 	reset, err := gorm.G[PasswordReset](tx).Where(isPending, claim.TokenHash, claim.Now).Take(ctx)
+	if err == nil {
+		err = check(&reset)
+	}
 	if err != nil {
 		var none U
 		return none, lookup(err, ErrInvalidResetToken)

@@ -35,8 +35,8 @@ type Session struct {
 // TableName names the table; GORM asks for it.
 func (Session) TableName() string { return "sessions" }
 
-// SessionKey is what a token says of its session. The id finds it, and the family
-// proves that it is the one: a database restored from a backup gives ids out again.
+// SessionKey names a session in a token. The id finds the session, and the family proves
+// that it is the same one: a database restored from a backup gives ids out again.
 type SessionKey struct {
 	ID         int64
 	FamilyHash string

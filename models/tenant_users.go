@@ -160,8 +160,7 @@ func (c *circle) checkThere() error {
 }
 
 // lockIssuer is lockCircle for the use of a credential that the actor issued earlier for
-// the target. An actor who owns the organization acts by the core user, who must be
-// active.
+// the target. For an actor who owns the organization, the core user must be active.
 func lockIssuer(ctx context.Context, tx *gorm.DB, owner Owner, issuerID, targetID int64) (*circle, error) {
 	c, err := lockCircle(ctx, tx, issuerID, targetID)
 	if err != nil {

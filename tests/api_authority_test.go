@@ -56,8 +56,8 @@ func deferredCredentials() []deferred {
 	}
 }
 
-// TestAuthorityIsCheckedWhenItIsUsed: what a user has handed out is worth what the same
-// user could hand out now. The state is changed behind the application's back, so that
+// TestAuthorityIsCheckedWhenItIsUsed: a credential is refused when its issuer could no
+// longer issue it. The state is changed behind the application's back, so that
 // nothing but the check at the use can refuse.
 func TestAuthorityIsCheckedWhenItIsUsed(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
@@ -139,8 +139,8 @@ func TestRolesEndResets(t *testing.T) {
 	})
 }
 
-// TestTheOwnersAuthorityIsTheCores: what the organization's owner has handed out inside
-// ends while the core user is deactivated.
+// TestTheOwnersAuthorityIsTheCores: credentials of the organization's owner are refused
+// while the core user is deactivated.
 func TestTheOwnersAuthorityIsTheCores(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
