@@ -54,8 +54,8 @@ func requireKilled(t *testing.T, process *testkit.Process, steps []tenants.Step,
 	}
 }
 
-// killedWhileMaking has processes killed at all the steps of making, each at as
-// many as one can be at, and starts an application.
+// killedWhileMaking has processes killed at all the steps of making, each at two of
+// them, and starts an application.
 func killedWhileMaking(t *testing.T, settings testkit.Settings, request func(tenants.Step) testkit.Request) *testkit.App {
 	t.Helper()
 	const atWork = 2 // a process makes no more at once

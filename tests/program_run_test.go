@@ -90,7 +90,8 @@ func (p *program) signal(t *testing.T, signal os.Signal) {
 	require.NoError(t, p.command.Process.Signal(signal))
 }
 
-// TestTheProgram runs what main.go makes of all this. Go keeps what "run" has linked.
+// TestTheProgram runs the program that main.go makes. The build cache keeps a program
+// that "go run" has linked.
 func TestTheProgram(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "multitenant")

@@ -39,8 +39,8 @@ type Process struct {
 
 // StartProcess starts an application in a process of its own, by means of the
 // test binary's test TestServe. It kills itself when it comes to the last of the
-// steps dieAt, if there is one, which may be before it serves. What comes to one
-// of the others, in their order, stands still there: see AwaitStop.
+// steps dieAt, if there is one, which may be before it serves. At
+// each earlier step, in their order, the first request stands still: see AwaitStop.
 func StartProcess(tb testing.TB, settings Settings, dieAt ...tenants.Step) *Process {
 	tb.Helper()
 	told, err := json.Marshal(errand{Settings: settings, DieAt: dieAt})
@@ -84,13 +84,13 @@ func Attach(tb testing.TB, address string) *App {
 	return &App{URL: address, Log: &Log{}, tb: tb, client: client}
 }
 
-// AwaitStop waits until something stands still at a step other than the last of
-// those that StartProcess was given.
+// AwaitStop waits until a request stands still at a step, which is not the last that
+// StartProcess was given.
 func (p *Process) AwaitStop(step tenants.Step) {
 	p.tb.Helper()
 	Await(p.tb, 20*time.Second, func() error {
 		if log := p.Log.String(); !strings.Contains(log, stopsAt(step)) {
-			return fmt.Errorf("nothing has come to the step %s: %s", step, log)
+			return fmt.Errorf("no request has come to the step %s: %s", step, log)
 		}
 		return nil
 	})
@@ -140,7 +140,7 @@ func Serve(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// stopAt returns what halts the first that comes to each of the steps, in their
+// stopAt returns a function that halts the first request at each of the steps, in their
 // order, and ends this process at the last of them.
 func stopAt(steps []tenants.Step) func(tenants.Step) {
 	var stopped atomic.Int32
@@ -157,7 +157,7 @@ func stopAt(steps []tenants.Step) func(tenants.Step) {
 	}
 }
 
-func stopsAt(step tenants.Step) string { return fmt.Sprintf("something stops at the step %s\n", step) }
+func stopsAt(step tenants.Step) string { return fmt.Sprintf("a request stops at the step %s\n", step) }
 
 // dieNow ends this process as kill -9 does: nothing deferred is done.
 func dieNow() {
