@@ -42,7 +42,7 @@ type commandLine struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
 	Migrate migrateCommand `cmd:"" help:"Migrate core and all tenants, show how far they are, or take a migration back."`
 	Tenants tenantsCommand `cmd:"" help:"List, show, create, suspend, resume, delete or examine tenants."`
-	Users   usersCommand   `cmd:"" help:"Let users choose a new password."`
+	Users   usersCommand   `cmd:"" help:"List or create users, or let them choose a new password."`
 }
 
 // Run does what the command line says and returns the exit code. The process

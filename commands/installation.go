@@ -46,9 +46,14 @@ func openInstallation(
 	return &installation{config: cfg, logger: logger, flush: flush, backend: backend, invocation: inv}, nil
 }
 
-// withManager opens the installation and a Manager for a command, calls do and
-// closes both.
+// withManager is withInstallation for a command that needs nothing else.
 func withManager(ctx context.Context, inv *Invocation, do func(*tenants.Manager) error) error {
+	return withInstallation(ctx, inv, func(_ *installation, m *tenants.Manager) error { return do(m) })
+}
+
+// withInstallation opens the installation and a Manager for a command, calls do and
+// closes both.
+func withInstallation(ctx context.Context, inv *Invocation, do func(*installation, *tenants.Manager) error) error {
 	in, err := openInstallation(ctx, inv, config.LoadKeyless, true)
 	if err != nil {
 		return err
@@ -59,7 +64,7 @@ func withManager(ctx context.Context, inv *Invocation, do func(*tenants.Manager)
 		return err
 	}
 	defer in.closeManager(ctx, manager, commandCloseTimeout)
-	return do(manager)
+	return do(in, manager)
 }
 
 // withFleet opens the installation and its fleet for a command, calls do and closes

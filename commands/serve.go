@@ -55,6 +55,9 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 		return err
 	}
 	defer in.close()
+	for _, warning := range in.config.Warnings {
+		in.logger.WarnContext(ctx, "settings", "warning", warning)
+	}
 	options := in.options()
 	exported := newMetrics(&in.config)
 	if exported != nil {
@@ -92,14 +95,17 @@ func newHandler(
 		return nil, err
 	}
 	options := &controllers.Options{
-		Tenants:        manager,
-		Tokens:         tokens,
-		Passwords:      passwords,
-		Status:         status,
-		Logger:         in.logger,
-		Limits:         limits.New(in.config.Limits),
-		AllowedOrigins: in.config.CORSAllowedOrigins,
-		TrustedProxies: in.config.TrustedProxies,
+		Tenants:   manager,
+		Tokens:    tokens,
+		Passwords: passwords,
+		Status:    status,
+		Logger:    in.logger,
+		Limits:    limits.New(in.config.Limits),
+
+		PasswordRules:    in.config.PasswordRules,
+		CoreRegistration: in.config.CoreRegistration,
+		AllowedOrigins:   in.config.CORSAllowedOrigins,
+		TrustedProxies:   in.config.TrustedProxies,
 	}
 	if exported != nil {
 		options.Meter = exported

@@ -13,13 +13,41 @@ import (
 
 // usersCommand has the commands about single users.
 type usersCommand struct {
+	List          usersListCommand          `cmd:"" help:"List the users of the core, or of a tenant."`
+	Create        usersCreateCommand        `cmd:"" help:"Create a user of the core, or of a tenant."`
 	ResetPassword usersResetPasswordCommand `cmd:"" help:"Make a token by which a user chooses a new password."`
 }
 
-type usersResetPasswordCommand struct {
-	Email  string  `arg:"" placeholder:"EMAIL" help:"The user's e-mail address."`
+// realmFlag says where users are.
+type realmFlag struct {
+	// An empty slug is a mistake, and never means the core.
 	Tenant *string `placeholder:"SLUG" help:"The tenant that the user is in; the core if it is not given."`
-	JSON   bool    `name:"json" help:"Write it as JSON."`
+}
+
+// in calls atCore, or inTenant with the tenant for as long as that takes.
+func (f *realmFlag) in(
+	ctx context.Context, m *tenants.Manager, atCore func() error, inTenant func(*tenants.Tenant) error,
+) error {
+	if f.Tenant == nil {
+		return atCore()
+	}
+	slug, err := models.ParseSlug(*f.Tenant)
+	if err != nil {
+		return tenantError(*f.Tenant, err)
+	}
+	tenant, release, err := m.Acquire(ctx, slug)
+	if err != nil {
+		return tenantError(*f.Tenant, err)
+	}
+	defer release()
+	return inTenant(tenant)
+}
+
+type usersResetPasswordCommand struct {
+	realmFlag `embed:""`
+
+	Email string `arg:"" placeholder:"EMAIL" help:"The user's e-mail address."`
+	JSON  bool   `name:"json" help:"Write it as JSON."`
 }
 
 // Help describes the command.
@@ -48,24 +76,29 @@ func (v *passwordResetView) explain() string {
 
 // Run makes the token.
 func (c *usersResetPasswordCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, func(m *tenants.Manager) error {
-		issue := c.issueCore
-		if c.Tenant != nil { // an empty one is a mistake, and never means the core
-			issue = c.issueTenant
-		}
-		view, err := issue(ctx, m)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return writeJSON(inv.Stdout, view)
-		}
-		if _, err := fmt.Fprintln(inv.Stdout, view.Token); err != nil {
-			return fmt.Errorf("write output: %w", err)
-		}
-		say(inv.Stderr, view.explain())
-		return nil
+	return withManager(ctx, inv, func(m *tenants.Manager) error { return c.issue(ctx, inv, m) })
+}
+
+func (c *usersResetPasswordCommand) issue(ctx context.Context, inv *Invocation, m *tenants.Manager) error {
+	var view *passwordResetView
+	err := c.in(ctx, m, func() (err error) {
+		view, err = c.issueCore(ctx, m)
+		return err
+	}, func(tenant *tenants.Tenant) (err error) {
+		view, err = c.issueTenant(ctx, tenant)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(inv.Stdout, view)
+	}
+	if _, err := fmt.Fprintln(inv.Stdout, view.Token); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	say(inv.Stderr, view.explain())
+	return nil
 }
 
 func (c *usersResetPasswordCommand) issueCore(ctx context.Context, m *tenants.Manager) (*passwordResetView, error) {
@@ -78,26 +111,17 @@ func (c *usersResetPasswordCommand) issueCore(ctx context.Context, m *tenants.Ma
 	})
 }
 
-func (c *usersResetPasswordCommand) issueTenant(ctx context.Context, m *tenants.Manager) (*passwordResetView, error) {
-	slug, err := models.ParseSlug(*c.Tenant)
-	if err != nil {
-		return nil, tenantError(*c.Tenant, err)
-	}
-	tenant, release, err := m.Acquire(ctx, slug)
-	if err != nil {
-		return nil, tenantError(*c.Tenant, err)
-	}
-	defer release()
+func (c *usersResetPasswordCommand) issueTenant(ctx context.Context, tenant *tenants.Tenant) (*passwordResetView, error) {
 	user, err := models.FindUserByEmail[models.TenantUser](ctx, tenant.DB, c.Email)
 	if err != nil {
-		return nil, userError(c.Email, fmt.Sprintf("tenant %q", slug), err)
+		return nil, userError(c.Email, fmt.Sprintf("tenant %q", tenant.Slug), err)
 	}
 	view, err := issueReset(&user.Account, tenant.ID, func(event *models.Event, reset *models.PasswordReset) error {
 		return models.IssueOperatorReset(ctx, tenant.DB, event, reset)
 	})
 	if models.IsKind(err, models.KindCorePassword) {
 		return nil, fmt.Errorf("%s owns the organization of tenant %q, and their password is the core's: "+
-			"reset it there, without --tenant", user.Email, slug)
+			"reset it there, without --tenant", user.Email, tenant.Slug)
 	}
 	if err != nil {
 		return nil, tenantError(*c.Tenant, err)

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
 	"multitenant/database"
+	"multitenant/models"
 )
 
 // Config is every setting, checked and in the form its user takes.
@@ -24,9 +26,14 @@ type Config struct {
 	TenantSpares       int
 	CORSAllowedOrigins []string
 	TrustedProxies     []string
+	CoreRegistration   models.Registration // open or closed
+	PasswordRules      models.PasswordRules
 	Limits             *limits.Options // nil means none
 	LogLevel           slog.Level
 	LogFormat          string
+	// Warnings are sentences for the log of a server that starts: the settings may be
+	// meant so, but perhaps are not.
+	Warnings []string
 }
 
 // settings are the settings by their names, in the order in which mistakes are
@@ -44,6 +51,8 @@ type settings struct {
 	JWTRefreshDays         int    `env:"JWT_REFRESH_TOKEN_EXPIRE_DAYS" envDefault:"30"`
 	JWTSessionDays         int    `env:"JWT_SESSION_EXPIRE_DAYS" envDefault:"90"`
 	BcryptCost             int    `env:"BCRYPT_COST" envDefault:"12"`
+	PasswordBlocklist      bool   `env:"PASSWORD_BLOCKLIST" envDefault:"true"`
+	CoreRegistration       string `env:"CORE_REGISTRATION" envDefault:"open"`
 	TenantAutoCreate       bool   `env:"TENANT_AUTO_CREATE" envDefault:"true"`
 	TenantSpares           int    `env:"TENANT_SPARES" envDefault:"2"`
 	TenantDatabasePrefix   string `env:"TENANT_DATABASE_PREFIX" envDefault:"multitenant_"`
@@ -76,7 +85,7 @@ func Names() []string {
 // mistakes, one a line, and tells no value. On SQLite a key for the tokens is
 // made where none is set and none has been made before.
 func Load(environ map[string]string, dir string) (Config, error) {
-	s, err := load(environ, dir)
+	s, warnings, err := load(environ, dir)
 	if err != nil {
 		return Config{}, err
 	}
@@ -85,32 +94,35 @@ func Load(environ map[string]string, dir string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("JWT_SECRET_KEY: %w", err)
 	}
-	return s.config(secret), nil
+	cfg := s.config(secret)
+	cfg.Warnings = slices.Concat(warnings, s.warnings())
+	return cfg, nil
 }
 
 // LoadKeyless is Load for those who issue no tokens: it makes no key and
-// returns none.
+// returns none, and has no warnings.
 func LoadKeyless(environ map[string]string, dir string) (Config, error) {
-	s, err := load(environ, dir)
+	s, _, err := load(environ, dir)
 	if err != nil {
 		return Config{}, err
 	}
 	return s.config(nil), nil
 }
 
-// load returns the settings, with the URLs as package database takes them.
-func load(environ map[string]string, dir string) (*settings, error) {
+// load returns the settings, with the URLs as package database takes them, and
+// warnings about their sources.
+func load(environ map[string]string, dir string) (s *settings, warnings []string, err error) {
 	wrong := mistakes{}
-	s := parse(merge(environ, dir, wrong), wrong)
+	texts, warnings := merge(environ, dir, wrong)
+	s = parse(texts, wrong)
 	s.check(wrong)
 
-	var err error
 	s.DatabaseURL, err = normalizeURL(s.DatabaseURL)
 	wrong.add("DATABASE_URL", err)
 	s.TenantDatabaseURL, err = normalizeTenantURL(s.TenantDatabaseURL, s.DatabaseURL)
 	wrong.add("TENANT_DATABASE_URL", err)
 	wrong.add("JWT_SECRET_KEY", s.checkSecret(s.DatabaseURL))
-	return s, wrong.join()
+	return s, warnings, wrong.join()
 }
 
 // config may be called only on settings without mistakes.
@@ -133,6 +145,8 @@ func (s *settings) config(secret []byte) Config {
 			SessionLifetime: time.Duration(s.JWTSessionDays) * 24 * time.Hour,
 		},
 		Passwords:          auth.PasswordOptions{Cost: s.BcryptCost},
+		PasswordRules:      models.PasswordRules{Blocklist: s.PasswordBlocklist},
+		CoreRegistration:   models.Registration(s.CoreRegistration),
 		TenantAutoCreate:   s.TenantAutoCreate,
 		TenantSpares:       s.TenantSpares,
 		CORSAllowedOrigins: s.CORSAllowedOrigins,

@@ -16,6 +16,7 @@ import (
 	"multitenant/auth/limits"
 	"multitenant/config"
 	"multitenant/database"
+	"multitenant/models"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -56,6 +57,8 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 			SessionLifetime: 90 * 24 * time.Hour,
 		},
 		Passwords:        auth.PasswordOptions{Cost: 12},
+		PasswordRules:    models.PasswordRules{Blocklist: true},
+		CoreRegistration: models.RegistrationOpen,
 		TenantAutoCreate: true,
 		TenantSpares:     2,
 		Limits: &limits.Options{
@@ -83,6 +86,8 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"JWT_REFRESH_TOKEN_EXPIRE_DAYS":     "7",
 		"JWT_SESSION_EXPIRE_DAYS":           "60",
 		"BCRYPT_COST":                       "4",
+		"PASSWORD_BLOCKLIST":                "false",
+		"CORE_REGISTRATION":                 "closed",
 		"TENANT_AUTO_CREATE":                "false",
 		"TENANT_SPARES":                     "5",
 		"TENANT_DATABASE_PREFIX":            "shop_eu_",
@@ -120,6 +125,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 			SessionLifetime: 60 * 24 * time.Hour,
 		},
 		Passwords:          auth.PasswordOptions{Cost: 4},
+		CoreRegistration:   models.RegistrationClosed,
 		TenantSpares:       5,
 		CORSAllowedOrigins: []string{"https://a.example", "http://localhost:3000"},
 		TrustedProxies:     []string{"10.0.0.0/8", "::1"},
@@ -150,6 +156,8 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"JWT_REFRESH_TOKEN_EXPIRE_DAYS":     "0",
 		"JWT_SESSION_EXPIRE_DAYS":           "366",
 		"BCRYPT_COST":                       "16",
+		"PASSWORD_BLOCKLIST":                "hunter2",
+		"CORE_REGISTRATION":                 "hunter2",
 		"TENANT_AUTO_CREATE":                "hunter2",
 		"TENANT_SPARES":                     "hunter2",
 		"TENANT_DATABASE_PREFIX":            "hunter2",
@@ -188,13 +196,15 @@ func TestLoadRefusesValues(t *testing.T) {
 		"DATABASE_MAX_CONNECTIONS":        {"-1", "0", "1", "4.5", "0x40", "1e2", "99999999999999999999", "300000", " 40"},
 		"HTTP_ADDR":                       {"8000", "localhost", "localhost:", "localhost:http", ":70000", ":-1", "a b:80", "[::1", "http://localhost:80", "-x:80"},
 		"METRICS_ADDR":                    {"9100", "localhost", ":70000", "off", "http://localhost:9100", "127.0.0.1:8000"},
-		"JWT_SECRET_KEY":                  {"x", secret[1:]},
-		"JWT_PREVIOUS_SECRET_KEYS":        {"x", secret + "," + secret[1:], strings.Repeat(secret+",", 9)},
+		"JWT_SECRET_KEY":                  {"x", secret[1:], strings.Repeat("x", 64), strings.Repeat("secret", 8)},
+		"JWT_PREVIOUS_SECRET_KEYS":        {"x", secret + "," + secret[1:], secret + "," + strings.Repeat("x", 64), strings.Repeat(secret+",", 9)},
 		"JWT_ALGORITHM":                   {"none", "hs256", "RS256", "HS256 "},
 		"JWT_ACCESS_TOKEN_EXPIRE_MINUTES": {"0", "-5", "525601", "9223372036854775807", "30m", "1.5"},
 		"JWT_REFRESH_TOKEN_EXPIRE_DAYS":   {"0", "-1", "366", "30d", "0.5", "99999999999999999999"},
 		"JWT_SESSION_EXPIRE_DAYS":         {"0", "-1", "366", "90d", "0.5", "99999999999999999999"},
 		"BCRYPT_COST":                     {"3", "16", "31", "-12", "twelve"},
+		"PASSWORD_BLOCKLIST":              {"yes", "none", "10000"},
+		"CORE_REGISTRATION":               {"invite", "OPEN", "true"},
 		"TENANT_AUTO_CREATE":              {"yes", "2", "on"},
 		"TENANT_SPARES":                   {"-1", "1001", "many", "1.5"},
 		"TENANT_DATABASE_PREFIX":          {"_", "x", "X_", "1x_", "_x_", "x__", "x__y_", "x-y_", "x y_", "ä_", "abcdefghijklmnopqrst_", "x_\n"},
@@ -235,8 +245,11 @@ func TestLoadAcceptsValues(t *testing.T) {
 	cases := map[string][]string{
 		"HTTP_ADDR":                {":8000", "0.0.0.0:80", "[::1]:8000", "localhost:0", "app.example.com:65535", "my-host.local:1"},
 		"METRICS_ADDR":             {":9100", "[::1]:9100", "metrics.local:0", "127.0.0.1:9100", "127.0.0.1:0", "localhost:8000"},
+		"JWT_SECRET_KEY":           {strings.Repeat("abcdefgh", 4)},
 		"JWT_PREVIOUS_SECRET_KEYS": {secret, strings.Repeat(secret+",", 8), " , "},
 		"BCRYPT_COST":              {"4", "15"},
+		"CORE_REGISTRATION":        {"open", "closed"},
+		"PASSWORD_BLOCKLIST":       {"true", "false"},
 		"TENANT_AUTO_CREATE":       {"true", "false", "1", "0", "True", "FALSE"},
 		"TENANT_SPARES":            {"0", "1000"},
 		"TENANT_DATABASE_PREFIX":   {"x_", "a1_b2_", "abcdefghijklmnopqrs_"},
@@ -255,7 +268,8 @@ func TestLoadAcceptsValues(t *testing.T) {
 }
 
 // The file documents every setting with its default. All it sets are limits on
-// what comes from one address, which on a developer's machine is everything.
+// requests from one address, which on a developer's machine are all requests, and
+// passwords that are easy to type.
 func TestDotEnvNamesEverySetting(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../.env")
@@ -285,6 +299,8 @@ func TestDotEnvNamesEverySetting(t *testing.T) {
 	require.Greater(t, got.Limits.LoginsPerMinute, want.Limits.LoginsPerMinute)
 	got.Limits.LoginsPerMinute, got.Limits.RegistrationsPerHour = want.Limits.LoginsPerMinute, want.Limits.RegistrationsPerHour
 	got.Limits.TenantsPerHour, got.Limits.AllTenantsPerHour = want.Limits.TenantsPerHour, want.Limits.AllTenantsPerHour
+	require.False(t, got.PasswordRules.Blocklist)
+	got.PasswordRules = want.PasswordRules
 	require.Equal(t, want, got, "the guesses and all else are as by default")
 }
 

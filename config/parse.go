@@ -24,7 +24,7 @@ func (m mistakes) add(name string, err error) {
 // their order; nil if there are none.
 func (m mistakes) join() error {
 	var all []error
-	for _, name := range append(files(), Names()...) {
+	for _, name := range append([]string{ownFile, sharedFile}, Names()...) {
 		if err := m[name]; err != nil {
 			all = append(all, fmt.Errorf("%s: %w", name, err))
 		}

@@ -14,6 +14,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/database"
+	"multitenant/models"
 )
 
 const (
@@ -48,6 +49,7 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("JWT_REFRESH_TOKEN_EXPIRE_DAYS", checkRange(s.JWTRefreshDays, 1, maxRefreshDays))
 	wrong.add("JWT_SESSION_EXPIRE_DAYS", checkRange(s.JWTSessionDays, 1, maxSessionDays))
 	wrong.add("BCRYPT_COST", checkRange(s.BcryptCost, auth.MinCost, auth.MaxCost))
+	wrong.add("CORE_REGISTRATION", checkChoice(s.CoreRegistration, []string{string(models.RegistrationOpen), string(models.RegistrationClosed)}))
 	wrong.add("TENANT_SPARES", checkRange(s.TenantSpares, 0, maxSpares))
 	wrong.add("TENANT_DATABASE_PREFIX", checkPrefix(s.TenantDatabasePrefix))
 	wrong.add("CORS_ALLOWED_ORIGINS", checkEach(s.CORSAllowedOrigins, checkOrigin))

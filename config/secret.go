@@ -18,6 +18,9 @@ import (
 // A key that is made has as many random bytes as the longest algorithm uses.
 const newSecretBytes = 64
 
+// A key with fewer different bytes is a placeholder or a word repeated.
+const minDifferentBytes = 8
+
 // checkSecret finds what is wrong with the key of the tokens and changes nothing.
 // Where the URL was wrong, and so is "", a missing key may be none.
 func (s *settings) checkSecret(databaseURL string) error {
@@ -51,7 +54,7 @@ func (s *settings) secret(databaseURL string) ([]byte, error) {
 func (s *settings) findSecret(databaseURL string) ([]byte, error) {
 	switch {
 	case s.JWTSecretKey != "":
-		return longEnough([]byte(s.JWTSecretKey))
+		return strongEnough([]byte(s.JWTSecretKey))
 	case strings.HasPrefix(databaseURL, sqliteScheme):
 		return readSecret(secretPath(databaseURL))
 	default:
@@ -78,14 +81,23 @@ func (s *settings) checkPreviousSecrets() error {
 		return fmt.Errorf("must be at most %d keys", auth.MaxPreviousSecrets)
 	}
 	return checkEach(s.JWTPreviousKeys, func(key string) error {
-		_, err := longEnough([]byte(key))
+		_, err := strongEnough([]byte(key))
 		return err
 	})
 }
 
-func longEnough(secret []byte) ([]byte, error) {
+// strongEnough refuses a key that is short, or so uniform that it was never random: of
+// keys of 32 random hexadecimal digits, one in 28 million is refused.
+func strongEnough(secret []byte) ([]byte, error) {
 	if len(secret) < auth.MinSecretBytes {
 		return nil, fmt.Errorf("must have at least %d bytes", auth.MinSecretBytes)
+	}
+	different := map[byte]bool{}
+	for _, b := range secret {
+		different[b] = true
+	}
+	if len(different) < minDifferentBytes {
+		return nil, fmt.Errorf("must have at least %d different bytes", minDifferentBytes)
 	}
 	return secret, nil
 }
@@ -113,7 +125,7 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := longEnough(bytes.TrimRight(text, "\r\n"))
+	secret, err := strongEnough(bytes.TrimRight(text, "\r\n"))
 	if err != nil {
 		return nil, fmt.Errorf("%s %w: remove it for a new key", path, err)
 	}

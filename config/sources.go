@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -13,31 +14,45 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// files lists the settings files; an earlier one wins over a later one.
-func files() []string {
-	return []string{".env.local", ".env"}
+// The settings files, in the working directory. The first wins over the second, which
+// is committed and the same for all who have the program.
+const (
+	ownFile    = ".env.local"
+	sharedFile = ".env"
+)
+
+// merge returns the settings' texts by name, from the environment and the files, and
+// warnings about what it does not use.
+func merge(environ map[string]string, dir string, wrong mistakes) (merged map[string]string, warnings []string) {
+	own, warnings := readSettings(dir, ownFile, wrong)
+	maps.Copy(own, known(environ))
+	shared, unknown := readSettings(dir, sharedFile, wrong)
+	warnings = append(warnings, unknown...)
+	if loose := dropLoose(shared, own); len(loose) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s is for a program that listens on loopback: "+
+			"its value does not count for %s", sharedFile, strings.Join(loose, ", ")))
+	}
+	maps.Copy(shared, own)
+	return shared, warnings
 }
 
-// merge returns the settings' texts by name, from the environment and the files.
-func merge(environ map[string]string, dir string, wrong mistakes) map[string]string {
-	merged := map[string]string{}
-	for _, file := range slices.Backward(files()) {
-		values, err := readFile(filepath.Join(dir, file))
-		wrong.add(file, err)
-		maps.Copy(merged, known(values))
+// readSettings returns the settings in a file, and a warning where it has other names.
+func readSettings(dir, file string, wrong mistakes) (found map[string]string, warnings []string) {
+	values, err := readFile(filepath.Join(dir, file))
+	wrong.add(file, err)
+	unknown, misspelt := unknownNames(values)
+	wrong.add(file, misspelt)
+	if len(unknown) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s: no setting is called %s", file, strings.Join(unknown, ", ")))
 	}
-	maps.Copy(merged, known(environ))
-	return merged
+	return known(values), warnings
 }
 
 // known picks the settings out of one source and spells their names in upper case.
 func known(values map[string]string) map[string]string {
-	// The names that the Python original read, which did so in any case.
-	original := []string{"DATABASE_URL", "JWT_SECRET_KEY", "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRE_MINUTES"}
-
 	found := map[string]string{}
 	for _, name := range Names() {
-		if value, ok := values[strings.ToLower(name)]; ok && slices.Contains(original, name) {
+		if value, ok := values[strings.ToLower(name)]; ok && slices.Contains(originals(), name) {
 			found[name] = value
 		}
 		if value, ok := values[name]; ok {
@@ -45,6 +60,11 @@ func known(values map[string]string) map[string]string {
 		}
 	}
 	return found
+}
+
+// originals are the names that the Python original read, which did so in any case.
+func originals() []string {
+	return []string{"DATABASE_URL", "JWT_SECRET_KEY", "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRE_MINUTES"}
 }
 
 // readFile returns the values in a settings file; a file that is not there has none.

@@ -19,7 +19,10 @@ type Accounts struct {
 	Tenants   *tenants.Manager
 	Tokens    *auth.Tokens
 	Passwords *auth.Passwords
+	Rules     models.PasswordRules
 	Limits    *limits.Limits
+	// CoreRegistration says who may register at the core, which has no invitations.
+	CoreRegistration models.Registration
 }
 
 type registerRequest struct {
@@ -30,28 +33,40 @@ type registerRequest struct {
 	InvitationToken *string `json:"invitation_token"`
 }
 
-func (r *registerRequest) check() error {
+func (r *registerRequest) check(rules models.PasswordRules, slug models.Slug) error {
 	var checks models.Checks
-	checkAccount(&checks, r.Email, r.Password, r.FullName)
+	newUser{r.Email, r.Password, r.FullName, slug}.check(&checks, rules)
 	return checks.Err()
 }
 
-// checkAccount checks the fields of every new user.
-func checkAccount(checks *models.Checks, email, password, fullName *string) {
-	checks.Email("email", email)
-	var address string
-	if email != nil {
-		address = models.TrimEmail(*email)
-	}
-	checks.NewPassword("password", password, address)
-	checks.Text("full_name", fullName, models.MaxNameLength)
+// newUser has the fields that every new user brings.
+type newUser struct {
+	email, password, fullName *string
+
+	tenant models.Slug // "" at the core
 }
 
-// RegisterCore makes a core user. The core has no invitations.
+func (u newUser) check(checks *models.Checks, rules models.PasswordRules) {
+	owner := models.PasswordOwner{Tenant: u.tenant}
+	if u.email != nil {
+		owner.Email = models.TrimEmail(*u.email)
+	}
+	if u.fullName != nil {
+		owner.FullName = *u.fullName
+	}
+	checks.Email("email", u.email)
+	rules.Check(checks, "password", u.password, owner)
+	checks.Text("full_name", u.fullName, models.MaxNameLength)
+}
+
+// RegisterCore makes a core user.
 func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	ctx := c.Request.Context()
-	body, err := bindChecked[registerRequest](c)
+	body, err := bindWith(c, func(r *registerRequest) error { return r.check(ctl.Rules, "") })
 	if err != nil {
+		return err
+	}
+	if err := ctl.CoreRegistration.Admit(false); err != nil {
 		return err
 	}
 	if body.InvitationToken != nil {
@@ -77,7 +92,7 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 // what it can before it makes anything.
 func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	ctx := c.Request.Context()
-	body, err := bindChecked[registerRequest](c)
+	body, err := bindWith(c, func(r *registerRequest) error { return r.check(ctl.Rules, slug) })
 	if err != nil {
 		return err
 	}

@@ -153,9 +153,14 @@ func bindChecked[T any, P interface {
 	check() error
 }](c *gin.Context,
 ) (T, error) {
+	return bindWith(c, func(body *T) error { return P(body).check() })
+}
+
+// bindWith is bind for a body that check has rules for.
+func bindWith[T any](c *gin.Context, check func(*T) error) (T, error) {
 	body, err := bind[T](c)
 	if err == nil {
-		err = P(&body).check()
+		err = check(&body)
 	}
 	return body, err
 }

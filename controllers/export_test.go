@@ -1,12 +1,17 @@
 package controllers
 
-import "github.com/gin-gonic/gin"
+import (
+	"github.com/gin-gonic/gin"
+
+	"multitenant/models"
+)
 
 // CheckBody binds and checks the body of the request as each of the handlers
 // would that read one, and returns what each says.
 func CheckBody(c *gin.Context, rewind func()) map[string]error {
 	said := make(map[string]error)
-	said["register"] = checkBody[registerRequest](c, rewind)
+	rewind()
+	_, said["register"] = bindWith(c, func(r *registerRequest) error { return r.check(models.PasswordRules{}, "acme") })
 	said["login"] = checkBody[loginRequest](c, rewind)
 	said["create organization"] = checkBody[createOrganizationRequest](c, rewind)
 	said["update organization"] = checkBody[updateOrganizationRequest](c, rewind)

@@ -18,6 +18,7 @@ import (
 type Password struct {
 	Tenants   *tenants.Manager
 	Passwords *auth.Passwords
+	Rules     models.PasswordRules
 	Limits    *limits.Limits
 }
 
@@ -28,21 +29,29 @@ type passwordRequest struct {
 	from netip.Addr // of the client
 }
 
-func bindPassword(c *gin.Context, email string) (passwordRequest, error) {
+func (ctl *Password) bind(c *gin.Context, user *models.Account, slug models.Slug) (passwordRequest, error) {
 	body, err := bind[passwordRequest](c)
 	if err != nil {
 		return body, err
 	}
 	var checks models.Checks
 	checks.Present("current_password", body.CurrentPassword)
-	checks.NewPassword("new_password", body.NewPassword, email)
+	ctl.Rules.Check(&checks, "new_password", body.NewPassword, passwordOwner(user, slug))
 	return body, checks.Err()
+}
+
+func passwordOwner(user *models.Account, slug models.Slug) models.PasswordOwner {
+	owner := models.PasswordOwner{Email: user.Email, Tenant: slug}
+	if user.FullName != nil {
+		owner.FullName = *user.FullName
+	}
+	return owner
 }
 
 // ChangeCore changes the password of a core user, and ends their other sessions, also
 // inside the tenants of their organizations.
 func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
-	body, err := bindPassword(c, user.Email)
+	body, err := ctl.bind(c, &user.Account, "")
 	if err != nil {
 		return err
 	}
@@ -58,7 +67,7 @@ func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
 // ChangeTenant changes the password of a user of a tenant, and ends their other
 // sessions. The password of the organization's owner is that of the core user.
 func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	body, err := bindPassword(c, user.Email)
+	body, err := ctl.bind(c, &user.Account, tenant.Slug)
 	if err != nil {
 		return err
 	}

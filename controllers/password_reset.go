@@ -20,6 +20,7 @@ type PasswordResets struct {
 	Tenants   *tenants.Manager
 	Tokens    *auth.Tokens
 	Passwords *auth.Passwords
+	Rules     models.PasswordRules
 }
 
 type passwordResetResponse struct {
@@ -49,18 +50,18 @@ type redemptionRequest struct {
 	NewPassword *string `json:"new_password"`
 }
 
-// check cannot compare with the e-mail address yet, since the token names the user.
-func (r *redemptionRequest) check() error {
+// check cannot compare with the user's own words yet, since the token names the user.
+func (r *redemptionRequest) check(rules models.PasswordRules) error {
 	var checks models.Checks
 	checks.Present("token", r.Token)
-	checks.NewPassword("new_password", r.NewPassword, "")
+	rules.Check(&checks, "new_password", r.NewPassword, models.PasswordOwner{})
 	return checks.Err()
 }
 
 // Redeem gives the user of the token a new password. The token names the core or the
 // tenant; slug, if not empty, must agree with it.
 func (ctl *PasswordResets) Redeem(c *gin.Context, slug models.Slug) error {
-	body, err := bindChecked[redemptionRequest](c)
+	body, err := bindWith(c, func(r *redemptionRequest) error { return r.check(ctl.Rules) })
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *a
 	if err != nil {
 		return err
 	}
-	hash, err := ctl.hash(ctx, password, claimant.Email)
+	hash, err := ctl.hash(ctx, password, passwordOwner(&claimant.Account, ""))
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token 
 	if err != nil {
 		return tenant.Classify(err)
 	}
-	hash, err := ctl.hash(ctx, password, claimant.Email)
+	hash, err := ctl.hash(ctx, password, passwordOwner(&claimant.Account, tenant.Slug))
 	if err != nil {
 		return err
 	}
@@ -130,9 +131,9 @@ func (ctl *PasswordResets) claim(token *auth.ResetToken) models.ResetClaim {
 
 // hash is called only for a valid token, so that a stranger cannot make the server do
 // the work.
-func (ctl *PasswordResets) hash(ctx context.Context, password, email string) (string, error) {
+func (ctl *PasswordResets) hash(ctx context.Context, password string, owner models.PasswordOwner) (string, error) {
 	var checks models.Checks
-	checks.NewPassword("new_password", &password, email)
+	ctl.Rules.Check(&checks, "new_password", &password, owner)
 	if err := checks.Err(); err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"multitenant/auth/limits"
 	"multitenant/docs"
 	"multitenant/middleware"
+	"multitenant/models"
 	"multitenant/tenants"
 )
 
@@ -25,6 +26,10 @@ type Options struct {
 	Logger    *slog.Logger
 	Meter     middleware.Meter // nil measures nothing
 	Limits    *limits.Limits   // nil limits nothing
+
+	PasswordRules models.PasswordRules
+	// CoreRegistration is models.RegistrationOpen or models.RegistrationClosed.
+	CoreRegistration models.Registration
 
 	AllowedOrigins []string // of browsers that may call from other sites; none by default
 	TrustedProxies []string // whose X-Forwarded-For is believed; none by default
@@ -54,9 +59,12 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 
 // addSignIn adds the public routes that begin a session.
 func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
-	accounts := &Accounts{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Limits: o.Limits}
+	accounts := &Accounts{
+		Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits,
+		CoreRegistration: o.CoreRegistration,
+	}
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
-	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
+	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules}
 
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
 	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
@@ -68,7 +76,7 @@ func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	profile := &Profile{Tenants: o.Tenants}
-	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords, Limits: o.Limits}
+	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits}
 
 	api.POST("/auth/logout", gate.SignedInAnywhere(sessions.Logout))
 	api.GET("/auth/sessions", gate.SignedInAnywhere(sessions.List))
@@ -80,8 +88,8 @@ func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 
 // addUsers adds the routes of owners and admins of a tenant.
 func addUsers(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
-	users := &Users{Passwords: o.Passwords}
-	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords}
+	users := &Users{Passwords: o.Passwords, Rules: o.PasswordRules}
+	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules}
 	invitations := &Invitations{Tokens: o.Tokens}
 	audit := &Audit{}
 

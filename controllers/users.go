@@ -17,6 +17,7 @@ import (
 // Users lets the owners and admins of a tenant manage its users.
 type Users struct {
 	Passwords *auth.Passwords
+	Rules     models.PasswordRules
 }
 
 type createUserRequest struct {
@@ -29,9 +30,9 @@ type createUserRequest struct {
 	Role *models.Role `json:"role"`
 }
 
-func (r *createUserRequest) check() error {
+func (r *createUserRequest) check(rules models.PasswordRules, slug models.Slug) error {
 	var checks models.Checks
-	checkAccount(&checks, r.Email, r.Password, r.FullName)
+	newUser{r.Email, r.Password, r.FullName, slug}.check(&checks, rules)
 	checks.Text("bio", r.Bio, models.MaxBioLength)
 	checks.Text("phone", r.Phone, models.MaxPhoneLength)
 	checkNewRole(&checks, r.Role)
@@ -72,7 +73,8 @@ func (r *updateUserRequest) apply(user *models.TenantUser) []string {
 // Create makes a user with a password that the caller has chosen. Hashing it takes
 // long, so it happens before the tenant's database is lent.
 func (ctl *Users) Create(c *gin.Context) (middleware.TenantHandler, error) {
-	body, err := bindChecked[createUserRequest](c)
+	slug := middleware.TenantSlug(c)
+	body, err := bindWith(c, func(r *createUserRequest) error { return r.check(ctl.Rules, slug) })
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (ctl *Users) List(c *gin.Context, tenant *tenants.Tenant, _ *models.TenantU
 	if err != nil {
 		return err
 	}
-	users, err := models.ListTenantUsers(c.Request.Context(), tenant.DB, models.UsersPage{
+	users, err := models.ListUsers[models.TenantUser](c.Request.Context(), tenant.DB, models.UsersPage{
 		After: min(max(p.cursor, 0), math.MaxInt32), Limit: p.more(), Query: query, // the ids of users are int4
 	})
 	if err != nil {

@@ -12,8 +12,6 @@ const (
 	MaxDescriptionLength = 2000
 	MaxBioLength         = 2000
 	MaxPhoneLength       = 32
-	MinPasswordLength    = 8
-	MaxPasswordBytes     = 72 // bcrypt ignores what comes after
 )
 
 // Checks collects everything that is wrong with one input, so that its sender
@@ -79,21 +77,6 @@ func (ch *Checks) Email(field string, value *string) {
 		ch.Add(field, "required", "is required")
 	case !ValidEmail(TrimEmail(*value)):
 		ch.Add(field, "invalid_email", "must be an e-mail address")
-	}
-}
-
-// NewPassword checks a password that a user chooses. The bytes are taken as
-// they are; there are no rules of composition.
-func (ch *Checks) NewPassword(field string, value *string, email string) {
-	ch.Present(field, value)
-	switch {
-	case value == nil || !storable(*value):
-	case utf8.RuneCountInString(*value) < MinPasswordLength:
-		ch.Add(field, "too_short", fmt.Sprintf("must have at least %d characters", MinPasswordLength))
-	case len(*value) > MaxPasswordBytes:
-		ch.Add(field, "too_long", fmt.Sprintf("must have at most %d bytes", MaxPasswordBytes))
-	case CanonicalEmail(*value) == CanonicalEmail(email):
-		ch.Add(field, "same_as_email", "must differ from the e-mail address")
 	}
 }
 

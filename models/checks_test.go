@@ -62,34 +62,6 @@ func TestTexts(t *testing.T) {
 	require.Equal(t, "required", codeOf(t, func(ch *models.Checks) { ch.RequiredText("field", nil, 10) }))
 	require.Equal(t, "required", codeOf(t, func(ch *models.Checks) { ch.Present("field", nil) }))
 	require.Equal(t, "required", codeOf(t, func(ch *models.Checks) { ch.Email("field", nil) }))
-	require.Equal(t, "required", codeOf(t, func(ch *models.Checks) { ch.NewPassword("field", nil, "") }))
-}
-
-func TestNewPassword(t *testing.T) {
-	t.Parallel()
-	cases := []struct{ name, password, email, want string }{
-		{"empty", "", "a@b.cd", "too_short"},
-		{"7 characters", "1234567", "a@b.cd", "too_short"},
-		{"8 characters", "12345678", "a@b.cd", ""},
-		{"7 characters of many bytes", strings.Repeat("é", 7), "a@b.cd", "too_short"},
-		{"8 characters of many bytes", strings.Repeat("é", 8), "a@b.cd", ""},
-		{"72 bytes", strings.Repeat("x", 72), "a@b.cd", ""},
-		{"73 bytes", strings.Repeat("x", 73), "a@b.cd", "too_long"},
-		{"72 bytes of 18 characters", strings.Repeat("🐎", 18), "a@b.cd", ""},
-		{"76 bytes of 19 characters", strings.Repeat("🐎", 19), "a@b.cd", "too_long"},
-		{"NUL", "1234567\x00", "a@b.cd", "invalid_text"},
-		{"short and not UTF-8", "\xff", "a@b.cd", "invalid_text"},
-		{"the address", "ada@b.cd", "ada@b.cd", "same_as_email"},
-		{"the address in capitals", "ADA@B.CD", "ada@b.cd", "same_as_email"},
-		{"the address and more", "ada@b.cd1", "ada@b.cd", ""},
-		{"no address", "12345678", "", ""},
-	}
-	for _, tc := range cases {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			require.Equal(t, tc.want, codeOf(t, func(ch *models.Checks) { ch.NewPassword("field", &tc.password, tc.email) }))
-		})
-	}
 }
 
 func TestChecksReportAll(t *testing.T) {

@@ -205,6 +205,21 @@ func RegisterCoreUser(ctx context.Context, db *gorm.DB, event *Event, user *Core
 	})
 }
 
+// AddUser inserts a user on behalf of the operator, whose event it is. KindEmailTaken.
+func AddUser[U User, P interface {
+	*U
+	Self() *Account
+}](ctx context.Context, db *gorm.DB, event *Event, user P,
+) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		if err := CreateUser[U](ctx, tx, user); err != nil {
+			return err
+		}
+		event.About(TargetUser, user.Self().ID, user.Self().Email)
+		return nil
+	})
+}
+
 // UpdateProfile writes the named columns of a user's own profile, and no others: two
 // changes of different columns at once are both kept. KindUserNotFound when the user
 // was removed meanwhile. It is not recorded.

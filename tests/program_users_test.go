@@ -86,3 +86,103 @@ func TestUsersResetPasswordRefuses(t *testing.T) {
 		requireNoReset(t, app, strings.TrimSpace(deactivated.Stdout))
 	})
 }
+
+// TestUsersCreate: a user made by the operator chooses a password by a token, or has the
+// one that the operator typed.
+func TestUsersCreate(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		app.Token("acme", "owner@example.com")
+		for _, tenant := range []string{"", "acme"} {
+			arguments := []string{"users", "create", " Ada@example.com", "--full-name", "Ada"}
+			role := ""
+			if tenant != "" {
+				arguments, role = append(arguments, "--tenant", tenant, "--role", "admin"), "admin"
+			}
+
+			made := settings.Command(t, arguments...).RequireCode(t, 0)
+			require.Regexp(t, `^mtpw_[A-Za-z0-9_-]{64}\n$`, made.Stdout)
+			require.Contains(t, made.Stderr, "user Ada@example.com is created\n")
+			requireReset(t, app, strings.TrimSpace(made.Stdout))
+			requireNewPassword(t, app, tenant, "ada@example.com")
+
+			again := settings.Command(t, arguments...).RequireCode(t, 1)
+			require.Contains(t, again.Stderr, "Ada@example.com: Email already registered")
+			require.Empty(t, again.Stdout)
+
+			typed := append([]string{"users", "create", "typed@example.com", "--password-stdin"}, arguments[5:]...)
+			require.Empty(t, settings.CommandReading(t, testkit.Password+"\n", typed...).RequireCode(t, 0).Stdout)
+			require.Equal(t, 200, app.Login(tenant, "typed@example.com").Code)
+
+			users := testkit.Decode[[]userView](t, settings.Command(t, append([]string{"users", "list", "--json"}, tenantFlag(tenant)...)...))
+			require.Equal(t, []string{"Ada@example.com", "typed@example.com"}, []string{users[len(users)-2].Email, users[len(users)-1].Email})
+			require.Equal(t, role, users[len(users)-1].Role)
+		}
+		for _, database := range []string{settings.CoreName(), settings.DatabaseName("acme")} {
+			require.Equal(t, 2, testkit.Scalar[int](t, &settings, database,
+				"SELECT count(*) FROM audit_events WHERE action = 'user.created' AND actor = 'operator'"))
+		}
+	})
+}
+
+func TestUsersCreateRefuses(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	app := testkit.Start(t, settings)
+	app.Token("acme", "owner@example.com")
+	for arguments, says := range map[string]string{
+		"nonsense":                                "the address must be an e-mail address",
+		"ada@example.com --tenant=nobody":         `tenant "nobody": Tenant not found`,
+		"ada@example.com --tenant=":               `tenant "": `,
+		"ada@example.com --password-stdin":        "the password must have at least 8 characters",
+		"ada@example.com --tenant=A --role=king":  "--role must be owner, admin or member",
+		"ada@example.com --role=admin":            "--role needs --tenant",
+		"ada@example.com --json --password-stdin": "--json is for the token",
+	} {
+		outcome := settings.Command(t, append([]string{"users", "create"}, strings.Fields(arguments)...)...)
+		require.NotZero(t, outcome.Code, arguments)
+		require.Contains(t, outcome.Stderr, says, arguments)
+		require.Empty(t, outcome.Stdout, arguments)
+	}
+	common := settings.CommandReading(t, "PassWord123\n", "users", "create", "ada@example.com", "--password-stdin").RequireCode(t, 1)
+	require.Contains(t, common.Stderr, "the password must not be one of the commonest passwords")
+	require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM core_users"))
+}
+
+type userView struct {
+	ID        int64     `json:"id"`
+	Email     string    `json:"email"`
+	FullName  *string   `json:"full_name"`
+	Role      string    `json:"role"`
+	IsActive  bool      `json:"is_active"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func tenantFlag(tenant string) []string {
+	if tenant == "" {
+		return nil
+	}
+	return []string{"--tenant", tenant}
+}
+
+// TestUsersList reads more users than a page has, and shows no escape sequence.
+func TestUsersList(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		token := app.Token("", "ada@example.com")
+		require.Equal(t, 200, app.Put(profilePath, token, testkit.JSON{"full_name": "Ada\x1b[2J"}).Code)
+		settings.Exec(t, settings.CoreName(), `INSERT INTO core_users (email, email_canonical, hashed_password, is_active, created_at, session_epoch)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+			SELECT 'u' || i, 'u' || i, '', FALSE, CURRENT_TIMESTAMP, 0 FROM n`)
+
+		users := testkit.Decode[[]userView](t, settings.Command(t, "users", "list", "--json").RequireCode(t, 0))
+
+		require.Len(t, users, 1001)
+		require.True(t, users[0].IsActive)
+		require.False(t, users[1000].IsActive)
+		require.Equal(t, "u1000", users[1000].Email)
+		table := settings.Command(t, "users", "list").RequireCode(t, 0).Stdout
+		require.Equal(t, 1002, strings.Count(table, "\n"))
+		require.NotContains(t, table, "\x1b")
+	})
+}

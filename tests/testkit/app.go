@@ -28,6 +28,7 @@ import (
 	"multitenant/controllers"
 	"multitenant/database"
 	"multitenant/database/connect"
+	"multitenant/models"
 	"multitenant/tenants"
 	"multitenant/tests/pgtest"
 )
@@ -61,6 +62,10 @@ type Settings struct {
 	Metrics        bool   // exports metrics, see Scrape
 	// SessionLifetime is how long sessions last; zero means 90 days.
 	SessionLifetime time.Duration `json:"-"`
+	// NoBlocklist lets users have the commonest passwords.
+	NoBlocklist bool `json:"-"`
+	// CoreRegistration is open by default.
+	CoreRegistration models.Registration `json:"-"`
 	// Limits are none by default, so that tests may do what they like.
 	Limits *limits.Options `json:"-"`
 	// Passwords are hashed cheaply by default, and whoever waits for it does so for long.
@@ -211,6 +216,9 @@ func (app *App) serve(logger *slog.Logger) {
 		Limits:         limits.New(app.Settings.Limits),
 		AllowedOrigins: app.Settings.AllowedOrigins,
 		TrustedProxies: app.Settings.TrustedProxies,
+
+		PasswordRules:    models.PasswordRules{Blocklist: !app.Settings.NoBlocklist},
+		CoreRegistration: cmp.Or(app.Settings.CoreRegistration, models.RegistrationOpen),
 	}
 	if app.Metrics != nil {
 		app.Metrics.Watch(app.Tenants, app.Backend)

@@ -26,13 +26,23 @@ func (s *Settings) Command(tb testing.TB, arguments ...string) Outcome {
 	return s.CommandUntil(tb.Context(), arguments...)
 }
 
+// CommandReading is Command for one that reads the text from stdin.
+func (s *Settings) CommandReading(tb testing.TB, text string, arguments ...string) Outcome {
+	tb.Helper()
+	return s.command(tb.Context(), text, arguments)
+}
+
 // CommandUntil is Command for one that is told to stop when ctx ends.
 func (s *Settings) CommandUntil(ctx context.Context, arguments ...string) Outcome {
+	return s.command(ctx, "", arguments)
+}
+
+func (s *Settings) command(ctx context.Context, stdin string, arguments []string) Outcome {
 	var stdout, stderr Log
 	code := commands.Run(ctx, &commands.Invocation{
 		Args:       arguments,
 		Environ:    s.Environ(),
-		Stdin:      strings.NewReader(""),
+		Stdin:      strings.NewReader(stdin),
 		Stdout:     &stdout,
 		Stderr:     &stderr,
 		Migrations: s.Migrations,
