@@ -92,6 +92,7 @@ func (in *installation) options() tenants.Options {
 		DatabasePrefix: in.config.Database.TenantPrefix,
 		AutoCreate:     in.config.TenantAutoCreate,
 		Spares:         in.config.TenantSpares,
+		SlugRest:       in.config.TenantSlugRest,
 		Logger:         in.logger,
 		Migrations:     in.invocation.Migrations,
 	}

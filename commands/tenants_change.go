@@ -147,3 +147,32 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 		return nil
 	})
 }
+
+type tenantsReleaseCommand struct {
+	tenantArgument `embed:""`
+}
+
+// Help describes the command.
+func (tenantsReleaseCommand) Help() string {
+	return "Anybody may use the slug then. Without the command it is kept for the core user who owned the tenant, for " +
+		"TENANT_SLUG_REST_DAYS days."
+}
+
+// Run frees the slug.
+func (c *tenantsReleaseCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
+		slug, err := models.ParseSlug(c.Slug)
+		if err != nil {
+			return tenantError(c.Slug, err)
+		}
+		err = models.ReleaseSlug(ctx, m.Core(), models.NewOperatorEvent(models.ActionSlugReleased), slug)
+		if models.IsKind(err, models.KindTenantNotFound) {
+			return fmt.Errorf("slug %q is not kept for anybody", slug)
+		}
+		if err != nil {
+			return err
+		}
+		say(inv.Stdout, fmt.Sprintf("slug %q is released", slug))
+		return nil
+	})
+}

@@ -24,6 +24,7 @@ type Config struct {
 	Passwords          auth.PasswordOptions
 	TenantAutoCreate   bool
 	TenantSpares       int
+	TenantSlugRest     time.Duration
 	CORSAllowedOrigins []string
 	TrustedProxies     []string
 	CoreRegistration   models.Registration // open or closed
@@ -55,6 +56,7 @@ type settings struct {
 	CoreRegistration       string `env:"CORE_REGISTRATION" envDefault:"open"`
 	TenantAutoCreate       bool   `env:"TENANT_AUTO_CREATE" envDefault:"true"`
 	TenantSpares           int    `env:"TENANT_SPARES" envDefault:"2"`
+	TenantSlugRestDays     int    `env:"TENANT_SLUG_REST_DAYS" envDefault:"30"`
 	TenantDatabasePrefix   string `env:"TENANT_DATABASE_PREFIX" envDefault:"multitenant_"`
 	CORSAllowedOrigins     list   `env:"CORS_ALLOWED_ORIGINS"`
 	TrustedProxies         list   `env:"TRUSTED_PROXIES"`
@@ -149,6 +151,7 @@ func (s *settings) config(secret []byte) Config {
 		CoreRegistration:   models.Registration(s.CoreRegistration),
 		TenantAutoCreate:   s.TenantAutoCreate,
 		TenantSpares:       s.TenantSpares,
+		TenantSlugRest:     time.Duration(s.TenantSlugRestDays) * 24 * time.Hour,
 		CORSAllowedOrigins: s.CORSAllowedOrigins,
 		TrustedProxies:     s.TrustedProxies,
 		Limits:             s.limits(),

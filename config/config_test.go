@@ -61,6 +61,7 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 		CoreRegistration: models.RegistrationOpen,
 		TenantAutoCreate: true,
 		TenantSpares:     2,
+		TenantSlugRest:   30 * 24 * time.Hour,
 		Limits: &limits.Options{
 			LoginsPerMinute: 20, RegistrationsPerHour: 20, TenantsPerHour: 5, AllTenantsPerHour: 60, Organizations: 20,
 			Guesses: 10, AllGuesses: 100,
@@ -90,6 +91,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"CORE_REGISTRATION":                 "closed",
 		"TENANT_AUTO_CREATE":                "false",
 		"TENANT_SPARES":                     "5",
+		"TENANT_SLUG_REST_DAYS":             "7",
 		"TENANT_DATABASE_PREFIX":            "shop_eu_",
 		"CORS_ALLOWED_ORIGINS":              "https://a.example, http://localhost:3000,",
 		"TRUSTED_PROXIES":                   "10.0.0.0/8,::1",
@@ -127,6 +129,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		Passwords:          auth.PasswordOptions{Cost: 4},
 		CoreRegistration:   models.RegistrationClosed,
 		TenantSpares:       5,
+		TenantSlugRest:     7 * 24 * time.Hour,
 		CORSAllowedOrigins: []string{"https://a.example", "http://localhost:3000"},
 		TrustedProxies:     []string{"10.0.0.0/8", "::1"},
 		Limits: &limits.Options{
@@ -160,6 +163,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"CORE_REGISTRATION":                 "hunter2",
 		"TENANT_AUTO_CREATE":                "hunter2",
 		"TENANT_SPARES":                     "hunter2",
+		"TENANT_SLUG_REST_DAYS":             "hunter2",
 		"TENANT_DATABASE_PREFIX":            "hunter2",
 		"CORS_ALLOWED_ORIGINS":              "https://good.example,hunter2",
 		"TRUSTED_PROXIES":                   "hunter2",
@@ -207,6 +211,7 @@ func TestLoadRefusesValues(t *testing.T) {
 		"CORE_REGISTRATION":               {"invite", "OPEN", "true"},
 		"TENANT_AUTO_CREATE":              {"yes", "2", "on"},
 		"TENANT_SPARES":                   {"-1", "1001", "many", "1.5"},
+		"TENANT_SLUG_REST_DAYS":           {"-1", "3651", "30d"},
 		"TENANT_DATABASE_PREFIX":          {"_", "x", "X_", "1x_", "_x_", "x__", "x__y_", "x-y_", "x y_", "ä_", "abcdefghijklmnopqrst_", "x_\n"},
 		"CORS_ALLOWED_ORIGINS": {
 			"*", "null", "example.com", "https://*.example.com", "https://example.com/", "https://example.com?x",
@@ -252,6 +257,7 @@ func TestLoadAcceptsValues(t *testing.T) {
 		"PASSWORD_BLOCKLIST":       {"true", "false"},
 		"TENANT_AUTO_CREATE":       {"true", "false", "1", "0", "True", "FALSE"},
 		"TENANT_SPARES":            {"0", "1000"},
+		"TENANT_SLUG_REST_DAYS":    {"0", "3650"},
 		"TENANT_DATABASE_PREFIX":   {"x_", "a1_b2_", "abcdefghijklmnopqrs_"},
 		"CORS_ALLOWED_ORIGINS":     {"https://example.com", "http://[::1]:3000", "http://127.0.0.1:8080", "http://example.com:443", " , "},
 		"TRUSTED_PROXIES":          {"127.0.0.1", "fd00::/8", "0.0.0.0/0"},

@@ -236,7 +236,8 @@ func requireProblem(t *testing.T, where string, status int, example any, statuse
 	require.Equal(t, status, problem.Status, where)
 	require.Equal(t, http.StatusText(status), problem.Title, where)
 	require.Equal(t, status == http.StatusUnprocessableEntity, len(problem.Errors) > 0, where)
-	if known, seen := statuses[problem.Code]; seen {
+	// A slug that rests is a name in a body, and a place that is not there in a header.
+	if known, seen := statuses[problem.Code]; seen && problem.Code != "slug_resting" {
 		require.Equal(t, known, status, "%s: %s has two statuses", where, problem.Code)
 	}
 	statuses[problem.Code] = status

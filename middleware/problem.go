@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"strconv"
@@ -38,7 +39,7 @@ func writeProblem(c *gin.Context, err *models.Error) {
 		Title:     http.StatusText(status),
 		Status:    status,
 		Detail:    err.Message,
-		Code:      err.Kind,
+		Code:      cmp.Or(err.Code, err.Kind),
 		RequestID: requestID(c),
 	}
 	for _, field := range err.Fields {
@@ -64,7 +65,7 @@ func wholeSeconds(wait time.Duration) int {
 // statusOf is the one place where a kind becomes a status.
 func statusOf(kind models.Kind) int {
 	switch kind {
-	case models.KindEmailTaken, models.KindInvalidSlug, models.KindSlugTaken, models.KindInvalidTenant,
+	case models.KindEmailTaken, models.KindInvalidSlug, models.KindReservedSlug, models.KindSlugTaken, models.KindSlugResting, models.KindInvalidTenant,
 		models.KindWrongPassword, models.KindInvalidResetToken:
 		return http.StatusBadRequest
 	case models.KindInvalidCredentials, models.KindInvalidToken:

@@ -32,6 +32,7 @@ const (
 	ActionOrganizationResumed   Action = "organization.resumed"
 	ActionOrganizationDeleted   Action = "organization.deleted"
 	ActionOrganizationEntered   Action = "organization.entered"
+	ActionSlugReleased          Action = "slug.released"
 )
 
 // Actions lists them all.
@@ -43,7 +44,7 @@ func Actions() []Action {
 		ActionUserCreated, ActionUserUpdated, ActionUserRoleChanged, ActionUserDeactivated, ActionUserActivated, ActionUserRemoved,
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationSuspended, ActionOrganizationResumed,
-		ActionOrganizationDeleted, ActionOrganizationEntered,
+		ActionOrganizationDeleted, ActionOrganizationEntered, ActionSlugReleased,
 	}
 }
 

@@ -15,6 +15,8 @@ const (
 	KindValidationFailed     Kind = "validation_failed"
 	KindEmailTaken           Kind = "email_taken"
 	KindInvalidSlug          Kind = "invalid_slug"
+	KindReservedSlug         Kind = "reserved_slug"
+	KindSlugResting          Kind = "slug_resting"
 	KindSlugTaken            Kind = "slug_taken"
 	KindInvalidTenant        Kind = "invalid_tenant"
 	KindMalformedBody        Kind = "malformed_body"
@@ -67,6 +69,8 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Fields  []FieldError
+	// Code is the code on the wire, where that says more than the kind.
+	Code Kind
 	// RetryAfter is how long the caller ought to wait, where it was too much.
 	RetryAfter time.Duration
 

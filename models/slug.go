@@ -33,10 +33,13 @@ func ParseSlug(text string) (Slug, error) {
 }
 
 // CheckNew applies the rules that bind when a tenant is made: the length, and
-// the words that are reserved. The error is of KindInvalidSlug.
+// the words that are reserved. The errors: KindInvalidSlug and KindReservedSlug.
 func (s Slug) CheckNew() error {
-	if len(s) < MinSlugBytes || len(s) > MaxSlugBytes || slices.Contains(reservedSlugs(), string(s)) {
+	if len(s) < MinSlugBytes || len(s) > MaxSlugBytes {
 		return errInvalidSlug()
+	}
+	if slices.Contains(reservedSlugs(), string(s)) {
+		return Errorf(KindReservedSlug, "Organization slug is reserved")
 	}
 	return nil
 }

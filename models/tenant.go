@@ -155,9 +155,12 @@ func RecordSchema(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
 }
 
 // DeleteTenant removes the tenant from the registry, with the organization it
-// belonged to, in one transaction.
+// belonged to, in one transaction. The slug of a tenant that was whole rests.
 func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := rest(ctx, tx, id); err != nil {
+			return fmt.Errorf("let the slug rest: %w", err)
+		}
 		if _, err := gorm.G[Organization](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
 			return fmt.Errorf("delete organization: %w", err)
 		}

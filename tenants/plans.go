@@ -10,6 +10,8 @@ import (
 
 // plan is how one way to make a tenant differs from the others.
 type plan interface {
+	// ownerID is the core user who will own the tenant, or 0.
+	ownerID() int64
 	// admit is called when the slug is free and before anything is made. Its error
 	// ends the provisioning.
 	admit() error
@@ -26,7 +28,8 @@ type plan interface {
 // CreateOrganization makes an organization and its tenant, whose first user is the
 // owner. It fills in org as its row in core and records the event. The owner may have
 // at most most organizations; 0 means any number. The errors: those of
-// models.CreateOrganization, KindInvalidSlug, KindSlugTaken and KindBusy.
+// models.CreateOrganization, KindInvalidSlug, KindReservedSlug, KindSlugTaken,
+// KindSlugResting and KindBusy.
 func (m *Manager) CreateOrganization(
 	ctx context.Context, event *models.Event, org *models.Organization, owner *models.CoreUser, most int,
 ) error {
@@ -39,6 +42,8 @@ type organizationPlan struct {
 	owner *models.CoreUser
 	most  int
 }
+
+func (p *organizationPlan) ownerID() int64 { return p.owner.ID }
 
 func (*organizationPlan) admit() error { return nil }
 
@@ -57,13 +62,15 @@ func (p *organizationPlan) record(ctx context.Context, tx *gorm.DB) error {
 }
 
 // CreateTenant makes a tenant without an organization and without users, and records
-// the event. The errors: KindInvalidSlug, KindSlugTaken and KindBusy.
+// the event. The errors: KindInvalidSlug, KindReservedSlug, KindSlugTaken,
+// KindSlugResting and KindBusy.
 func (m *Manager) CreateTenant(ctx context.Context, event *models.Event, slug models.Slug) error {
 	return m.provision(ctx, slug, &emptyPlan{event: event.AboutTenant(slug)})
 }
 
 type emptyPlan struct{ event *models.Event }
 
+func (*emptyPlan) ownerID() int64                                  { return 0 }
 func (*emptyPlan) admit() error                                    { return nil }
 func (*emptyPlan) reserve(context.Context, *gorm.DB, string) error { return nil }
 func (*emptyPlan) seed(context.Context, *Tenant) error             { return nil }
@@ -77,6 +84,8 @@ type registrationPlan struct {
 	mayMake func() error
 	do      Registration
 }
+
+func (*registrationPlan) ownerID() int64 { return 0 }
 
 func (p *registrationPlan) admit() error {
 	if p.mayMake == nil {

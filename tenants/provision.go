@@ -21,7 +21,8 @@ const (
 // provision makes a tenant. When it returns nil, the database exists, is migrated
 // and seeded, and requests are admitted. When it returns an error, everything is
 // removed, at once or by the reconciler. The errors: KindInvalidSlug,
-// KindSlugTaken, KindBusy if the wait for a turn is too long, and those of the plan.
+// KindReservedSlug, KindSlugTaken, KindSlugResting, KindBusy if the wait for a turn is
+// too long, and those of the plan.
 //
 // A database is complete before a tenant claims it: it is a spare or, if there is
 // none, made now under a private name. Claiming it takes the slug and gives the
@@ -43,6 +44,9 @@ func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) er
 	if _, err := models.FindTenantBySlug(ctx, m.core, slug); err == nil {
 		return models.ErrSlugTaken
 	}
+	if err := m.checkRest(ctx, slug, plan.ownerID()); err != nil {
+		return err
+	}
 	if err := plan.admit(); err != nil {
 		return err
 	}
@@ -55,6 +59,15 @@ func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) er
 		m.onProvisioned(Provisioned{Spare: spare, Took: time.Since(began), Err: err})
 	}
 	return err
+}
+
+// checkRest is KindSlugResting for the slug of a tenant that was deleted not long ago,
+// for all but the core user who owned it.
+func (m *Manager) checkRest(ctx context.Context, slug models.Slug, ownerID int64) error {
+	if m.slugRest == 0 {
+		return nil
+	}
+	return models.CheckRest(ctx, m.core, slug, ownerID, time.Now().Add(-m.slugRest))
 }
 
 // Occupied reports whether a tenant could not be made because a database that is not ours

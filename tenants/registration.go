@@ -17,8 +17,8 @@ const (
 // slug; isNew says that the registration would make the tenant. The errors:
 // KindTenantSuspended, KindInvitationRequired and KindRegistrationClosed. For a
 // tenant that does not exist: KindInvalidInvitation if the user is invited,
-// KindTenantNotFound if registrations may not make tenants, and KindInvalidTenant
-// if the slug is not allowed.
+// KindTenantNotFound if registrations may not make tenants or the slug rests, and
+// KindInvalidTenant if the slug is not allowed.
 func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invited bool) (isNew bool, err error) {
 	record, registration, err := models.FindRegistration(ctx, m.core, slug)
 	switch {
@@ -35,7 +35,17 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invit
 	case slug.CheckNew() != nil:
 		return false, models.ErrInvalidTenant
 	}
-	return true, nil
+	return true, hideRest(m.checkRest(ctx, slug, 0))
+}
+
+// hideRest returns KindTenantNotFound for a slug that rests. Its code still says so.
+func hideRest(err error) error {
+	if !models.IsKind(err, models.KindSlugResting) {
+		return err
+	}
+	notFound := models.ErrTenantNotFound.Because(err)
+	notFound.Code = models.KindSlugResting
+	return notFound
 }
 
 // Registration adds a user with that role to the tenant. The user whose
@@ -91,12 +101,12 @@ func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, mayMake f
 	}
 	err := m.provision(ctx, slug, &registrationPlan{mayMake: mayMake, do: do})
 	switch {
-	case models.IsKind(err, models.KindInvalidSlug), Occupied(err):
+	case models.IsKind(err, models.KindInvalidSlug), models.IsKind(err, models.KindReservedSlug), Occupied(err):
 		return models.ErrInvalidTenant.Because(err)
 	case models.IsKind(err, models.KindSlugTaken):
 		return errTaken
 	}
-	return err
+	return hideRest(err)
 }
 
 func (m *Manager) registerIn(ctx context.Context, record *models.Tenant, do Registration) error {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"golang.org/x/sync/semaphore"
@@ -60,7 +61,10 @@ type Options struct {
 	DatabasePrefix string // of tenant databases, for example "multitenant_"
 	AutoCreate     bool   // whether a registration may make a new tenant
 	Spares         int    // how many databases are created in advance
-	Logger         *slog.Logger
+	// SlugRest is how long only the owner of a deleted tenant may use its slug again; 0
+	// frees it at once.
+	SlugRest time.Duration
+	Logger   *slog.Logger
 	// Migrations, if set, replace the tenants' migrations, so that a test can stand
 	// for another release.
 	Migrations []*gormigrate.Migration
@@ -83,6 +87,7 @@ type Manager struct {
 	logger        *slog.Logger
 	autoCreate    bool
 	spares        int
+	slugRest      time.Duration
 	onProvisioned func(Provisioned) // may be nil
 	counts        *counts
 
@@ -136,6 +141,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		logger:        o.Logger,
 		autoCreate:    o.AutoCreate,
 		spares:        o.Spares,
+		slugRest:      o.SlugRest,
 		onProvisioned: o.OnProvisioned,
 		counts:        &counts{},
 		making:        semaphore.NewWeighted(maxMaking),

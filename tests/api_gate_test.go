@@ -92,8 +92,11 @@ func TestNamesThatNoNewTenantMayHave(t *testing.T) {
 		for _, name := range names {
 			app.Register(name, "ada@example.com").RequireProblem(app, 400, "invalid_tenant", "Invalid tenant name")
 			app.Login(name, "ada@example.com").RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
-			app.Post("/api/organizations/", core, testkit.JSON{"name": "Acme", "slug": name}).
-				RequireProblem(app, 400, "invalid_slug", "Invalid slug format")
+			code, detail := "reserved_slug", "Organization slug is reserved"
+			if len(name) < models.MinSlugBytes || len(name) > models.MaxSlugBytes {
+				code, detail = "invalid_slug", "Invalid slug format"
+			}
+			app.Post("/api/organizations/", core, testkit.JSON{"name": "Acme", "slug": name}).RequireProblem(app, 400, code, detail)
 		}
 		require.Empty(t, app.Settings.Databases(t))
 		require.Zero(t, count(t, app, &models.Tenant{}))

@@ -142,7 +142,7 @@ func TestTakeOverOfWhatTheOriginalBroke(t *testing.T) {
 			"deleting the second of two has taken the first one's database")
 		app.Organization(ada, "lost")
 		require.Equal(t, http.StatusOK, app.LoginWith("lost", "ada@example.com", passwordOf("ada")).Code)
-		app.CreateOrganization(ada, "core").RequireProblem(app, 400, "invalid_slug", "Invalid slug format")
+		app.CreateOrganization(ada, "core").RequireProblem(app, 400, "reserved_slug", "Organization slug is reserved")
 
 		app.LoginWith("dormant", "member@example.com", passwordOf("dormant")).
 			RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")

@@ -14,6 +14,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611290100AdoptOriginal(),
 		core202611290110CreateTables(prefix),
 		core202611291000AddResetIssuers(),
+		core202611291200CreateRestingSlugs(),
 	}
 }
 

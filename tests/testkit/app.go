@@ -52,6 +52,7 @@ type Settings struct {
 	Engine         Engine
 	NoAutoCreate   bool
 	Spares         int
+	SlugRest       time.Duration           // of deleted tenants; by default their slugs are free at once
 	OnStep         func(tenants.Step)      `json:"-"`
 	Migrations     []*gormigrate.Migration `json:"-"` // of tenants, to be another release
 	AllowedOrigins []string
@@ -165,6 +166,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		DatabasePrefix: settings.Database.TenantPrefix,
 		AutoCreate:     !settings.NoAutoCreate,
 		Spares:         settings.Spares,
+		SlugRest:       settings.SlugRest,
 		Logger:         logger,
 		OnStep:         settings.OnStep,
 		Migrations:     settings.Migrations,

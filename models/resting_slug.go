@@ -1,0 +1,61 @@
+package models
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// RestingSlug is the slug of a tenant that was deleted. For some time only the core
+// user who owned it may use it again, so that nobody takes the place of a tenant that
+// others still trust.
+type RestingSlug struct {
+	Slug    Slug `gorm:"primaryKey"`
+	OwnerID *int64
+	Since   time.Time
+}
+
+// TableName names the table; GORM asks for it.
+func (RestingSlug) TableName() string { return "resting_slugs" }
+
+// CheckRest is KindSlugResting for a slug that has rested since a time after from, unless
+// that core user owned it. ownerID is 0 where no core user is to own it.
+func CheckRest(ctx context.Context, db *gorm.DB, slug Slug, ownerID int64, from time.Time) error {
+	resting, err := gorm.G[RestingSlug](db).Where("slug = ? AND since > ?", slug, from).
+		Where("owner_id IS NULL OR owner_id <> ?", ownerID).Count(ctx, "slug")
+	if err == nil && resting > 0 {
+		return Errorf(KindSlugResting, "Organization slug already exists")
+	}
+	return err
+}
+
+// ReleaseSlug ends the rest of a slug and records the event; KindTenantNotFound where it
+// does not rest.
+func ReleaseSlug(ctx context.Context, db *gorm.DB, event *Event, slug Slug) error {
+	return recorded(ctx, db, event.AboutTenant(slug), func(tx *gorm.DB) error {
+		released, err := gorm.G[RestingSlug](tx).Where("slug = ?", slug).Delete(ctx)
+		if err == nil && released == 0 {
+			return ErrTenantNotFound
+		}
+		return err
+	})
+}
+
+// rest lets the slug of a tenant that is being deleted rest from now on.
+func rest(ctx context.Context, tx *gorm.DB, tenantID string) error {
+	tenants, err := gorm.G[Tenant](tx).Where("id = ? AND status = ?", tenantID, TenantDeleting).Find(ctx)
+	if err != nil || len(tenants) == 0 {
+		return err
+	}
+	resting := RestingSlug{Slug: tenants[0].Slug, Since: tx.NowFunc()}
+	org, err := FindOrganizationOf(ctx, tx, tenantID)
+	switch {
+	case err == nil:
+		resting.OwnerID = &org.OwnerID
+	case !IsKind(err, KindOrganizationNotFound):
+		return err
+	}
+	return gorm.G[RestingSlug](tx, clause.OnConflict{UpdateAll: true}).Create(ctx, &resting)
+}

@@ -1,0 +1,77 @@
+package tests_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+const monthOfRest = 30 * 24 * time.Hour
+
+func requireResting(t *testing.T, app *testkit.App, stranger string) {
+	t.Helper()
+	const slug = "acme"
+	app.CreateOrganization(stranger, slug).RequireProblem(app, 400, "slug_resting", "Organization slug already exists")
+	app.Register(slug, "eve@example.com").RequireProblem(app, 404, "slug_resting", "Tenant not found")
+	refused := app.Settings.Command(t, "tenants", "create", slug).RequireCode(t, 1)
+	require.Contains(t, refused.Stderr, "Organization slug already exists")
+}
+
+// TestADeletedSlugRests: users of a deleted tenant would trust whoever took its name.
+func TestADeletedSlugRests(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.SlugRest = monthOfRest
+		app, replica := testkit.Start(t, settings), testkit.Start(t, settings)
+		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+		app.Organization(owner, "acme")
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/acme", owner).Code)
+
+		requireResting(t, app, stranger)
+		requireResting(t, replica, stranger)
+		app.Login("acme", "ada@example.com").RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
+
+		app.Organization(owner, "acme")
+		require.Equal(t, http.StatusOK, app.Register("acme", "grace@example.com").Code)
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/acme", owner).Code)
+		requireResting(t, replica, stranger)
+
+		require.Contains(t, settings.Command(t, "tenants", "release", "acme").RequireCode(t, 0).Stdout, `slug "acme" is released`)
+		require.Contains(t, settings.Command(t, "tenants", "release", "acme").RequireCode(t, 1).Stderr, `slug "acme" is not kept`)
+		app.Organization(stranger, "acme")
+		app.CreateOrganization(owner, "acme").RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+		require.Equal(t, 1, testkit.Scalar[int](t, &settings, settings.CoreName(),
+			"SELECT count(*) FROM audit_events WHERE action = 'slug.released' AND actor = 'operator' AND target_name = 'acme'"))
+	})
+}
+
+func TestTheRestEnds(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.SlugRest = monthOfRest
+		app := testkit.Start(t, settings)
+		stranger := app.Token("", "eve@example.com")
+		app.Token("acme", "ada@example.com")
+		settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 0)
+		requireResting(t, app, stranger) // nobody owned it
+
+		settings.Exec(t, settings.CoreName(), "UPDATE resting_slugs SET since = '"+
+			time.Now().UTC().Add(-monthOfRest-time.Minute).Format("2006-01-02 15:04:05-07:00")+"'")
+
+		app.Organization(stranger, "acme")
+	})
+}
+
+// A tenant that never was whole leaves no slug behind that rests.
+func TestAFailedTenantDoesNotRest(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.SlugRest = monthOfRest
+		app := testkit.Start(t, settings)
+		owner := app.Token("", "ada@example.com")
+		app.Token("acme", "grace@example.com")
+		app.CreateOrganization(owner, "acme").RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM resting_slugs"))
+	})
+}
