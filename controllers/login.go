@@ -28,6 +28,7 @@ func (r *loginRequest) check() error {
 
 // login is what the server knows of the user of a login.
 type login struct {
+	account  limits.Account  // whose password is tried
 	tenantID string          // empty at the core, and for an unknown tenant
 	user     *models.Account // in that database; nil for an unknown user
 	hash     string          // of the password: for the owner of a tenant the core user's
@@ -42,13 +43,14 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var found login
-	err = ctl.guess(c, limits.Account{Email: *body.Email}, func() (err error) {
-		if found, err = ctl.findCore(ctx, *body.Email); err != nil {
-			return err
-		}
-		return ctl.verify(ctx, &found, *body.Password)
-	})
+	if err := ctl.Limits.Login(middleware.Address(c)); err != nil {
+		return err
+	}
+	found, err := ctl.findCore(ctx, *body.Email)
+	if err != nil {
+		return err
+	}
+	err = ctl.verify(c, &found, *body.Password)
 	if err == nil {
 		err = signIn[models.CoreUser](c, ctl.Tokens, core, auth.Claims{Realm: auth.RealmCore}, &found)
 	}
@@ -58,18 +60,18 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 // LoginTenant begins a session of a user of the tenant. A tenant that does not exist
 // is answered like a wrong password, and as late.
 func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
-	ctx := c.Request.Context()
 	body, err := bindChecked[loginRequest](c)
 	if err != nil {
 		return err
 	}
-	var found login
-	verified := ctl.guess(c, limits.Account{Tenant: slug, Email: *body.Email}, func() (err error) {
-		if found, err = ctl.findMember(ctx, slug, *body.Email); err != nil {
-			return err
-		}
-		return ctl.verify(ctx, &found, *body.Password)
-	})
+	if err := ctl.Limits.Login(middleware.Address(c)); err != nil {
+		return err
+	}
+	found, err := ctl.findMember(c.Request.Context(), slug, *body.Email)
+	if err != nil {
+		return err
+	}
+	verified := ctl.verify(c, &found, *body.Password)
 	if unless(verified, models.KindInvalidCredentials) != nil {
 		return verified
 	}
@@ -97,33 +99,26 @@ func (ctl *Accounts) beginInside(c *gin.Context, slug models.Slug, found *login,
 	return tenant.Classify(refuseSignIn(c, tenant.DB, found, verified))
 }
 
-// guess tries the login, unless the limits of the client's address or of the account
-// are reached.
-func (ctl *Accounts) guess(c *gin.Context, who limits.Account, try func() error) error {
-	from := middleware.Address(c)
-	if err := ctl.Limits.Login(from); err != nil {
-		return err
-	}
-	return ctl.Limits.Guess(who, from, try)
-}
-
 func (ctl *Accounts) findCore(ctx context.Context, email string) (login, error) {
+	found := login{account: limits.Account{Email: email}}
 	user, err := models.FindUserByEmail[models.CoreUser](ctx, ctl.Tenants.Core(), email)
 	if err != nil {
-		return login{}, unless(err, models.KindUserNotFound)
+		return found, unless(err, models.KindUserNotFound)
 	}
-	return login{user: &user.Account, hash: user.HashedPassword, active: user.IsActive, epoch: user.SessionEpoch}, nil
+	found.user, found.hash, found.active, found.epoch = &user.Account, user.HashedPassword, user.IsActive, user.SessionEpoch
+	return found, nil
 }
 
 // findMember finds a user in a tenant. It returns the lease before the slow comparison
 // of hashes. The hash of the organization's owner is that of the core user.
 func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email string) (login, error) {
+	found := login{account: limits.Account{Tenant: slug, Email: email}}
 	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
 	if err != nil {
-		return login{}, unless(err, models.KindTenantNotFound)
+		return found, unless(err, models.KindTenantNotFound)
 	}
 	defer release()
-	found := login{tenantID: tenant.ID}
+	found.tenantID = tenant.ID
 	user, err := models.FindUserByEmail[models.TenantUser](ctx, tenant.DB, email)
 	if err != nil {
 		return found, unless(tenant.Classify(err), models.KindUserNotFound)
@@ -135,21 +130,23 @@ func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email str
 			return found, unless(err, models.KindUserNotFound)
 		}
 		found.hash, found.active = owner.HashedPassword, user.IsActive && owner.IsActive
-		found.epoch = owner.SessionEpoch
+		found.epoch, found.account = owner.SessionEpoch, limits.Account{Email: owner.Email}
 	}
 	return found, nil
 }
 
 // verify compares the password, also for unknown and deactivated users, so that every
-// refusal takes equally long.
-func (ctl *Accounts) verify(ctx context.Context, found *login, password string) error {
-	if err := ctl.Passwords.Compare(ctx, found.hash, password); err != nil {
-		return err
-	}
-	if !found.active {
-		return models.ErrInvalidCredentials
-	}
-	return nil
+// refusal takes equally long. It counts as a guess before.
+func (ctl *Accounts) verify(c *gin.Context, found *login, password string) error {
+	return ctl.Limits.Guess(found.account, middleware.Address(c), func() error {
+		if err := ctl.Passwords.Compare(c.Request.Context(), found.hash, password); err != nil {
+			return err
+		}
+		if !found.active {
+			return models.ErrInvalidCredentials
+		}
+		return nil
+	})
 }
 
 // refuseSignIn records a refused login and the user that it was for, but never the
