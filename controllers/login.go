@@ -78,11 +78,11 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	if found.tenantID == "" {
 		return ctl.refuseUnknownTenant(c, verified)
 	}
-	return ctl.beginInside(c, slug, &found, verified)
+	return ctl.beginInside(c, &found, verified)
 }
 
 // beginInside begins a session in the tenant, or records the refusal there.
-func (ctl *Accounts) beginInside(c *gin.Context, slug models.Slug, found *login, verified error) error {
+func (ctl *Accounts) beginInside(c *gin.Context, found *login, verified error) error {
 	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), found.tenantID)
 	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
 		return ctl.refuseUnknownTenant(c, models.ErrInvalidCredentials.Because(err))
@@ -92,9 +92,7 @@ func (ctl *Accounts) beginInside(c *gin.Context, slug models.Slug, found *login,
 	}
 	defer release()
 	if verified == nil {
-		verified = signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, auth.Claims{
-			Realm: auth.RealmTenant, Tenant: string(slug), TenantID: found.tenantID,
-		}, found)
+		verified = signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, tenantClaims(tenant), found)
 	}
 	return tenant.Classify(refuseSignIn(c, tenant.DB, found, verified))
 }

@@ -32,7 +32,7 @@ func (ctl *OrganizationTokens) Create(c *gin.Context, user *models.CoreUser) err
 	defer release()
 	n := newSession{
 		tokens: ctl.Tokens, db: tenant.DB, event: middleware.NewEvent(c, models.ActionOrganizationEntered),
-		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},
+		claims: tenantClaims(tenant),
 	}
 	return tenant.Classify(n.begin(c, func(ctx context.Context, session *models.Session) error {
 		return models.CreateOwnerSession(ctx, n.db, n.event, user, session)

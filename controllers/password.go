@@ -2,8 +2,6 @@ package controllers
 
 import (
 	"context"
-	"net/http"
-	"net/netip"
 
 	"github.com/gin-gonic/gin"
 
@@ -17,6 +15,7 @@ import (
 // Password lets users change their passwords.
 type Password struct {
 	Tenants   *tenants.Manager
+	Tokens    *auth.Tokens
 	Passwords *auth.Passwords
 	Rules     models.PasswordRules
 	Limits    *limits.Limits
@@ -25,8 +24,6 @@ type Password struct {
 type passwordRequest struct {
 	CurrentPassword *string `json:"current_password"`
 	NewPassword     *string `json:"new_password"`
-
-	from netip.Addr // of the client
 }
 
 func (ctl *Password) bind(c *gin.Context, user *models.Account, slug models.Slug) (passwordRequest, error) {
@@ -48,83 +45,91 @@ func passwordOwner(user *models.Account, slug models.Slug) models.PasswordOwner 
 	return owner
 }
 
-// ChangeCore changes the password of a core user, and ends their other sessions, also
-// inside the tenants of their organizations.
+// passwordChange is a request for another password, the event to record in the caller's
+// database, and the caller's session that is to begin there.
+type passwordChange struct {
+	c       *gin.Context
+	body    passwordRequest
+	event   *models.Event
+	session *models.Session
+}
+
+// ChangeCore changes the password of a core user, and ends all their sessions, also
+// inside the tenants of their organizations. A new one begins.
 func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
-	body, err := ctl.bind(c, &user.Account, "")
-	if err != nil {
-		return err
-	}
-	body.from = middleware.Address(c)
-	if err := ctl.changeCore(c, user, &body, user.SessionID()); err != nil {
-		return refusePassword(c, &middleware.Caller{DB: ctl.Tenants.Core(), Account: &user.Account}, err)
-	}
-	ctl.Tenants.ChangeOwner(user.AsOwner())
-	c.Status(http.StatusNoContent)
-	return nil
+	caller := &middleware.Caller{DB: ctl.Tenants.Core(), Account: &user.Account}
+	return ctl.change(c, caller, auth.Claims{Realm: auth.RealmCore}, func(change *passwordChange) error {
+		if err := ctl.changeCore(change, user); err != nil {
+			return err
+		}
+		ctl.Tenants.ChangeOwner(user.AsOwner())
+		return nil
+	})
 }
 
-// ChangeTenant changes the password of a user of a tenant, and ends their other
-// sessions. The password of the organization's owner is that of the core user.
+// ChangeTenant changes the password of a user of a tenant, and ends all their sessions.
+// A new one begins. The password of the organization's owner is that of the core user.
 func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	body, err := ctl.bind(c, &user.Account, tenant.Slug)
-	if err != nil {
-		return err
-	}
-	body.from = middleware.Address(c)
-	change := ctl.changeTenant
-	if user.CoreUserID != nil {
-		change = ctl.changeOwner
-	}
-	if err := change(c, tenant, user, &body); err != nil {
-		return refusePassword(c, &middleware.Caller{DB: tenant.DB, Account: &user.Account}, err)
-	}
-	c.Status(http.StatusNoContent)
-	return nil
+	caller := &middleware.Caller{DB: tenant.DB, Account: &user.Account}
+	return ctl.change(c, caller, tenantClaims(tenant), func(change *passwordChange) error {
+		if user.CoreUserID != nil {
+			return ctl.changeOwner(change, tenant, *user.CoreUserID)
+		}
+		return ctl.changeTenant(change, tenant, user)
+	})
 }
 
-func (ctl *Password) changeCore(c *gin.Context, user *models.CoreUser, body *passwordRequest, keep int64) error {
-	ctx := c.Request.Context()
-	hash, err := ctl.replace(ctx, limits.Account{Email: user.Email}, user.HashedPassword, body)
-	if err != nil {
-		return err
-	}
-	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
-	next := models.NewPassword{Hash: hash, KeepSession: keep}
-	return models.ChangeCorePassword(ctx, ctl.Tenants.Core(), event, user, next)
-}
-
-func (ctl *Password) changeTenant(
-	c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
+// change answers with the tokens of the session that do begins as it changes the
+// password. The tokens that the caller has are worth nothing then, and no copy of them is.
+func (ctl *Password) change(
+	c *gin.Context, caller *middleware.Caller, claims auth.Claims, do func(change *passwordChange) error,
 ) error {
-	ctx := c.Request.Context()
-	hash, err := ctl.replace(ctx, limits.Account{Tenant: tenant.Slug, Email: user.Email}, user.HashedPassword, body)
+	body, err := ctl.bind(c, caller.Account, models.Slug(claims.Tenant))
 	if err != nil {
 		return err
 	}
-	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
-	next := models.NewPassword{Hash: hash, KeepSession: user.SessionID()}
-	return models.ChangeTenantPassword(ctx, tenant.DB, event, user, next)
+	n := newSession{ctl.Tokens, caller.DB, claims, middleware.NewEvent(c, models.ActionPasswordChanged).By(caller.Account)}
+	err = n.begin(c, func(_ context.Context, session *models.Session) error {
+		return do(&passwordChange{c, body, n.event, session})
+	})
+	return refusePassword(c, caller, err)
+}
+
+// changeCore begins the session of the change, if it has one, at the core.
+func (ctl *Password) changeCore(change *passwordChange, user *models.CoreUser) error {
+	hash, err := ctl.replace(change, limits.Account{Email: user.Email}, user.HashedPassword)
+	if err != nil {
+		return err
+	}
+	next := models.NewPassword{Hash: hash, Session: change.session}
+	return models.ChangeCorePassword(change.c.Request.Context(), ctl.Tenants.Core(), change.event, user, next)
+}
+
+func (ctl *Password) changeTenant(change *passwordChange, tenant *tenants.Tenant, user *models.TenantUser) error {
+	who := limits.Account{Tenant: tenant.Slug, Email: user.Email}
+	hash, err := ctl.replace(change, who, user.HashedPassword)
+	if err != nil {
+		return err
+	}
+	next := models.NewPassword{Hash: hash, Session: change.session}
+	return models.ChangeTenantPassword(change.c.Request.Context(), tenant.DB, change.event, user, next)
 }
 
 // changeOwner changes the password at the core, which ends all sessions of the core
-// user, and then keeps the session of this request. After an interruption between the
-// two this session has ended as well. Both databases record the change.
-func (ctl *Password) changeOwner(
-	c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser, body *passwordRequest,
-) error {
-	ctx := c.Request.Context()
-	owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
+// user, and then begins one in the tenant. After an interruption between the two the
+// owner has to log in. Both databases record the change.
+func (ctl *Password) changeOwner(change *passwordChange, tenant *tenants.Tenant, coreUserID int64) error {
+	ctx := change.c.Request.Context()
+	owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), coreUserID)
 	if err != nil {
 		return ctl.Tenants.ClassifyCore(err)
 	}
-	if err := ctl.changeCore(c, &owner, body, 0); err != nil {
+	event := middleware.NewEvent(change.c, models.ActionPasswordChanged).By(&owner.Account)
+	if err := ctl.changeCore(&passwordChange{c: change.c, body: change.body, event: event}, &owner); err != nil {
 		return ctl.Tenants.ClassifyCore(err)
 	}
-	// Not earlier, so that no other request of this session is refused meanwhile.
-	defer ctl.Tenants.ChangeOwner(owner.AsOwner())
-	event := middleware.NewEvent(c, models.ActionPasswordChanged).By(&user.Account)
-	return models.KeepSession(ctx, tenant.DB, event, user.SessionID(), owner.SessionEpoch)
+	ctl.Tenants.ChangeOwner(owner.AsOwner())
+	return models.RenewSessions(ctx, tenant.DB, change.event, owner.SessionEpoch, change.session)
 }
 
 // refusePassword records that a signed-in user gave a wrong current password.
@@ -138,11 +143,10 @@ func refusePassword(c *gin.Context, caller *middleware.Caller, refusal error) er
 
 // replace compares the current password and returns the hash of the new one;
 // KindWrongPassword. Guesses here count together with those at the login.
-func (ctl *Password) replace(
-	ctx context.Context, who limits.Account, current string, body *passwordRequest,
-) (string, error) {
-	err := ctl.Limits.Guess(who, body.from, func() error {
-		return ctl.Passwords.Compare(ctx, current, *body.CurrentPassword)
+func (ctl *Password) replace(change *passwordChange, who limits.Account, current string) (string, error) {
+	ctx := change.c.Request.Context()
+	err := ctl.Limits.Guess(who, middleware.Address(change.c), func() error {
+		return ctl.Passwords.Compare(ctx, current, *change.body.CurrentPassword)
 	})
 	if models.IsKind(err, models.KindInvalidCredentials) {
 		return "", models.ErrWrongPassword.Because(err)
@@ -150,5 +154,5 @@ func (ctl *Password) replace(
 	if err != nil {
 		return "", err
 	}
-	return ctl.Passwords.Hash(ctx, *body.NewPassword)
+	return ctl.Passwords.Hash(ctx, *change.body.NewPassword)
 }

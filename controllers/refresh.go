@@ -74,7 +74,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 	}
 	return tenant.Classify(renew(c, ctl.Tokens, tenant.DB, &renewal[models.TenantUser]{
 		token:  *token,
-		claims: auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID},
+		claims: tenantClaims(tenant),
 		lives:  func(user *models.TenantUser) bool { return user.IsSignedIn(tenant.Owner()) },
 	}))
 }

@@ -76,7 +76,9 @@ func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	profile := &Profile{Tenants: o.Tenants}
-	password := &Password{Tenants: o.Tenants, Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits}
+	password := &Password{
+		Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits,
+	}
 
 	api.POST("/auth/logout", gate.SignedInAnywhere(sessions.Logout))
 	api.GET("/auth/sessions", gate.SignedInAnywhere(sessions.List))

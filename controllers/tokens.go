@@ -11,6 +11,7 @@ import (
 	"multitenant/auth"
 	"multitenant/middleware"
 	"multitenant/models"
+	"multitenant/tenants"
 )
 
 type tokenResponse struct {
@@ -37,6 +38,11 @@ func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, cla
 		session.UserID, session.Epoch = found.user.ID, found.epoch
 		return models.CreateSession[U](ctx, db, n.event, session, found.user.HashedPassword)
 	})
+}
+
+// tenantClaims name the tenant in a token.
+func tenantClaims(tenant *tenants.Tenant) auth.Claims {
+	return auth.Claims{Realm: auth.RealmTenant, Tenant: string(tenant.Slug), TenantID: tenant.ID}
 }
 
 // begin answers with the tokens of a session. create stores the session and sets its

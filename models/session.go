@@ -163,18 +163,31 @@ func readEpoch(tx *gorm.DB, user *CoreUser) error {
 	return lookup(tx.Model(user).Select("session_epoch").Take(user).Error, ErrUserNotFound)
 }
 
-// KeepSession ends all sessions of the actor of the event but one, which becomes a
-// session of that epoch.
-func KeepSession(ctx context.Context, db *gorm.DB, event *Event, id, epoch int64) error {
+// RenewSessions ends all sessions of the actor of the event, a user of a tenant, and
+// begins next in their place. KindInvalidToken when the user was removed or deactivated
+// meanwhile.
+func RenewSessions(ctx context.Context, db *gorm.DB, event *Event, epoch int64, next *Session) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		return keepSession(ctx, tx, event.actorID(), id, epoch)
+		if err := lockActive(ctx, tx, event.actorID()); err != nil {
+			return err
+		}
+		return renewSessions(ctx, tx, event.actorID(), epoch, next)
 	})
 }
 
-func keepSession(ctx context.Context, tx *gorm.DB, userID, id, epoch int64) error {
-	if _, err := gorm.G[Session](tx).Where("id = ? AND user_id = ?", id, userID).Update(ctx, "epoch", epoch); err != nil {
+// lockActive locks a user of a tenant who must be active, so that no session begins
+// beside a change that ends them all.
+func lockActive(ctx context.Context, tx *gorm.DB, userID int64) error {
+	_, err := lockUser[TenantUser](ctx, tx, "id = ? AND is_active = ?", userID, true)
+	return refuseAs(ErrInvalidToken, err)
+}
+
+// renewSessions ends all sessions of the user, and begins next with that epoch if there
+// is one.
+func renewSessions(ctx context.Context, tx *gorm.DB, userID, epoch int64, next *Session) error {
+	if err := endSessions(ctx, tx, userID); err != nil || next == nil {
 		return err
 	}
-	_, err := gorm.G[Session](tx).Where("id <> ? AND user_id = ?", id, userID).Delete(ctx)
-	return err
+	next.UserID, next.Epoch = userID, epoch
+	return gorm.G[Session](tx).Create(ctx, next)
 }

@@ -105,8 +105,8 @@ func TestWhatUsersDoIsOnRecord(t *testing.T) {
 		now.advance(time.Minute)
 		requireNoRefresh(t, app, laptop.refresh) // it was used: the session ends
 		requireNoRefresh(t, app, fresh.refresh)
-		requireChange(t, app, phone.access)
-		require.Equal(t, http.StatusNoContent, app.Post(logoutPath, phone.access, nil).Code)
+		next := requireChange(t, app, phone.access)
+		require.Equal(t, http.StatusNoContent, app.Post(logoutPath, next.access, nil).Code)
 		all := tokensOf(t, app, app.LoginWith(tenant, "ada@example.com", newPassword))
 		require.Equal(t, http.StatusNoContent, app.Post(logoutPath+"?scope=all", all.access, nil).Code)
 		last := tokensOf(t, app, app.LoginWith(tenant, "ada@example.com", newPassword))
@@ -207,7 +207,7 @@ func TestTheOwnersPasswordIsOnRecordInBoth(t *testing.T) {
 		app.Do(change(inside, "a wrong password", newPassword)).RequireProblem(app, 400, "wrong_password", "Incorrect password")
 		require.Equal(t, 0, countAudit(t, app, "", "password.changed")+countAudit(t, app, "acme", "password.changed"))
 
-		requireChange(t, app, inside)
+		inside = requireChange(t, app, inside).access
 
 		const want = "password.changed success by ada to nothing"
 		require.Equal(t, []string{want}, audited(t, app, inside, "?action=password.changed"))

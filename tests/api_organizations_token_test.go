@@ -88,7 +88,7 @@ func TestWhatEndsAnEntry(t *testing.T) {
 		suspend(true)
 		requireLives(t, app, entered.tokens)
 
-		requireChange(t, app, s.core)
+		s.core = requireChange(t, app, s.core).access
 		requireDead(t, app, entered.tokens)
 		requireLives(t, app, enter(t, app, s.core).tokens, s.member.tokens)
 

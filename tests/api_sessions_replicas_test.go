@@ -25,28 +25,28 @@ func TestReplicasSeeWhatHasEnded(t *testing.T) {
 			require.Equal(t, http.StatusNoContent, first.Post(logoutPath, phone.access, nil).Code)
 			requireDead(t, second, phone)
 			requireLives(t, second, laptop)
-			requireChange(t, second, laptop.access)
-			requireDead(t, first, phone)
-			requireLives(t, first, laptop, renew(t, first, laptop.refresh))
+			next := requireChange(t, second, laptop.access)
+			requireDead(t, first, phone, laptop)
+			requireLives(t, first, next, renew(t, first, next.refresh))
 		}
 	})
 }
 
 // TestReplicasSeeTheOwnersNewPassword inside tenants, and never end the session
-// that it was changed by.
+// that begins with it.
 func TestReplicasSeeTheOwnersNewPassword(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		first, second := testkit.Start(t, settings), testkit.Start(t, settings)
 		ada := ownerOf(t, first)
 		requireLives(t, second, ada.core, ada.acme, ada.globex)
 
-		requireChange(t, first, ada.acme.access)
+		next := requireChange(t, first, ada.acme.access)
 
-		requireDead(t, first, ada.core, ada.globex)
-		requireDead(t, second, ada.core)
+		requireDead(t, first, ada.core, ada.acme, ada.globex)
+		requireDead(t, second, ada.core, ada.acme)
 		changed := time.Now()
 		testkit.Await(t, spread+5*time.Second, func() error {
-			requireLives(t, second, ada.acme)
+			requireLives(t, second, next)
 			begun := time.Now()
 			if second.Get(profilePath, ada.globex.access).Code == http.StatusUnauthorized {
 				return nil
@@ -55,7 +55,7 @@ func TestReplicasSeeTheOwnersNewPassword(t *testing.T) {
 			return errStill
 		})
 		requireDead(t, second, ada.globex)
-		requireLives(t, second, ada.acme, renew(t, second, ada.acme.refresh))
+		requireLives(t, second, next, renew(t, second, next.refresh))
 	})
 }
 
