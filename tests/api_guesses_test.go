@@ -1,10 +1,13 @@
 package tests_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,4 +46,40 @@ func TestOnePasswordHasOneCount(t *testing.T) {
 		require.EqualValues(t, 10, compared.Load())
 		require.Equal(t, http.StatusOK, app.Login("initech", "ada@example.com").Code, "another user with the same address")
 	})
+}
+
+// TestGuessersKeepNoAddressOut: while many addresses guess, the right password works
+// from another one that has waited as long as it was told.
+func TestGuessersKeepNoAddressOut(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	var passed atomic.Int64
+	started := time.Now()
+	settings.Limits, settings.TrustedProxies = generous(), []string{"127.0.0.1"}
+	settings.Limits.Now = func() time.Time { return started.Add(time.Duration(passed.Load())) }
+	app := testkit.Start(t, settings)
+	app.Register("acme", "ada@example.com")
+	try := func(from int, password string) testkit.Response {
+		request := loggingIn("acme", "ada@example.com", password)
+		request.Header = http.Header{"X-Forwarded-For": {fmt.Sprintf("203.0.113.%d", from)}}
+		return app.Do(request)
+	}
+	attack := func() {
+		for i := range 60 {
+			try(i, "a wrong password")
+		}
+	}
+	const newcomer = 200
+	for range 8 {
+		attack()
+		passed.Add(int64(30 * time.Second))
+	}
+	attack()
+	refused := try(newcomer, testkit.Password)
+	requireTooMany(t, app, refused, "too_many_attempts", 30)
+	wait, err := strconv.Atoi(refused.Header.Get("Retry-After"))
+	require.NoError(t, err)
+	passed.Add(int64(time.Duration(wait) * time.Second))
+	attack()
+	require.Equal(t, http.StatusOK, try(newcomer, testkit.Password).Code)
 }

@@ -18,6 +18,9 @@ const (
 	// longestWaitForAll bounds it for all others. It is short, since an
 	// attacker could keep out a user who does nothing wrong.
 	longestWaitForAll = 30 * time.Second
+	// longestTurn bounds how long an address that has missed waits for its turn
+	// while others keep the account closed. It waits longestWait at first.
+	longestTurn = 4 * time.Hour
 
 	// forgetAfter is when misses no longer count. At the longest wait, an
 	// attacker gains nothing by waiting so long instead.
@@ -36,24 +39,32 @@ type Account struct {
 }
 
 // guesses bounds how often the password of an account is guessed: from one
-// address, and from all.
+// address, and from all. Guesses from many addresses close the account to an address
+// that makes none, so each address that is refused for them gets a turn: one attempt
+// once it has waited as long as it was told, however often others have tried meanwhile.
+// All turns together are few, since after a miss the next one takes long to come.
 type guesses struct {
 	secret [sha256.Size]byte // makes keys that no caller can choose or read
 	own    rule
 	all    rule
+	turn   rule // of an address that has missed
 	byOwn  *table[*attempts]
 	byAll  *table[*attempts]
 }
 
-// rule says how many misses in a row are free, and how long the wait after
-// further ones becomes.
+// rule says how many misses in a row are free, how long the wait is after the last of
+// them, and how long it becomes after further ones.
 type rule struct {
-	free    int
-	longest time.Duration
+	free           int
+	first, longest time.Duration
 }
 
 func newGuesses(free, freeForAll int) *guesses {
-	g := &guesses{own: rule{free, longestWait}, all: rule{freeForAll, longestWaitForAll}}
+	g := &guesses{
+		own:  rule{free, firstWait, longestWait},
+		all:  rule{freeForAll, firstWait, longestWaitForAll},
+		turn: rule{1, longestWait, longestTurn},
+	}
 	_, _ = rand.Read(g.secret[:]) // it never fails
 	fresh := func() *attempts { return &attempts{} }
 	g.byOwn, g.byAll = newTable(fresh), newTable(fresh)
@@ -62,10 +73,14 @@ func newGuesses(free, freeForAll int) *guesses {
 
 // attempt is one that is under way, and counts as a miss until it has ended.
 type attempt struct {
-	own, all             key
-	ownClosed, allClosed time.Time // what it closed the account until, if it did
-	isKnown              bool      // it counts at the address alone
+	own, all           key
+	ownCount, allCount count
+	isKnown            bool      // it counts at the address alone
+	turn               time.Time // that the address had; zero for none
 }
+
+// count is what an attempt has changed: until when the account is closed.
+type count struct{ before, after time.Time }
 
 // begin counts an attempt. It returns how long to wait where there were too
 // many, and counts nothing then.
@@ -73,14 +88,20 @@ func (g *guesses) begin(who Account, from netip.Addr, now time.Time) (a attempt,
 	a.own, a.all = g.key(who, from), g.key(who, netip.Addr{})
 	g.byOwn.with(a.own, now, func(own *attempts) {
 		a.isKnown = own.isKnown(now)
-		a.ownClosed, wait = own.count(g.own, now)
+		if a.ownCount, wait = own.count(g.own, now, false); wait == 0 {
+			a.turn, own.turn = own.turn, time.Time{}
+		}
 	})
 	if wait > 0 || a.isKnown {
 		return a, wait
 	}
-	g.byAll.with(a.all, now, func(all *attempts) { a.allClosed, wait = all.count(g.all, now) })
+	hasTurn := !a.turn.IsZero() && !a.turn.After(now)
+	g.byAll.with(a.all, now, func(all *attempts) { a.allCount, wait = all.count(g.all, now, hasTurn) })
 	if wait > 0 {
-		g.byOwn.with(a.own, now, func(own *attempts) { own.giveBack(a.ownClosed) })
+		g.byOwn.with(a.own, now, func(own *attempts) {
+			a.giveBackOwn(own)
+			wait = own.waitForTurn(g.turn, now, wait)
+		})
 	}
 	return a, wait
 }
@@ -94,10 +115,18 @@ func (g *guesses) end(a *attempt, err error, now time.Time) {
 		g.byOwn.with(a.own, now, func(own *attempts) { *own = attempts{known: now} })
 		g.byAll.with(a.all, now, func(all *attempts) { *all = attempts{} })
 	default:
-		g.byOwn.with(a.own, now, func(own *attempts) { own.giveBack(a.ownClosed) })
+		g.byOwn.with(a.own, now, a.giveBackOwn)
 		if !a.isKnown {
-			g.byAll.with(a.all, now, func(all *attempts) { all.giveBack(a.allClosed) })
+			g.byAll.with(a.all, now, func(all *attempts) { all.giveBack(a.allCount) })
 		}
+	}
+}
+
+// giveBackOwn takes the attempt back at its address, which has its turn again.
+func (a *attempt) giveBackOwn(own *attempts) {
+	own.giveBack(a.ownCount)
+	if !a.turn.IsZero() {
+		own.turn = a.turn
 	}
 }
 
@@ -122,14 +151,16 @@ type attempts struct {
 	last   time.Time
 	closed time.Time // until then none is allowed
 	known  time.Time // when one last succeeded
+	turn   time.Time // from when on the address has its turn; zero for none
 }
 
-// count counts one more as a miss, and returns until when it closes the account.
-// Where the account is closed it returns how long that will be.
-func (a *attempts) count(r rule, now time.Time) (closed time.Time, wait time.Duration) {
-	if wait := a.closed.Sub(now); wait > 0 {
-		return time.Time{}, wait
+// count counts one more as a miss. Where the account is closed it counts nothing and
+// returns how long that will be, unless the attempt has its turn.
+func (a *attempts) count(r rule, now time.Time, hasTurn bool) (c count, wait time.Duration) {
+	if wait := a.closed.Sub(now); wait > 0 && !hasTurn {
+		return c, wait
 	}
+	c.before = a.closed
 	if now.Sub(a.last) >= forgetAfter {
 		a.misses = 0
 	}
@@ -138,15 +169,35 @@ func (a *attempts) count(r rule, now time.Time) (closed time.Time, wait time.Dur
 	if a.misses >= r.free {
 		a.closed = now.Add(r.wait(a.misses - r.free))
 	}
-	return a.closed, 0
+	c.after = a.closed
+	return c, 0
 }
 
 // giveBack takes back one that was counted.
-func (a *attempts) giveBack(closed time.Time) {
+func (a *attempts) giveBack(c count) {
 	a.misses = max(0, a.misses-1)
-	if a.closed.Equal(closed) {
-		a.closed = time.Time{}
+	if a.closed.Equal(c.after) {
+		a.closed = c.before
 	}
+}
+
+// waitForTurn returns how long the address waits for its turn. wait is how long the
+// account is closed to all, which is too short for an address that has missed there: an
+// attacker has many of them.
+func (a *attempts) waitForTurn(r rule, now time.Time, wait time.Duration) time.Duration {
+	if a.turn.IsZero() {
+		if a.misses >= r.free {
+			wait = r.wait(a.misses - r.free)
+		}
+		a.turn = now.Add(wait)
+	}
+	// It may have come meanwhile, by a concurrent attempt that was given back.
+	return max(a.turn.Sub(now), time.Millisecond)
+}
+
+// isWaiting reports whether the address has a turn, or had it not long ago.
+func (a *attempts) isWaiting(now time.Time) bool {
+	return !a.turn.IsZero() && now.Sub(a.turn) < forgetAfter
 }
 
 func (a *attempts) isKnown(now time.Time) bool {
@@ -154,13 +205,16 @@ func (a *attempts) isKnown(now time.Time) bool {
 }
 
 func (a *attempts) idle(now time.Time) bool {
-	return !a.isKnown(now) && (a.misses == 0 || now.Sub(a.last) >= forgetAfter)
+	return !a.isKnown(now) && !a.isWaiting(now) && (a.misses == 0 || now.Sub(a.last) >= forgetAfter)
 }
 
 // worth: who has missed often is about to be refused. Of those alike, the one
 // that has been quiet for longest goes.
 func (a *attempts) worth(now time.Time) float64 {
 	worth := float64(a.misses) - now.Sub(a.last).Hours()/forgetAfter.Hours()
+	if a.isWaiting(now) {
+		worth++
+	}
 	if a.isKnown(now) {
 		worth = max(worth, 0) + knownWorth
 	}
@@ -170,7 +224,7 @@ func (a *attempts) worth(now time.Time) float64 {
 // wait returns how long an account is closed after so many misses that were not
 // free.
 func (r rule) wait(more int) time.Duration {
-	wait := firstWait
+	wait := r.first
 	for range more {
 		if wait *= 2; wait >= r.longest {
 			return r.longest

@@ -160,10 +160,10 @@ func TestNobodyIsLockedOut(t *testing.T) {
 		miss(t, l, address(i), 1)
 	}
 	for i, seconds := range []int{1, 2, 4, 8, 16, 30, 30, 30} {
-		wait := time.Duration(seconds) * time.Second
-		requireWait(t, l.Guess(ada, here, right), models.KindTooManyAttempts, wait)
+		wait, newcomer := time.Duration(seconds)*time.Second, address(2000+i)
+		requireWait(t, l.Guess(ada, newcomer, right), models.KindTooManyAttempts, wait)
 		miss(t, l, home, 1)
-		requireWait(t, l.Guess(ada, here, right), models.KindTooManyAttempts, wait)
+		requireWait(t, l.Guess(ada, newcomer, right), models.KindTooManyAttempts, wait)
 		c.move(wait)
 		miss(t, l, address(1000+i), 1)
 	}
@@ -173,6 +173,71 @@ func TestNobodyIsLockedOut(t *testing.T) {
 	require.NoError(t, l.Guess(ada, home, right))
 	miss(t, l, here, 1)
 	require.NoError(t, l.Guess(ada, here, right))
+}
+
+// waitOf returns how long the caller is told to wait.
+func waitOf(t *testing.T, err error) time.Duration {
+	t.Helper()
+	var known *models.Error
+	require.ErrorAs(t, err, &known)
+	require.Equal(t, models.KindTooManyAttempts, known.Kind)
+	return known.RetryAfter
+}
+
+// attack has many addresses guess each second for that time, and returns how many
+// guesses were compared.
+func attack(l *limits.Limits, c *clock, lasts time.Duration) (compared int) {
+	for end := c.now.Add(lasts); ; c.move(time.Second) {
+		for i := range 60 {
+			_ = l.Guess(ada, address(i), func() error { compared++; return errWrong })
+		}
+		if !c.now.Before(end) {
+			return compared
+		}
+	}
+}
+
+// TestEachAddressHasItsTurn, while others guess as often as they can: when it has waited
+// as long as it was told, it has one attempt. What they guess in all is bounded.
+func TestEachAddressHasItsTurn(t *testing.T) {
+	t.Parallel()
+	l, c := setup(t)
+	require.Equal(t, 100, attack(l, c, time.Second))
+	attack(l, c, 5*time.Minute)
+	wait := waitOf(t, l.Guess(ada, here, right))
+	require.LessOrEqual(t, wait, 30*time.Second)
+	attack(l, c, wait-time.Second)
+	require.LessOrEqual(t, waitOf(t, l.Guess(ada, here, right)), time.Second, "asking early changes nothing")
+	c.move(time.Second)
+	busy := errors.New("busy")
+	require.ErrorIs(t, l.Guess(ada, here, func() error { return busy }), busy, "it does not use the turn up")
+	attack(l, c, 0)
+	miss(t, l, here, 1)
+
+	requireWait(t, l.Guess(ada, here, right), models.KindTooManyAttempts, 15*time.Minute)
+	attack(l, c, 15*time.Minute)
+	require.NoError(t, l.Guess(ada, here, right), "later for one that missed")
+
+	compared := attack(l, c, time.Hour)
+	require.Greater(t, compared, 100, "all is forgiven first")
+	require.Less(t, compared, 100+2*60+3*60)
+}
+
+// TestManyTurnsAtOnce: however many attempts come at once, an address has one.
+func TestManyTurnsAtOnce(t *testing.T) {
+	t.Parallel()
+	l, c := setup(t)
+	attack(l, c, time.Minute)
+	attack(l, c, waitOf(t, l.Guess(ada, here, wrong)))
+	var compared atomic.Int64
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			_ = l.Guess(ada, here, func() error { compared.Add(1); return errWrong })
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 1, compared.Load())
 }
 
 // TestMemoryIsBounded: a million keys take no more memory than there is for them, and push out nobody who is being refused.
