@@ -119,6 +119,12 @@ type Session interface {
 	// with ErrExist. After any other error the database may exist, or appear before
 	// the lock is free again, and may be open to all roles: drop it and start over.
 	Create(ctx context.Context, name string) error
+	// InUse reports whether a client has the database open, so that Claim would fail
+	// with ErrInUse. It does not wait.
+	InUse(ctx context.Context, name string) (bool, error)
+	// EndOwn ends the sessions of the application's own role in a database and waits
+	// for their end. A pooler keeps such sessions open after Close.
+	EndOwn(ctx context.Context, name string) error
 	// Claim runs also in a transaction of core, renames a database to its tenant's
 	// name and lets role connect to it. On PostgreSQL this is one transaction. It
 	// fails with the error of also, with ErrExist when to exists, with ErrNotExist

@@ -44,8 +44,10 @@ func TestRenameOfOpenDatabaseIsRefused(t *testing.T) {
 			b := open(t, url)
 			s := lock(t, b, "k")
 			name := makeDatabase(t, b, s)
+			require.False(t, isInUse(t, s, name))
 			db := openDatabase(t, b, name, nil)
 			require.Equal(t, name, readMark(t, db))
+			require.True(t, isInUse(t, s, name))
 
 			err := rename(t.Context(), s, name, newName())
 
@@ -146,4 +148,11 @@ func TestDropEndsSessions(t *testing.T) {
 			mark(t, b, name, "another")
 		})
 	}
+}
+
+func isInUse(t *testing.T, s database.Session, name string) bool {
+	t.Helper()
+	inUse, err := s.InUse(t.Context(), name)
+	require.NoError(t, err)
+	return inUse
 }

@@ -52,6 +52,9 @@ func (d *Databases) build(ctx context.Context, session database.Session, record 
 	if err := errors.Join(err, database.Close(db)); err != nil {
 		return fmt.Errorf("migrate new database: %w", err)
 	}
+	if err := session.EndOwn(ctx, record.DatabaseName); err != nil {
+		return err
+	}
 	d.step(StepBuilt)
 	return nil
 }

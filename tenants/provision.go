@@ -76,10 +76,25 @@ func Occupied(err error) bool {
 	return errors.Is(err, database.ErrExist) || errors.Is(err, database.ErrForeign)
 }
 
-// claimSpare turns a spare into the tenant and reports whether there was one. A
-// spare that cannot be claimed is removed and counts as none.
+// claimSpare turns one of the spares into the tenant and reports whether there was
+// one that could be claimed.
 func (m *Manager) claimSpare(ctx context.Context, slug models.Slug, plan plan) (claimed bool, err error) {
-	session, record, err := m.lockSpare(ctx)
+	spares, err := models.ListSpares(ctx, m.core, m.databases.Version, spareCandidates)
+	if err != nil {
+		return false, err
+	}
+	for i := range spares {
+		if claimed, err = m.claimOne(ctx, spares[i].ID, slug, plan); claimed || err != nil {
+			return claimed, err
+		}
+	}
+	return false, nil
+}
+
+// claimOne turns this spare into the tenant. A spare that can never be claimed is
+// removed. One that is in use stays as it is. Both count as not claimed.
+func (m *Manager) claimOne(ctx context.Context, id string, slug models.Slug, plan plan) (claimed bool, err error) {
+	session, record, err := m.lockSpare(ctx, id)
 	if err != nil || session == nil {
 		return false, err
 	}
@@ -96,10 +111,11 @@ func (m *Manager) claimSpare(ctx context.Context, slug models.Slug, plan plan) (
 			return true, err
 		}
 	}
-	if err := m.undo(ctx, session, record, err); !isUnfit {
-		return true, err
+	cause := m.undo(ctx, session, record, err)
+	if isUnfit || errors.Is(cause, database.ErrInUse) {
+		return false, nil
 	}
-	return false, nil
+	return true, cause
 }
 
 // claimNew makes a database and turns it into the tenant.

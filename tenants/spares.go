@@ -12,38 +12,42 @@ const (
 	// spareTimeout bounds the making of one spare.
 	spareTimeout = time.Minute
 	// spareCandidates is how many spares are tried before a new database is made:
-	// other requests hold the locks of those that they are claiming.
+	// other requests are claiming some, and clients may have some open.
 	spareCandidates = 8
 	// sparesLock is the lock of the process that makes spares.
 	sparesLock = "spares"
 )
 
-// lockSpare locks a spare that no other request is claiming. The session is nil
-// if there is none.
-func (m *Manager) lockSpare(ctx context.Context) (database.Session, *models.Tenant, error) {
-	spares, err := models.ListSpares(ctx, m.core, m.databases.Version, spareCandidates)
-	if err != nil {
+// lockSpare locks a spare. The session is nil if the spare is not to be had: another
+// request claims it or has claimed it, or a client has its database open.
+func (m *Manager) lockSpare(ctx context.Context, id string) (database.Session, *models.Tenant, error) {
+	session, free, err := m.databases.Backend.TryLock(ctx, LockKey(id))
+	if err != nil || !free {
 		return nil, nil, err
 	}
-	for i := range spares {
-		session, free, err := m.databases.Backend.TryLock(ctx, LockKey(spares[i].ID))
-		if err != nil {
-			return nil, nil, err
-		}
-		if !free {
-			continue
-		}
-		// Another request may have claimed it before it was locked.
-		record, err := models.FindTenant(ctx, m.core, spares[i].ID)
-		if err == nil && record.Status == models.TenantSpare {
-			return session, &record, nil
-		}
-		session.Unlock()
-		if err != nil && !models.IsKind(err, models.KindTenantNotFound) {
-			return nil, nil, err
-		}
+	record, err := models.FindTenant(ctx, m.core, id)
+	isSpare := err == nil && record.Status == models.TenantSpare
+	if models.IsKind(err, models.KindTenantNotFound) {
+		err = nil
 	}
-	return nil, nil, nil
+	if isSpare {
+		isSpare, err = m.isUnused(ctx, session, &record)
+	}
+	if !isSpare {
+		session.Unlock()
+		return nil, nil, err
+	}
+	return session, &record, nil
+}
+
+// isUnused reports whether no client has the spare open, as a monitoring agent may.
+// Such a spare stays for later, because a database in use cannot be renamed.
+func (m *Manager) isUnused(ctx context.Context, session database.Session, spare *models.Tenant) (bool, error) {
+	inUse, err := session.InUse(ctx, spare.DatabaseName)
+	if inUse {
+		m.logger.WarnContext(ctx, "spare database passed over: a client has it open", "database", spare.DatabaseName)
+	}
+	return err == nil && !inUse, err
 }
 
 // keepSpares makes spares until there are enough, and again whenever one is

@@ -211,10 +211,10 @@ func (s *session) unlock(ctx context.Context) {
 	_ = s.conn.Close()
 }
 
-func (s *session) exec(ctx context.Context, statement string) error {
+func (s *session) exec(ctx context.Context, statement string, args ...any) error {
 	if s.unlocked.Load() {
 		return database.ErrUnlocked
 	}
-	_, err := s.conn.ExecContext(ctx, statement)
+	_, err := s.conn.ExecContext(ctx, statement, args...)
 	return err
 }

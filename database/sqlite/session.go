@@ -62,6 +62,19 @@ func (b *backend) create(ctx context.Context, name string) error {
 	return syncFolder(b.dir)
 }
 
+// InUse reports whether the write-ahead log stays when we open and close the
+// database, or cannot be read now.
+func (s *session) InUse(ctx context.Context, name string) (bool, error) {
+	if err := s.check(ctx, name); err != nil {
+		return false, fmt.Errorf("look for users of database %s: %w", name, err)
+	}
+	err := s.backend.checkpoint(ctx, s.backend.path(name))
+	return err != nil && !errors.Is(err, database.ErrNotExist), nil
+}
+
+// EndOwn does nothing: no pooler stands before a file.
+func (*session) EndOwn(context.Context, string) error { return nil }
+
 // Claim renames the file once also is committed. When it fails, or the process
 // dies in between, the file still has its old name.
 func (s *session) Claim(ctx context.Context, from, to, _ string, also func(tx *gorm.DB) error) error {

@@ -36,11 +36,13 @@ kill -KILL $!
 wait $!
 rm -rf "$2"`
 
-// Pooler is a PgBouncer in transaction mode before a PostgreSQL server, for a
+// Pooler is a PgBouncer before a PostgreSQL server, for a
 // single test.
 type Pooler struct {
 	admin    string // the URL of a superuser of the server
 	prefix   string // of the roles that may pass
+	mode     string // transaction or session
+	size     int    // how many connections it makes for one role and database
 	program  string
 	asks     bool // it asks the server for verifiers, else it must be told
 	name     string
@@ -49,13 +51,25 @@ type Pooler struct {
 	dir      string
 }
 
+// StartSessionPooler is StartPooler in session mode and for all roles, for a
+// program that also reaches core through it. The program's own role passes once
+// Admit was called.
+func StartSessionPooler(tb testing.TB, admin string) *Pooler {
+	tb.Helper()
+	return startPooler(tb, &Pooler{admin: admin, mode: "session", size: 20})
+}
+
 // StartPooler puts a PgBouncer before the server of the superuser's URL, until
 // the end of the test. Roles whose name begins with prefix may pass, see Admit. It
 // skips or fails like Server where PgBouncer is not installed.
 func StartPooler(tb testing.TB, admin, prefix string) *Pooler {
 	tb.Helper()
+	return startPooler(tb, &Pooler{admin: admin, prefix: prefix, mode: "transaction", size: poolSize})
+}
 
-	p := &Pooler{admin: admin, prefix: prefix, name: "pooler_" + randomHex(6), password: randomHex(16)}
+func startPooler(tb testing.TB, p *Pooler) *Pooler {
+	tb.Helper()
+	p.name, p.password = "pooler_"+randomHex(6), randomHex(16)
 	require(tb, p.find(tb.Context()))
 	if p.asks {
 		require(tb, p.createLookup(tb.Context()))
@@ -206,8 +220,8 @@ func (p *Pooler) Settings() (string, error) {
 		"unix_socket_dir =",
 		"auth_type = scram-sha-256",
 		"auth_file = " + p.path("users"),
-		"pool_mode = transaction",
-		"default_pool_size = " + strconv.Itoa(poolSize),
+		"pool_mode = " + p.mode,
+		"default_pool_size = " + strconv.Itoa(p.size),
 		"server_idle_timeout = 60",
 		"server_login_retry = 1",
 		"query_wait_timeout = 3",
