@@ -26,7 +26,8 @@ var (
 	// ErrHalfDropped says that dropping a database was interrupted. It cannot be
 	// opened any more, only dropped again.
 	ErrHalfDropped = errors.New("database is half dropped")
-	// ErrInUse says that a database cannot be renamed while a session has it open.
+	// ErrInUse says that a database cannot be renamed or dropped while another's session
+	// has it open.
 	ErrInUse = errors.New("database is in use")
 	// ErrBusy says that no connection became free in time.
 	ErrBusy = errors.New("no connection free")
@@ -132,8 +133,9 @@ type Session interface {
 	// other error on SQLite, the writes of also may be committed while the database
 	// has its old name.
 	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
-	// Drop removes a database and ends the sessions of role in it. A missing
-	// database is no error.
+	// Drop removes a database. It ends the sessions of the application and of role in
+	// it, and fails with ErrInUse when another's session stays; the database admits no
+	// new sessions then. A missing database is no error.
 	Drop(ctx context.Context, name, role string) error
 	// Unlock gives the lock back. Calling it again does nothing.
 	Unlock()

@@ -154,39 +154,6 @@ func explainRename(err error, from, to string) error {
 	return fmt.Errorf("rename database %s: %w", from, err)
 }
 
-// Drop removes a database and ends the sessions in it.
-func (s *session) Drop(ctx context.Context, name, role string) error {
-	if err := s.backend.checkTenant(name); err != nil {
-		return err
-	}
-	if err := s.joinRole(ctx, role); err != nil {
-		return err
-	}
-	if err := s.exec(ctx, "DROP DATABASE IF EXISTS "+quoteIdentifier(name)+" WITH (FORCE)"); err != nil {
-		return fmt.Errorf("drop database %s: %w", name, err)
-	}
-	return nil
-}
-
-// joinRole makes the application's role a member of the role. Since PostgreSQL 16
-// only a member may end its sessions, and dropping the database must end them.
-func (s *session) joinRole(ctx context.Context, role string) error {
-	if role == "" || !s.backend.makesRoles {
-		return nil
-	}
-	if err := database.CheckName(role); err != nil {
-		return err
-	}
-	exists, err := roleExists(s.backend.core.WithContext(ctx), role)
-	if err != nil || !exists {
-		return err
-	}
-	if err := s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER"); err != nil {
-		return fmt.Errorf("join role %s: %w", role, err)
-	}
-	return nil
-}
-
 // Unlock gives the lock back, by ending the connection if need be.
 func (s *session) Unlock() { s.unlock(context.Background()) }
 

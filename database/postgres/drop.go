@@ -1,0 +1,119 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"multitenant/database"
+)
+
+// dropTries bounds how often Drop ends sessions and waits for all others.
+const dropTries = 2
+
+// Drop closes the database to new sessions, ends those that our role may end, and
+// waits for the others for as long as the server does, which is 5 seconds. It does
+// not use WITH (FORCE): if one session belongs to a superuser, the server then ends
+// none and refuses. That also holds for autovacuum, which a plain DROP DATABASE ends.
+func (s *session) Drop(ctx context.Context, name, role string) error {
+	if err := s.backend.checkTenant(name); err != nil {
+		return err
+	}
+	if err := s.joinRole(ctx, role); err != nil {
+		return err
+	}
+	if err := s.drop(ctx, name); err != nil {
+		return fmt.Errorf("drop database %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *session) drop(ctx context.Context, name string) error {
+	open, err := s.isOpen(ctx, name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil && open {
+		err = s.exec(ctx, "ALTER DATABASE "+quoteIdentifier(name)+" WITH ALLOW_CONNECTIONS false")
+	}
+	if err != nil {
+		return fmt.Errorf("close it: %w", err)
+	}
+	for range dropTries {
+		ended, failed := s.endSessions(ctx, name)
+		if failed != nil {
+			return failed
+		}
+		if err != nil && ended == 0 {
+			break // our role may not end those that are left
+		}
+		err = s.exec(ctx, "DROP DATABASE IF EXISTS "+quoteIdentifier(name))
+		if !database.HasState(err, "55006") {
+			return err
+		}
+	}
+	return s.explainUse(ctx, name, err)
+}
+
+// isOpen reports whether a database admits sessions. The server ends a session that
+// alters a database whose drop was interrupted; such a database has the limit -2.
+func (s *session) isOpen(ctx context.Context, name string) (open bool, err error) {
+	if s.unlocked.Load() {
+		return false, database.ErrUnlocked
+	}
+	err = s.conn.QueryRowContext(ctx, `SELECT datallowconn AND datconnlimit <> -2
+		FROM pg_catalog.pg_database WHERE datname = $1`, name).Scan(&open)
+	return open, err
+}
+
+// endSessions ends the sessions in a database that our role may end, and counts
+// them.
+func (s *session) endSessions(ctx context.Context, name string) (ended int, err error) {
+	err = s.conn.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE pg_catalog.pg_terminate_backend(a.pid))
+		FROM pg_catalog.pg_stat_activity a
+		JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
+		JOIN pg_catalog.pg_roles me ON me.rolname = current_user
+		WHERE a.datname = $1 AND (me.rolsuper OR NOT r.rolsuper
+			AND (pg_catalog.pg_has_role(r.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))`, name).Scan(&ended)
+	if err != nil {
+		return 0, fmt.Errorf("end its sessions: %w", err)
+	}
+	return ended, nil
+}
+
+// explainUse says who uses the database. The server counts the sessions, and says
+// what uses the database if there are none.
+func (s *session) explainUse(ctx context.Context, name string, cause error) error {
+	var users string
+	err := s.conn.QueryRowContext(ctx, `SELECT coalesce(string_agg(usename || ' (process ' || pid || ')', ', '), '')
+		FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usesysid IS NOT NULL`, name).Scan(&users)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	if server, ok := errors.AsType[*pgconn.PgError](cause); ok && users == "" {
+		users = server.Detail
+	}
+	return fmt.Errorf("%w: %w: %s", database.ErrInUse, cause, users)
+}
+
+// joinRole makes the application's role a member of the role. Since PostgreSQL 16
+// only a member may end its sessions, and dropping the database must end them.
+func (s *session) joinRole(ctx context.Context, role string) error {
+	if role == "" || !s.backend.makesRoles {
+		return nil
+	}
+	if err := database.CheckName(role); err != nil {
+		return err
+	}
+	exists, err := roleExists(s.backend.core.WithContext(ctx), role)
+	if err != nil || !exists {
+		return err
+	}
+	if err := s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER"); err != nil {
+		return fmt.Errorf("join role %s: %w", role, err)
+	}
+	return nil
+}
