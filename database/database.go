@@ -165,6 +165,8 @@ type Stats struct {
 	DialFailures int
 	Evictions    int // connections closed to make room for another database
 	BusyRefusals int
+	// Interruptions are connections taken from statements of slow databases.
+	Interruptions int
 }
 
 // Close closes a database that OpenDatabase or OpenTenant opened. It waits for

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,58 +11,89 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// TestATenantIsSlow: its requests take what connections it may have, and the
-// others still find one. When two are slow none is left: whoever comes then is
-// told soon to come back, and served once one of them is done.
-func TestATenantIsSlow(t *testing.T) {
+// slowTenants are tenants whose database is locked, as their own role may do.
+type slowTenants struct {
+	app     *testkit.App
+	answers chan testkit.Response
+	ends    []func()
+}
+
+// lock makes the tenant slow and sends so many requests to it, which wait.
+func (s *slowTenants) lock(t *testing.T, tenant, token string, requests int) {
+	t.Helper()
+	holder, err := s.app.Settings.SQL(t, s.app.Settings.DatabaseName(tenant)).BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = holder.Rollback() })
+	_, err = holder.ExecContext(t.Context(), "LOCK TABLE tenant_users IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+	s.ends = append(s.ends, func() { _ = holder.Rollback() })
+	for range requests {
+		go func() {
+			response, _ := s.app.Try(testkit.Request{Method: http.MethodGet, Path: "/api/users/me", Token: token})
+			s.answers <- response
+		}()
+	}
+}
+
+// unlock ends all locks and returns how often each status was answered.
+func (s *slowTenants) unlock(requests int) map[int]int {
+	for _, end := range s.ends {
+		end()
+	}
+	codes := map[int]int{}
+	for range requests {
+		codes[(<-s.answers).Code]++
+	}
+	return codes
+}
+
+// TestTenantsAreSlow: however many are, the requests of the others are served. While
+// there are few, they cannot even take all connections; then one is taken from them.
+func TestTenantsAreSlow(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.Postgres)
 	settings.Database.MaxConnections = database.MinConnections
 	app := testkit.Start(t, settings)
-	acme := app.Token("acme", "ada@example.com")
-	globex := app.Token("globex", "grace@example.com")
-	hooli := app.Token("hooli", "hank@example.com")
+	tokens := map[string]string{}
+	for _, tenant := range []string{"acme", "globex", "initech", "umbrella", "hooli"} {
+		tokens[tenant] = app.Token(tenant, "ada@example.com")
+	}
 	asked := administrator(t, &settings)
-	answers := make(chan testkit.Response, 16)
-	slow := func(tenant, token string, requests int) (end func()) {
-		holder, err := settings.SQL(t, settings.DatabaseName(tenant)).BeginTx(t.Context(), nil)
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = holder.Rollback() })
-		_, err = holder.ExecContext(t.Context(), "LOCK TABLE tenant_users IN ACCESS EXCLUSIVE MODE")
-		require.NoError(t, err)
-		for range requests {
-			go func() {
-				response, _ := app.Try(testkit.Request{Method: http.MethodGet, Path: "/api/users/me", Token: token})
-				answers <- response
-			}()
+	slow := &slowTenants{app: app, answers: make(chan testkit.Response, 16)}
+	awaitLocked := func(want int) {
+		t.Helper()
+		testkit.Await(t, patience, func() error {
+			if held := asked(`SELECT count(*)::text FROM pg_stat_activity
+				WHERE wait_event_type = 'Lock' AND starts_with(datname, '` + settings.Database.TenantPrefix + `')`); held != fmt.Sprint(want) {
+				return fmt.Errorf("%s requests wait for their tenant", held)
+			}
+			return nil
+		})
+	}
+	well := func() {
+		t.Helper()
+		for range 3 {
+			require.Equal(t, http.StatusOK, app.Get("/api/users/me", tokens["hooli"]).Code)
 		}
-		return func() { _ = holder.Rollback() }
+		require.Equal(t, http.StatusOK, app.Login("hooli", "ada@example.com").Code)
+		require.Equal(t, http.StatusOK, app.Get("/ready", "").Code, "core has its own")
 	}
 
-	endAcme := slow("acme", acme, 6)
-	require.Eventually(t, func() bool { return app.Backend.Stats().Waiting == 3 }, patience, time.Millisecond)
-	require.Equal(t, http.StatusOK, app.Get("/api/users/me", hooli).Code)
+	slow.lock(t, "acme", tokens["acme"], 6)
+	awaitLocked(2)
+	slow.lock(t, "globex", tokens["globex"], 6)
+	awaitLocked(3)
+	well()
+	require.Zero(t, app.Backend.Stats().Interruptions)
 
-	endGlobex := slow("globex", globex, 1)
-	testkit.Await(t, patience, func() error {
-		if held := asked(`SELECT count(*)::text FROM pg_stat_activity
-			WHERE wait_event_type = 'Lock' AND starts_with(datname, '` + settings.Database.TenantPrefix + `')`); held < "4" {
-			return fmt.Errorf("%s requests wait for their tenant", held)
-		}
-		return nil
-	})
-	response := app.Get("/api/users/me", hooli)
-	response.RequireProblem(app, 503, "busy", "Server is busy, try again")
-	require.NotEmpty(t, response.Header.Get("Retry-After"))
-	require.Positive(t, app.Backend.Stats().BusyRefusals)
-	require.Equal(t, http.StatusOK, app.Get("/ready", "").Code, "core has its own")
+	slow.lock(t, "initech", tokens["initech"], 1)
+	slow.lock(t, "umbrella", tokens["umbrella"], 1)
+	well()
+	require.Positive(t, app.Backend.Stats().Interruptions)
 
-	endGlobex()
-	require.Equal(t, http.StatusOK, app.Get("/api/users/me", hooli).Code)
-	endAcme()
-	codes := map[int]int{}
-	for range 7 {
-		codes[(<-answers).Code]++
+	codes := slow.unlock(14)
+	require.Equal(t, 14, codes[http.StatusOK]+codes[http.StatusServiceUnavailable], "%v", codes)
+	for _, token := range tokens {
+		require.Equal(t, http.StatusOK, app.Get("/api/users/me", token).Code)
 	}
-	require.Equal(t, map[int]int{http.StatusOK: 4, http.StatusServiceUnavailable: 3}, codes)
 }

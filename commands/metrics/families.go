@@ -117,5 +117,7 @@ func poolFamilies() []family {
 			func(s *snapshot) int { return s.database.Evictions }),
 		counter("database_busy_total", "Who waited for a connection in vain.",
 			func(s *snapshot) int { return s.database.BusyRefusals }),
+		counter("database_interruptions_total", "Statements of slow tenants that were ended for another tenant.",
+			func(s *snapshot) int { return s.database.Interruptions }),
 	}
 }

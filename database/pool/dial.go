@@ -28,16 +28,18 @@ type dialing struct {
 	isOver, isSlow, hasLanded bool
 }
 
-// mayDial is true when a waiter has no dial under way and the database may have one
-// more connection. The caller must hold pool.mu.
-func (s *Share) mayDial() bool {
+// mayDial is true when a waiter has no dial under way, and the database has no idle
+// connection and may have one more when so many are free. The caller must hold pool.mu.
+func (s *Share) mayDial(free int) bool {
 	return s.waiters != nil && s.waiters.Len() > s.dials && s.dials < dialsOfOne && s.held < permitsOfOne &&
-		s.using+s.held < s.pool.mostOfOne
+		len(s.idle) == 0 && s.hasRoom(s.holds(), free)
 }
 
-// pump dials for waiters as far as slots and permits go, and closes idle
-// connections for the rest. The caller must hold p.mu.
+// pump lends waiters the idle connections of their own databases, dials for others as
+// far as slots and permits go, and closes idle connections for the rest. The caller
+// must hold p.mu.
 func (p *Pool) pump(now time.Time) {
+	p.lendIdle(now)
 	for p.open < p.limit && p.slots < dialsAtOnce {
 		s := p.next()
 		if s == nil {
@@ -59,7 +61,7 @@ func (p *Pool) pump(now time.Time) {
 // next is the database whose turn it is to dial. The caller must hold p.mu.
 func (p *Pool) next() *Share {
 	for place := p.waiting.Front(); place != nil; place = place.Next() {
-		if s, ok := place.Value.(*Share); ok && s.mayDial() {
+		if s, ok := place.Value.(*Share); ok && s.mayDial(p.free()) {
 			return s
 		}
 	}
@@ -158,7 +160,7 @@ func (d *dialing) finish(w Wire, err error) {
 		s.held--
 		s.using++
 		kept := min(max(worthDials*now.Sub(d.began), worth), mostWorth)
-		c := &Conn{Wire: w, share: s, due: now.Add(kept), since: now}
+		c := &Conn{Wire: w, share: s, due: now.Add(kept)}
 		p.land(c, now)
 	}
 	p.pump(now)

@@ -8,4 +8,5 @@ const (
 	DialsOfOne   = dialsOfOne
 	PermitsOfOne = permitsOfOne
 	PingAfter    = pingAfter
+	OverdueAfter = overdueAfter
 )

@@ -15,12 +15,16 @@ const busyAfter = 4 * time.Second
 type testWire struct {
 	Fit, Quiet func() bool
 	PingIt     func(ctx context.Context) error
-	Leave      func() // once, when the far end has ended
+	Stop       func()          // ends what the connection is used for
+	Stopped    <-chan struct{} // closed then
+	Leave      func()          // once, when the far end has ended
 	permit     *pool.Permit
 }
 
 func (w *testWire) IsFit() bool   { return w.Fit() }
 func (w *testWire) IsQuiet() bool { return w.Quiet() }
+
+func (w *testWire) Interrupt() { w.Stop() }
 
 func (w *testWire) Ping(ctx context.Context) error { return w.PingIt(ctx) }
 
@@ -33,13 +37,17 @@ func (w *testWire) Close() error {
 func (w *testWire) Ended() <-chan struct{} { return w.permit.Done() }
 
 // testPool is a pool of such connections.
-type testPool struct{ pool *pool.Pool }
+type testPool struct {
+	pool   *pool.Pool
+	isFair bool
+}
 
 // testShare is the part of one database.
 type testShare struct{ share *pool.Share }
 
-func newTestPool(limit int, idle, patience time.Duration) *testPool {
-	return &testPool{pool.New(pool.Options{Limit: limit, IdleLimit: idle, Patience: patience})}
+func newTestPool(o pool.Options) *testPool {
+	o.IdleLimit, o.Patience = time.Minute, busyAfter
+	return &testPool{pool.New(o), o.IsFair}
 }
 
 func (p *testPool) Stats() (stats database.Stats) {

@@ -47,4 +47,5 @@ func (p *Pool) Stats(sum *database.Stats) {
 	sum.DialFailures += p.counts.DialFailures
 	sum.Evictions += p.counts.Evictions
 	sum.BusyRefusals += p.counts.BusyRefusals
+	sum.Interruptions += p.counts.Interruptions
 }

@@ -37,6 +37,8 @@ type Wire interface {
 	// IsQuiet is false when the far end has sent something unasked.
 	IsQuiet() bool
 	Ping(ctx context.Context) error
+	// Interrupt makes the statement under way fail, if there is one. It does not wait.
+	Interrupt()
 	// Close ends it, and waits a little for the far end to do the same.
 	Close() error
 	// Ended is closed once it has ended at the far end too.
@@ -48,26 +50,27 @@ type Wire interface {
 // has none. The pool holds no lock while it sends anything.
 //
 // When all permits are taken, the pool closes the connection that was idle for
-// longest. Its permit is free once the server has closed it too. A database that
-// waits has no idle connection, so the closed one always belongs to another.
+// longest. Its permit is free once the server has closed it too.
 type Pool struct {
 	limit     int           // of permits
-	mostOfOne int           // of them, for one database
+	isFair    bool          // see hasRoom
 	idleLimit time.Duration // an unused connection is closed after this
 	patience  time.Duration // how long a caller waits; zero: as long as its context
 
-	mu       sync.Mutex // guards what follows, and the fields of shares and of conns that say so
-	open     int        // permits taken: connections, those being made, and those being closed
-	slots    int        // dials under way, without the slow ones
-	making   int        // connections being closed to make room, without the slow ones
-	conns    map[*Conn]struct{}
-	idle     int        // of conns
-	waiting  *list.List // of *Share with waiters, the next to be served first
-	waiters  int
-	doubt    time.Time      // a connection last used before this is pinged: the server may have restarted
-	nudging  bool           // a timer will look at the waiters again
-	sweeping bool           // a timer will close connections that are idle for too long
-	counts   database.Stats // of events, see Stats
+	mu         sync.Mutex // guards what follows, and the fields of shares and of conns that say so
+	open       int        // permits taken: connections, those being made, and those being closed
+	slots      int        // dials under way, without the slow ones
+	making     int        // connections being closed to make room, without the slow ones
+	conns      map[*Conn]struct{}
+	idle       int        // of conns
+	waiting    *list.List // of *Share with waiters, the next to be served first
+	waiters    int
+	doubt      time.Time            // a connection last used before this is pinged: the server may have restarted
+	nudging    bool                 // a timer will look at the waiters again
+	sweeping   bool                 // a timer will close connections that are idle for too long
+	slowShares map[*Share]time.Time // databases that count as slow, each until then
+	watching   bool                 // a timer will look for slow databases
+	counts     database.Stats       // of events, see Stats
 }
 
 // Conn is a connection in a pool.
@@ -76,8 +79,9 @@ type Conn struct {
 	share *Share
 	due   time.Time // from then on another database may take it although it is busy
 	// Guarded by pool.mu.
-	isIdle bool
-	since  time.Time // last given back
+	isIdle        bool
+	isInterrupted bool
+	since         time.Time // when it was last taken or given back
 }
 
 // Share is one database's part of a pool.
@@ -104,19 +108,16 @@ type Share struct {
 // Options say how large a pool is, and how long things take in it.
 type Options struct {
 	Limit     int           // connections at most
-	MostOfOne int           // of them, for one database; zero: all
+	IsFair    bool          // keeps some of them for databases that hold few, see hasRoom
 	IdleLimit time.Duration // an unused connection is closed after this
 	Patience  time.Duration // how long a caller waits; zero: as long as its context
 }
 
 // New makes an empty pool. It opens a connection when a caller first takes one.
 func New(o Options) *Pool {
-	if o.MostOfOne == 0 {
-		o.MostOfOne = o.Limit
-	}
 	return &Pool{
-		limit: o.Limit, mostOfOne: o.MostOfOne, idleLimit: o.IdleLimit, patience: o.Patience,
-		conns: make(map[*Conn]struct{}), waiting: list.New(),
+		limit: o.Limit, isFair: o.IsFair, idleLimit: o.IdleLimit, patience: o.Patience,
+		conns: make(map[*Conn]struct{}), waiting: list.New(), slowShares: make(map[*Share]time.Time),
 	}
 }
 
@@ -134,38 +135,46 @@ func (s *Share) Take(ctx context.Context) (*Conn, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		c, isSuspect, w, err := s.claim(time.Now())
-		if err != nil {
-			return nil, err
-		}
+		g, w := s.claim(time.Now())
 		if w != nil {
-			return s.pool.await(ctx, w)
+			g = s.pool.await(ctx, w)
 		}
-		if !isSuspect && c.IsQuiet() || s.isAlive(ctx, c) {
-			return c, nil
+		if g.err != nil {
+			return nil, g.err
+		}
+		if !g.wasIdle || !g.isSuspect && g.conn.IsQuiet() || s.isAlive(ctx, g.conn) {
+			return g.conn, nil
 		}
 	}
 }
 
 // claim takes an idle connection, or else a place in the queue.
-func (s *Share) claim(now time.Time) (c *Conn, isSuspect bool, w *waiter, err error) {
+func (s *Share) claim(now time.Time) (grant, *waiter) {
 	p := s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s.closed {
-		return nil, false, nil, errClosed
+		return grant{err: errClosed}, nil
 	}
-	last := len(s.idle) - 1
-	if last < 0 {
-		return nil, false, p.enqueue(s, now), nil
+	if len(s.idle) == 0 || !s.mayTake() {
+		return grant{}, p.enqueue(s, now)
 	}
-	c = s.idle[last]
+	return s.takeIdle(now), nil
+}
+
+// takeIdle takes the connection that was given back last. The caller must hold
+// pool.mu.
+func (s *Share) takeIdle(now time.Time) grant {
+	p, last := s.pool, len(s.idle)-1
+	c := s.idle[last]
 	s.idle[last] = nil
 	s.idle = s.idle[:last]
 	c.isIdle = false
 	p.idle--
 	s.using++
-	return c, c.since.Before(p.doubt) || now.Sub(c.since) > pingAfter, nil, nil
+	g := grant{conn: c, wasIdle: true, isSuspect: c.since.Before(p.doubt) || now.Sub(c.since) > pingAfter}
+	p.lend(c, now)
+	return g
 }
 
 // isAlive pings the far end. After a dead connection the pool also doubts those
@@ -201,14 +210,13 @@ func (s *Share) Give(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case !isFit || s.closed:
+	case !isFit || s.closed || c.isInterrupted:
 		p.drop(c)
 		end(c)
 	case p.isDue(c, now):
 		p.drop(c)
 		p.makeRoom(c)
 	default:
-		c.since = now
 		p.handOver(c, now)
 	}
 }
@@ -217,10 +225,13 @@ func (s *Share) Give(c *Conn) {
 // idle. The caller must hold p.mu.
 func (p *Pool) handOver(c *Conn, now time.Time) {
 	s := c.share
-	if w := p.dequeue(s); w != nil {
+	if w := s.first(); w != nil && s.mayKeep() {
+		p.remove(w)
+		p.lend(c, now)
 		w.granted <- grant{conn: c}
 		return
 	}
+	c.since = now
 	s.using--
 	s.idle = append(s.idle, c)
 	c.isIdle = true

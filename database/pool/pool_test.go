@@ -76,9 +76,19 @@ func (f *farEnd) dialer(name string) func(context.Context) (*testWire, error) {
 }
 
 func (f *farEnd) wire(name string) *testWire {
+	stopped := make(chan struct{})
 	return &testWire{
-		Fit:   func() bool { return true },
-		Quiet: func() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.noisy[name] },
+		Fit: func() bool {
+			select {
+			case <-stopped:
+				return false
+			default:
+				return true
+			}
+		},
+		Stopped: stopped,
+		Stop:    func() { close(stopped) },
+		Quiet:   func() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.noisy[name] },
 		PingIt: func(context.Context) (err error) {
 			f.with(func() {
 				f.pings++
@@ -98,13 +108,29 @@ func (f *farEnd) wire(name string) *testWire {
 // poolTest is a pool of so many connections in a bubble.
 func poolTest(t *testing.T, limit int, test func(t *testing.T, p *testPool, f *farEnd)) {
 	t.Helper()
+	poolTestWith(t, pool.Options{Limit: limit}, test)
+}
+
+func poolTestWith(t *testing.T, o pool.Options, test func(t *testing.T, p *testPool, f *farEnd)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		p, f := newTestPool(limit, time.Minute, busyAfter), newFarEnd()
+		p, f := newTestPool(o), newFarEnd()
 		test(t, p, f)
 		synctest.Wait()
-		require.LessOrEqual(t, f.most, limit)
+		require.LessOrEqual(t, f.most, o.Limit)
 	})
+}
+
+// eachKind runs the test on a pool of each kind.
+func eachKind(t *testing.T, limit int, test func(t *testing.T, p *testPool, f *farEnd)) {
+	t.Helper()
+	for name, isFair := range map[string]bool{"fair": true, "plain": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			poolTestWith(t, pool.Options{Limit: limit, IsFair: isFair}, test)
+		})
+	}
 }
 
 func join(t *testing.T, p *testPool, f *farEnd, name string) *testShare {
@@ -179,7 +205,7 @@ func TestPoolTakesFromTheLeastRecentlyUsed(t *testing.T) {
 // in the queue, and the hot one is not made to dial all the time.
 func TestPoolTurns(t *testing.T) {
 	t.Parallel()
-	poolTest(t, 10, func(t *testing.T, p *testPool, f *farEnd) {
+	eachKind(t, 10, func(t *testing.T, p *testPool, f *farEnd) {
 		hot, cold := join(t, p, f, "hot"), join(t, p, f, "cold")
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
@@ -206,14 +232,18 @@ func TestPoolTurns(t *testing.T) {
 		require.Greater(t, served.Load(), before*8/10, "the hot one must hardly notice")
 		cancel()
 		group.Wait()
-		require.Equal(t, 10, p.Stats().Connections)
+		want := 10
+		if p.isFair {
+			want = 5 + 1 // half for the hot one
+		}
+		require.Equal(t, want, p.Stats().Connections)
 	})
 }
 
 // TestPoolServesAThousand: nobody is refused.
 func TestPoolServesAThousand(t *testing.T) {
 	t.Parallel()
-	poolTest(t, 28, func(t *testing.T, p *testPool, f *farEnd) {
+	eachKind(t, 28, func(t *testing.T, p *testPool, f *farEnd) {
 		shares := make([]*testShare, 1000)
 		for i := range shares {
 			shares[i] = p.Join(f.dialer("cold"))

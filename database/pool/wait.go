@@ -22,6 +22,8 @@ type waiter struct {
 type grant struct {
 	conn *Conn
 	err  error
+	// The connection was idle, and is pinged before use if it is suspect.
+	wasIdle, isSuspect bool
 }
 
 // enqueue adds a waiter. Waiters of one database are served in order. Databases
@@ -75,7 +77,7 @@ func (p *Pool) remove(w *waiter) {
 
 // await waits for the grant. A grant that comes after the caller gave up goes to
 // the next waiter.
-func (p *Pool) await(ctx context.Context, w *waiter) (*Conn, error) {
+func (p *Pool) await(ctx context.Context, w *waiter) grant {
 	var expired <-chan time.Time
 	if p.patience > 0 {
 		ticker := time.NewTicker(p.patience)
@@ -85,13 +87,13 @@ func (p *Pool) await(ctx context.Context, w *waiter) (*Conn, error) {
 	for {
 		select {
 		case g := <-w.granted:
-			return g.conn, g.err
+			return g
 		case <-ctx.Done():
 			p.abandon(w)
-			return nil, fmt.Errorf("wait for a free connection: %w", ctx.Err())
+			return grant{err: fmt.Errorf("wait for a free connection: %w", ctx.Err())}
 		case <-expired:
 			if err := p.expire(w); err != nil {
-				return nil, err
+				return grant{err: err}
 			}
 		}
 	}
@@ -143,12 +145,17 @@ func (p *Pool) isDue(c *Conn, now time.Time) bool {
 		p.wanting(c.share, now.Add(-idleGrace)) > p.making
 }
 
-// wanting counts the databases apart from other that have waited since then to
-// dial, as far as there are slots. The caller must hold p.mu.
+// wanting counts the databases that have waited since then to dial, as far as there
+// are slots. A connection of other, if that is not nil, would be free for them. The
+// caller must hold p.mu.
 func (p *Pool) wanting(other *Share, since time.Time) (n int) {
+	free := p.free()
+	if other != nil {
+		free++
+	}
 	for place := p.waiting.Front(); place != nil && n < dialsAtOnce-p.slots; place = place.Next() {
 		s, _ := place.Value.(*Share)
-		if s != other && s.mayDial() && !s.first().since.After(since) {
+		if s != other && s.mayDial(free) && !s.first().since.After(since) {
 			n++
 		}
 	}

@@ -73,6 +73,12 @@ func (c *serverConn) IsQuiet() bool { return c.peeker == nil || !c.peeker.isRead
 
 func (c *serverConn) Ended() <-chan struct{} { return c.permit.Done() }
 
+// Interrupt lets the next read and write time out. pgx then cancels the statement on
+// the server and closes the connection.
+func (c *serverConn) Interrupt() {
+	_ = c.Conn.Conn().PgConn().Conn().SetDeadline(time.Now()) // a closed connection needs none
+}
+
 // ExecContext calls the driver. It returns the error of a context that ended, and
 // not driver.ErrBadConn.
 func (c *serverConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {

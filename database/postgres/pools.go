@@ -23,8 +23,6 @@ const (
 	maxCore = 16
 	// coreShare gives core one connection in five.
 	coreShare = 5
-	// othersShare keeps one connection in four from any single tenant.
-	othersShare = 4
 	// makingConnections is for databases being made or migrated, one each.
 	makingConnections = 4
 
@@ -44,8 +42,7 @@ const (
 // database.
 //
 // Of 40: 8 for core, half of which locks may pin, 4 for databases being made or
-// migrated, and 28 for tenants, of which one alone may have 21. The others
-// still find room when its statements take long.
+// migrated, and 28 for tenants, which share them fairly.
 type pools struct{ core, making, tenants *pool.Pool }
 
 func newPools(connections int) pools {
@@ -56,7 +53,7 @@ func newPools(connections int) pools {
 		// No request waits for these.
 		making: pool.New(pool.Options{Limit: makingConnections, IdleLimit: tenantIdle}),
 		tenants: pool.New(pool.Options{
-			Limit: tenants, MostOfOne: tenants - tenants/othersShare, IdleLimit: tenantIdle, Patience: busyAfter,
+			Limit: tenants, IsFair: true, IdleLimit: tenantIdle, Patience: busyAfter,
 		}),
 	}
 }
