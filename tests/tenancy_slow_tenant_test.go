@@ -2,6 +2,7 @@ package tests_test
 
 import (
 	"fmt"
+	"strconv"
 	"net/http"
 	"testing"
 
@@ -64,7 +65,7 @@ func TestTenantsAreSlow(t *testing.T) {
 		t.Helper()
 		testkit.Await(t, patience, func() error {
 			if held := asked(`SELECT count(*)::text FROM pg_stat_activity
-				WHERE wait_event_type = 'Lock' AND starts_with(datname, '` + settings.Database.TenantPrefix + `')`); held != fmt.Sprint(want) {
+				WHERE wait_event_type = 'Lock' AND starts_with(datname, '` + settings.Database.TenantPrefix + `')`); held != strconv.Itoa(want) {
 				return fmt.Errorf("%s requests wait for their tenant", held)
 			}
 			return nil
