@@ -58,7 +58,8 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 }
 
 // LoginTenant begins a session of a user of the tenant. A tenant that does not exist
-// is answered like a wrong password, and as late.
+// is answered like a wrong password, and as late. Only the right password tells that a
+// tenant is suspended.
 func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	body, err := bindChecked[loginRequest](c)
 	if err != nil {
@@ -83,7 +84,7 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 
 // beginInside begins a session in the tenant, or records the refusal there.
 func (ctl *Accounts) beginInside(c *gin.Context, found *login, verified error) error {
-	tenant, release, err := ctl.Tenants.AcquireID(c.Request.Context(), found.tenantID)
+	tenant, release, err := ctl.Tenants.AcquireIDForLogin(c.Request.Context(), found.tenantID)
 	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
 		return ctl.refuseUnknownTenant(c, models.ErrInvalidCredentials.Because(err))
 	}
@@ -91,7 +92,11 @@ func (ctl *Accounts) beginInside(c *gin.Context, found *login, verified error) e
 		return err
 	}
 	defer release()
-	if verified == nil {
+	switch {
+	case verified != nil:
+	case tenant.IsSuspended():
+		verified = models.ErrTenantSuspended
+	default:
 		verified = signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, tenantClaims(tenant), found)
 	}
 	return tenant.Classify(refuseSignIn(c, tenant.DB, found, verified))
@@ -111,7 +116,7 @@ func (ctl *Accounts) findCore(ctx context.Context, email string) (login, error) 
 // of hashes. The hash of the organization's owner is that of the core user.
 func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email string) (login, error) {
 	found := login{account: limits.Account{Tenant: slug, Email: email}}
-	tenant, release, err := ctl.Tenants.Acquire(ctx, slug)
+	tenant, release, err := ctl.Tenants.AcquireForLogin(ctx, slug)
 	if err != nil {
 		return found, unless(err, models.KindTenantNotFound)
 	}
@@ -151,11 +156,14 @@ func (ctl *Accounts) verify(c *gin.Context, found *login, password string) error
 // address that was typed: it may be a password. Each refusal writes one row, so that
 // all take equally long.
 func refuseSignIn(c *gin.Context, db *gorm.DB, found *login, refusal error) error {
-	if !models.IsKind(refusal, models.KindInvalidCredentials) {
+	isSuspended := models.IsKind(refusal, models.KindTenantSuspended)
+	if !isSuspended && !models.IsKind(refusal, models.KindInvalidCredentials) {
 		return refusal
 	}
 	event := middleware.NewEvent(c, models.ActionSignInRefused)
 	switch {
+	case isSuspended:
+		event.By(found.user).Refused(string(models.KindTenantSuspended))
 	case found.user == nil:
 		event.Refused("unknown_user")
 	case !found.active:

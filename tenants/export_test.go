@@ -41,7 +41,7 @@ func NewHandles(limit int, k Keeper) *Handles {
 func (hs *Handles) Lend(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
 	h, found := hs.handles.borrow(id)
 	if !found {
-		if h, err = hs.handles.acquire(ctx, id); err != nil {
+		if h, err = hs.handles.acquire(ctx, id, false); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -38,6 +38,8 @@ type handle struct {
 	record  atomic.Pointer[models.Tenant] // the registry's row as last read; set once opened
 	release func()                        // ends one lease
 
+	forLogin bool // a login opens it, so a suspended tenant is opened as well
+
 	opened chan struct{} // closed once tenant.DB or err is set
 	err    error
 	closed chan struct{} // closed once the database is
@@ -75,10 +77,11 @@ func (hs *handles) borrow(id string) (*handle, bool) {
 	return h, true
 }
 
-// acquire lends the tenant's database and opens it if necessary. The opening
-// continues when ctx ends, because other requests may wait for it.
-func (hs *handles) acquire(ctx context.Context, id string) (*handle, error) {
-	h := hs.lease(id) //nolint:contextcheck // opening outlives the request that asks first
+// acquire lends the tenant's database and opens it if necessary: that of a suspended
+// tenant only for a login. The opening continues when ctx ends, because other requests
+// may wait for it.
+func (hs *handles) acquire(ctx context.Context, id string, forLogin bool) (*handle, error) {
+	h := hs.lease(id, forLogin) //nolint:contextcheck // opening outlives the request that asks first
 	if h == nil {
 		return nil, models.ErrBusy.Because(errors.New("shutting down"))
 	}
@@ -97,7 +100,7 @@ func (hs *handles) acquire(ctx context.Context, id string) (*handle, error) {
 
 // lease takes a lease on the tenant's handle, which it makes if there is none. It
 // returns nil once the handles are shut.
-func (hs *handles) lease(id string) *handle {
+func (hs *handles) lease(id string, forLogin bool) *handle {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	if hs.closed {
@@ -106,10 +109,11 @@ func (hs *handles) lease(id string) *handle {
 	h, found := hs.byID[id]
 	if !found {
 		h = &handle{
-			tenant: Tenant{ID: id},
-			opened: make(chan struct{}),
-			closed: make(chan struct{}),
-			leases: 1, // the opening's own
+			tenant:   Tenant{ID: id},
+			forLogin: forLogin,
+			opened:   make(chan struct{}),
+			closed:   make(chan struct{}),
+			leases:   1, // the opening's own
 		}
 		h.tenant.record = &h.record
 		h.release = func() { hs.release(h) }

@@ -64,8 +64,11 @@ func (hs *handles) register(h *handle) (*models.Tenant, error) {
 		return nil, models.ErrTenantNotFound
 	}
 	h.tenant.Slug = record.Slug
-	if record.Status == models.TenantProvisioning { // its maker seeds it
+	switch {
+	case record.Status == models.TenantProvisioning: // its maker seeds it
 		return record, nil
+	case h.forLogin:
+		return record, admitLogin(record.Status)
 	}
 	return record, admit(record.Status)
 }

@@ -70,7 +70,7 @@ func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tena
 func (m *Manager) handle(ctx context.Context, id string) (*handle, error) {
 	ctx, cancel := context.WithTimeout(ctx, acquireWait)
 	defer cancel()
-	return m.handles.acquire(ctx, id)
+	return m.handles.acquire(ctx, id, false)
 }
 
 // admitted returns the tenant, or ends the lease if the tenant's last known status

@@ -39,6 +39,9 @@ type Tenant struct {
 // old, as the tenant's status is.
 func (t *Tenant) Owner() models.Owner { return t.record.Load().Owner }
 
+// IsSuspended reports whether the tenant is suspended, as far as this process knows.
+func (t *Tenant) IsSuspended() bool { return t.record.Load().Status == models.TenantSuspended }
+
 // Classify turns an error of the tenant's database into KindBusy if no connection
 // was free in time, and into KindTenantUnavailable if the database is
 // unreachable. It returns any other error as it is.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,4 +83,49 @@ func TestGuessersKeepNoAddressOut(t *testing.T) {
 	passed.Add(int64(time.Duration(wait) * time.Second))
 	attack()
 	require.Equal(t, http.StatusOK, try(newcomer, testkit.Password).Code)
+}
+
+// TestOnlyTheRightPasswordTellsOfASuspension: until then a suspended tenant is like one
+// that serves, and like none at all. Every refusal compares once and is recorded once.
+func TestOnlyTheRightPasswordTellsOfASuspension(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		var compared atomic.Int64
+		settings.Passwords = auth.PasswordOptions{Cost: 4, OnCompare: func() { compared.Add(1) }}
+		app := testkit.Start(t, settings)
+		app.Organization(app.Token("", "ada@example.com"), "acme")
+		member := app.Token("acme", "grace@example.com")
+		app.Register("acme", "gone@example.com")
+		deactivate(t, app, "acme", "gone@example.com")
+		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
+		app = testkit.Start(t, settings) // has no tenant open
+		app.Get(profilePath, member).RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")
+
+		compared.Store(0)
+		for i, who := range [][2]string{
+			{"ada@example.com", "a wrong password"},
+			{"grace@example.com", "a wrong password"},
+			{"nobody@example.com", testkit.Password},
+			{"gone@example.com", testkit.Password},
+			{"grace@example.com", strings.Repeat("x", 73)},
+		} {
+			app.LoginWith("acme", who[0], who[1]).RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
+			require.EqualValues(t, i+1, compared.Load())
+		}
+		for _, email := range []string{"ada@example.com", "grace@example.com"} {
+			app.Login("acme", email).RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")
+		}
+		app.Get(profilePath, member).RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")
+		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(),
+			"SELECT count(*) FROM audit_events WHERE action = 'user.sign_in_refused'"))
+
+		settings.Command(t, "tenants", "resume", "acme").RequireCode(t, 0)
+		owner := app.TokenOf("acme", "ada@example.com") // at once: the row is read again
+		const refused = "user.sign_in_refused refused by "
+		require.Equal(t, []string{
+			refused + "ada to nothing wrong_password", refused + "grace to nothing wrong_password",
+			refused + "nobody to nothing unknown_user", refused + "gone to nothing deactivated",
+			refused + "grace to nothing wrong_password", refused + "ada to nothing tenant_suspended",
+			refused + "grace to nothing tenant_suspended",
+		}, audited(t, app, owner, "?action=user.sign_in_refused"))
+	})
 }

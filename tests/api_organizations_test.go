@@ -178,7 +178,7 @@ func TestSuspendedMeansRefusedEverywhere(t *testing.T) {
 				RequireProblem(app, 403, "tenant_token_required", "Tenant authentication required for this tenant")
 		}
 		app.Login("acme", "grace@example.com").RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")
-		app.Login("acme", "nobody@example.com").RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")
+		app.Login("acme", "nobody@example.com").RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
 		app.Register("acme", "new@example.com").RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")
 
 		// The core and other tenants go on, and the owner still sees it.

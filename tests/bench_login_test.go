@@ -30,6 +30,8 @@ func BenchmarkLoginRefusals(b *testing.B) {
 				app.Register(tenant, "gone@example.com")
 				deactivate(b, app, tenant, "gone@example.com")
 			}
+			app.Organization(app.TokenOf("", "ada@example.com"), "globex")
+			settings.Command(b, "tenants", "suspend", "globex").RequireCode(b, 0)
 			wrong := "a wrong password"
 			kinds := []struct {
 				name            string
@@ -39,6 +41,7 @@ func BenchmarkLoginRefusals(b *testing.B) {
 				{"deactivated", loggingIn("", "gone@example.com", testkit.Password), loggingIn("", "ada@example.com", wrong)},
 				{"long", loggingIn("", "ada@example.com", strings.Repeat("x", 73)), loggingIn("", "ada@example.com", wrong)},
 				{"unknown-user-inside", loggingIn("acme", "nobody@example.com", wrong), loggingIn("acme", "ada@example.com", wrong)},
+				{"suspended-tenant", loggingIn("globex", "ada@example.com", wrong), loggingIn("acme", "ada@example.com", wrong)},
 				{"unknown-tenant", loggingIn("nobody", "ada@example.com", wrong), loggingIn("acme", "ada@example.com", wrong)},
 			}
 			times := make([][2][]time.Duration, len(kinds))
