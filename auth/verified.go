@@ -18,7 +18,8 @@ type verified struct {
 	young, older map[string]Claims
 }
 
-// find returns the claims of a token that was found good and has not expired.
+// find returns the claims of a token that was found good and has not expired. A token
+// that is yet to be issued, since the clock was set back, is checked in full again.
 func (v *verified) find(token string, now time.Time) (Claims, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -26,7 +27,7 @@ func (v *verified) find(token string, now time.Time) (Claims, bool) {
 	if !found {
 		claims, found = v.older[token]
 	}
-	return claims, found && now.Before(claims.ExpiresAt)
+	return claims, found && now.Before(claims.ExpiresAt) && !claims.IssuedAt.After(now)
 }
 
 // add remembers a token that was just checked in full.

@@ -45,6 +45,25 @@ func TestATokenThatWasFoundGoodStillExpires(t *testing.T) {
 	require.Zero(t, got)
 }
 
+func TestATokenThatWasFoundGoodIsNotFromTheFuture(t *testing.T) {
+	t.Parallel()
+	clock := now()
+	tokens := newTokens(t, func(o *auth.TokenOptions) {
+		o.Now = func() time.Time { return clock }
+	})
+	token, err := tokens.Sign(tenantClaims())
+	require.NoError(t, err)
+	_, err = tokens.Parse(token)
+	require.NoError(t, err)
+
+	clock = clock.Add(-10 * time.Second)
+	_, err = tokens.Parse(token)
+	require.NoError(t, err, "clocks differ by a little")
+	clock = clock.Add(-time.Hour)
+	_, err = tokens.Parse(token)
+	requireInvalid(t, err)
+}
+
 func TestATokenThatWasFoundGoodVouchesForNoOther(t *testing.T) {
 	t.Parallel()
 	tokens := newTokens(t)

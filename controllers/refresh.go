@@ -17,6 +17,10 @@ import (
 // that lost the answer or by another tab of the browser.
 const retryWindow = 10 * time.Second
 
+// clockSkew is how much the clocks of two processes may differ, of which one has used
+// the token and the other finds it used.
+const clockSkew = time.Second
+
 var (
 	errNoSession      = errors.New("refresh token is of no session that lives")
 	errReused         = errors.New("refresh token was used again: its session is ended")
@@ -140,7 +144,7 @@ func rotate(
 				*session = next
 				return following, err
 			}
-		case session.PreviousHash == hash && tokens.Now().Sub(session.LastUsedAt) <= retryWindow:
+		case session.PreviousHash == hash && isRetry(session.LastUsedAt, tokens.Now()):
 			return token.Next(session.Salt), nil
 		default:
 			return auth.RefreshToken{}, errReused
@@ -151,6 +155,13 @@ func rotate(
 			return auth.RefreshToken{}, err
 		}
 	}
+}
+
+// isRetry reports whether a token that was used at that time may be used again. A time
+// that is yet to come says that the clock was set back: how long ago the use was is unknown.
+func isRetry(used, now time.Time) bool {
+	age := now.Sub(used)
+	return -clockSkew <= age && age <= retryWindow
 }
 
 // endReused ends the whole family: a used token comes from a thief, or from the victim

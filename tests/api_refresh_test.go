@@ -129,6 +129,22 @@ func TestRefreshIsRepeated(t *testing.T) {
 	})
 }
 
+// TestTheClockIsSetBack: it is unknown how long ago a token was used then, so it is no
+// repetition. Two processes may still differ by a little.
+func TestTheClockIsSetBack(t *testing.T) {
+	eachRealm(t, func(t *testing.T, app *testkit.App, now *clock, tenant string) {
+		first := login(t, app, tenant, "ada@example.com")
+		second := renew(t, app, first.refresh)
+		now.advance(-900 * time.Millisecond)
+		require.Equal(t, second.refresh, renew(t, app, first.refresh).refresh)
+
+		now.advance(12*time.Second - time.Hour)
+		requireNoRefresh(t, app, first.refresh)
+		now.advance(time.Hour)
+		requireDead(t, app, second)
+	})
+}
+
 func TestReusedRefreshTokensEndTheSession(t *testing.T) {
 	eachRealm(t, func(t *testing.T, app *testkit.App, now *clock, tenant string) {
 		other := login(t, app, tenant, "ada@example.com")
