@@ -41,8 +41,8 @@ type serveCommand struct{}
 
 // Help describes the command.
 func (serveCommand) Help() string {
-	return "Migrates the core database, removes what a killed process left half-made, and answers requests " +
-		"until it is told to stop by SIGTERM or SIGINT."
+	return "Migrates the core database and answers requests until it is told to stop by SIGTERM or SIGINT. " +
+		"Meanwhile it removes what a killed process left half-made."
 }
 
 // Run serves until ctx ends.

@@ -98,6 +98,9 @@ type Backend interface {
 	Cross(ctx context.Context, c *Crossing) ([]Trial, error)
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
+	// MaxLocks is how many Sessions this process may hold at once; others wait. It is
+	// at least 3.
+	MaxLocks() int
 	// Stats counts connections.
 	Stats() Stats
 	// Close closes the core database and waits for its connections to end.
@@ -121,7 +124,7 @@ type Session interface {
 	// the lock is free again, and may be open to all roles: drop it and start over.
 	Create(ctx context.Context, name string) error
 	// InUse reports whether a client has the database open, so that Claim would fail
-	// with ErrInUse. It does not wait.
+	// with ErrInUse. It waits a moment for a client that is leaving.
 	InUse(ctx context.Context, name string) (bool, error)
 	// EndOwn ends the sessions of the application's own role in a database and waits
 	// for their end. A pooler keeps such sessions open after Close.

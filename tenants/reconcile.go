@@ -2,7 +2,10 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"multitenant/models"
 )
@@ -10,35 +13,44 @@ import (
 const (
 	tidyEvery   = 30 * time.Second
 	reportEvery = time.Minute
+	// maxReconciling is how many unfinished tenants are removed at once.
+	maxReconciling = 4
 	// tryAgainAfter is the pause before a locked tenant is tried again: the server
 	// may still be executing a statement of a dead process.
 	tryAgainAfter = time.Second
 )
 
-// tidy closes unused databases, removes unfinished tenants and reports what is
-// unexplained, until ctx ends.
-func (m *Manager) tidy(ctx context.Context) {
-	ticker, reporter := time.NewTicker(tidyEvery), time.NewTicker(reportEvery)
+// every calls do at each tick, until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	defer reporter.Stop()
-	m.report(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-m.unfinished:
-			m.reconcile(ctx)
 		case <-ticker.C:
-			m.handles.sweep()
-			m.reconcile(ctx)
-		case <-reporter.C:
-			m.report(ctx)
+			do()
 		}
 	}
 }
 
-// reconcile removes the tenants that a dead process has left unfinished. It skips
-// a tenant whose lock is held, because another process is working on it.
+// keepReconciling reconciles at once, at each tick, and whenever it is asked to,
+// until ctx ends.
+func (m *Manager) keepReconciling(ctx context.Context) {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		m.reconcile(ctx)
+		select {
+		case <-ctx.Done():
+		case <-m.unfinished:
+		case <-ticker.C:
+		}
+	}
+}
+
+// reconcile removes the tenants that a dead process has left unfinished, several at
+// once, because a frozen session in one of them must not hold up the others.
 func (m *Manager) reconcile(ctx context.Context) {
 	unfinished, err := models.ListUnfinishedTenants(ctx, m.core)
 	if err != nil {
@@ -46,22 +58,36 @@ func (m *Manager) reconcile(ctx context.Context) {
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
-	locked := false
-	for _, record := range unfinished {
-		free, err := m.databases.TryRemove(ctx, record.ID)
-		m.counts.noteReconciled(record.Status, free, err)
-		switch {
-		case err != nil:
-			m.logger.ErrorContext(ctx, "remove unfinished tenant", "tenant", record.Slug, "error", err)
-		case free:
-			m.logger.WarnContext(ctx, "removed unfinished tenant", "tenant", record.Slug, "status", record.Status)
-		default:
-			locked = true
-		}
+	var removing errgroup.Group
+	removing.SetLimit(min(maxReconciling, m.databases.Backend.MaxLocks()-1)) // requests need locks as well
+	for i := range unfinished {
+		removing.Go(func() error { return m.reconcileOne(ctx, &unfinished[i]) })
 	}
-	if locked {
+	if removing.Wait() != nil {
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 	}
+}
+
+// errAtWork says that a process is working on a tenant.
+var errAtWork = errors.New("another process is at work on the tenant")
+
+// reconcileOne removes an unfinished tenant. It returns errAtWork if the tenant's lock
+// is held.
+func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	free, err := m.databases.TryRemove(ctx, record.ID)
+	m.counts.noteReconciled(record.Status, free, err)
+	switch {
+	case err != nil:
+		m.logger.ErrorContext(ctx, "remove unfinished tenant", "tenant", record.Slug, "error", err)
+	case free:
+		m.logger.WarnContext(ctx, "removed unfinished tenant", "tenant", record.Slug, "status", record.Status)
+	default:
+		return errAtWork
+	}
+	return nil
 }
 
 // reconcileSoon makes the background reconcile at once. It never blocks.

@@ -110,9 +110,9 @@ type Manager struct {
 	isClosed   atomic.Bool
 }
 
-// New migrates the core database, removes what dead processes have left
-// unfinished, and starts the background work. Close ends it. It returns the
-// errors of MigrateCore and Open.
+// New migrates the core database and starts the background work, which also removes
+// what dead processes have left unfinished. Close ends it. It returns the errors of
+// MigrateCore and Open.
 func New(ctx context.Context, o Options) (*Manager, error) {
 	if err := MigrateCore(ctx, o.Backend, o.DatabasePrefix); err != nil {
 		return nil, err
@@ -121,12 +121,15 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.reconcile(ctx)
-
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
 	m.background.Go(func() { m.watch(background) })
-	m.background.Go(func() { m.tidy(background) })
+	m.background.Go(func() { m.keepReconciling(background) })
+	m.background.Go(func() { every(background, tidyEvery, m.handles.sweep) })
+	m.background.Go(func() {
+		m.report(background)
+		every(background, reportEvery, func() { m.report(background) })
+	})
 	m.background.Go(func() { m.keepSpares(background) })
 	return m, nil
 }

@@ -2,7 +2,6 @@ package tests_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,9 +28,16 @@ func sitIn(t *testing.T, settings testkit.Settings, name string) (leave func()) 
 	require.NoError(t, err)
 	require.NoError(t, session.QueryRowContext(ctx, "SELECT count(*) FROM tenant_users").Scan(new(int)))
 	return func() {
-		if err := session.Close(); !errors.Is(err, sql.ErrConnDone) {
-			require.NoError(t, err)
+		require.NoError(t, session.Close())
+		if settings.Engine == testkit.SQLite {
+			return
 		}
+		testkit.Await(t, 10*time.Second, func() error { // the server takes a moment to end it
+			if left := adminText(t, &settings, "SELECT count(*)::text FROM pg_stat_activity WHERE datname = '"+name+"'"); left != "0" {
+				return errors.New(left + " sessions are left")
+			}
+			return nil
+		})
 	}
 }
 

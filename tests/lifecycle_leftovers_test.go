@@ -3,9 +3,11 @@ package tests_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"multitenant/database"
 	"multitenant/database/migrations"
+	"multitenant/tenants"
 	"multitenant/tests/pgtest"
 	"multitenant/tests/testkit"
 )
@@ -73,6 +76,7 @@ func TestDroppingIsFinished(t *testing.T) {
 
 	app = testkit.Start(t, settings)
 
+	awaitUnfinished(t, &settings, 0)
 	left, err := filepath.Glob(filepath.Join(settings.Folder(), "*acme*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -99,6 +103,7 @@ func TestDroppingIsFinishedOnPostgres(t *testing.T) {
 
 	app = testkit.Start(t, settings)
 
+	awaitUnfinished(t, &settings, 0)
 	require.Empty(t, settings.Databases(t))
 	require.Zero(t, tenantsOf(t, app, "acme"))
 	app.Token("acme", "grace@example.com")
@@ -150,4 +155,48 @@ func TestManyWaitForTheirMigration(t *testing.T) {
 		}
 	}
 	app.Token("brand-new", "ada@example.com")
+}
+
+// TestServingBesideLeftovers: the program serves while it removes what a dead process
+// has left, and one removal that stands still does not hold up the others.
+func TestServingBesideLeftovers(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		core := app.Token("", "ada@example.com")
+		for i := range 4 {
+			app.Organization(core, fmt.Sprintf("acme-%d", i))
+		}
+		app.Close()
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting'")
+		standing, goOn := make(chan struct{}), make(chan struct{})
+		var stood atomic.Bool
+		settings.OnStep = func(step tenants.Step) {
+			if step == tenants.StepDropped && stood.CompareAndSwap(false, true) {
+				close(standing)
+				<-goOn
+			}
+		}
+
+		app = testkit.Start(t, settings)
+
+		<-standing
+		app.Organization(core, "globex")
+		requireWhole(t, app, "globex")
+		awaitUnfinished(t, &settings, 1)
+		close(goOn)
+		awaitUnfinished(t, &settings, 0)
+		settings.RequireTidy(t)
+	})
+}
+
+// awaitUnfinished waits until so many tenants are left that are not finished.
+func awaitUnfinished(t *testing.T, settings *testkit.Settings, want int) {
+	t.Helper()
+	testkit.Await(t, 20*time.Second, func() error {
+		left := testkit.Scalar[int](t, settings, settings.CoreName(), "SELECT count(*) FROM tenants WHERE status NOT IN ('ready', 'spare')")
+		if left != want {
+			return fmt.Errorf("%d unfinished tenants", left)
+		}
+		return nil
+	})
 }

@@ -225,6 +225,7 @@ func TestKilledBetweenClaimingAndRenaming(t *testing.T) {
 
 	app = testkit.Start(t, settings)
 
+	awaitUnfinished(t, &settings, 0)
 	require.Zero(t, tenantsOf(t, app, "acme"))
 	awaitSpares(t, &settings)
 	settings.RequireTidy(t)

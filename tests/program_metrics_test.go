@@ -1,6 +1,7 @@
 package tests_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -126,7 +127,16 @@ func TestMetricsOfUnfinishedBusiness(t *testing.T) {
 			"UPDATE tenants SET status = 'deleting' WHERE slug = 'acme'", "UPDATE tenants SET status = 'provisioning' WHERE slug = 'globex'")
 
 		settings.Metrics = true
-		samples := testkit.Start(t, settings).Scrape()
+		app = testkit.Start(t, settings)
+		awaitUnfinished(t, &settings, 0)
+		var samples testkit.Samples
+		testkit.Await(t, patience, func() error { // they are counted after their rows are gone
+			samples = app.Scrape()
+			if samples[deleted] == 0 || samples[`multitenant_reconciler_actions_total{action="undone"}`] == 0 {
+				return errors.New("not everything is counted")
+			}
+			return nil
+		})
 
 		for action, want := range map[string]float64{"deleted": 1, "undone": 1, "left": 0, "failed": 0} {
 			require.InDelta(t, want, samples[`multitenant_reconciler_actions_total{action="`+action+`"}`], 0, action)

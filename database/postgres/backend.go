@@ -76,6 +76,9 @@ func (b *backend) Core() *gorm.DB { return b.core }
 // MaxOpen is bounded by memory; the pools bound connections.
 func (*backend) MaxOpen() int { return maxOpen }
 
+// MaxLocks is the share of core's connections that locks may pin.
+func (b *backend) MaxLocks() int { return b.pools.locks() }
+
 // Stats adds up the pools.
 func (b *backend) Stats() database.Stats { return b.pools.stats() }
 

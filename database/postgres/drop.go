@@ -5,14 +5,19 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"multitenant/database"
 )
 
-// dropTries bounds how often Drop ends sessions and waits for all others.
-const dropTries = 2
+const (
+	// dropTries bounds how often Drop ends sessions and waits for all others.
+	dropTries = 2
+	// dropWait is how long the server waits for them.
+	dropWait = 5 * time.Second
+)
 
 // Drop closes the database to new sessions, ends those that our role may end, and
 // waits for the others for as long as the server does, which is 5 seconds. It does
@@ -47,8 +52,8 @@ func (s *session) drop(ctx context.Context, name string) error {
 		if failed != nil {
 			return failed
 		}
-		if err != nil && ended == 0 {
-			break // our role may not end those that are left
+		if err != nil && (ended == 0 || !hasTime(ctx)) {
+			break // our role may not end those that are left, or they do not obey
 		}
 		err = s.exec(ctx, "DROP DATABASE IF EXISTS "+quoteIdentifier(name))
 		if !database.HasState(err, "55006") {
@@ -56,6 +61,12 @@ func (s *session) drop(ctx context.Context, name string) error {
 		}
 	}
 	return s.explainUse(ctx, name, err)
+}
+
+// hasTime reports whether ctx lasts for another wait.
+func hasTime(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return !bounded || time.Until(deadline) > dropWait
 }
 
 // isOpen reports whether a database admits sessions. The server ends a session that

@@ -58,8 +58,9 @@ func newPools(connections int) pools {
 	}
 }
 
-// locks is how many connections of core the locks may pin.
-func (p pools) locks() int { return p.core.Limit() / 2 }
+// locks is how many connections of core the locks may pin. With few connections it is
+// all but one: no lock waits for another, and each query of core is short.
+func (p pools) locks() int { return max(p.core.Limit()/2, minCore-1) }
 
 func (p pools) stats() (sum database.Stats) {
 	for _, part := range []*pool.Pool{p.core, p.making, p.tenants} {

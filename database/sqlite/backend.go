@@ -26,6 +26,8 @@ const (
 	// limit is 1024.
 	maxOpen         = 64
 	coreConnections = 8
+	// maxLocks bounds the files that are open for locks.
+	maxLocks = 64
 	// tenantConnections lets a few requests read side by side.
 	tenantConnections = 4
 	// idleLimit is the time after which an unused connection closes its files.
@@ -108,6 +110,9 @@ func (b *backend) Core() *gorm.DB { return b.core }
 
 // MaxOpen is bounded by the usual limit of open files.
 func (b *backend) MaxOpen() int { return maxOpen }
+
+// MaxLocks is large: a lock is an open file.
+func (*backend) MaxLocks() int { return maxLocks }
 
 // Close closes the core database.
 func (b *backend) Close() error { return database.Close(b.core) }
