@@ -33,13 +33,19 @@ func (m *Manager) Acquire(ctx context.Context, slug models.Slug) (tenant *Tenant
 }
 
 // AcquireID is Acquire for a tenant's id, as a token has it. It needs no query if
-// the tenant's database is open, else one.
+// the tenant's database is open and admits requests, else one.
 func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
 	if err := m.ensureFresh(ctx); err != nil {
 		return nil, nil, err
 	}
 	if h, found := m.handles.borrow(id); found {
-		return admitted(h)
+		if tenant, release, err := admitted(h); err == nil {
+			return tenant, release, nil
+		}
+		// Another process may have resumed the tenant a moment ago.
+		if err := m.lookAgain(ctx, id); err != nil {
+			return nil, nil, err
+		}
 	}
 	h, err := m.handle(ctx, id)
 	if err != nil {
@@ -59,7 +65,7 @@ func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tena
 	}
 	if admit(h.record.Load().Status) != nil {
 		// The open handle's row may be older than the row just read.
-		if err := m.handles.refresh(ctx, []string{record.ID}); err != nil {
+		if err := m.lookAgain(ctx, record.ID); err != nil {
 			h.release()
 			return nil, nil, err
 		}

@@ -101,6 +101,7 @@ type Manager struct {
 
 	refreshed atomic.Int64       // when the handles' rows were last read, in Unix nanoseconds
 	refreshes singleflight.Group // of requests that find the rows too old
+	looks     looks              // of requests that a row would refuse
 
 	reported   map[Stray]bool // only the background that reports uses it
 	unfinished chan struct{}  // asks the background to reconcile at once

@@ -62,6 +62,26 @@ func TestReplicasSeeSuspensionAndResumption(t *testing.T) {
 	})
 }
 
+// TestReplicasResumeAtOnce: a refusal does not rest on a row that another replica may
+// have changed, however many requests are refused.
+func TestReplicasResumeAtOnce(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		first, second, owner, member := replicas(t, settings)
+		me := testkit.Request{Method: http.MethodGet, Path: "/api/users/me", Token: member}
+		for range 3 {
+			require.Equal(t, http.StatusOK, first.Put("/api/organizations/acme", owner, testkit.JSON{"is_active": false}).Code)
+			requireSpread(t, second, member, http.StatusForbidden)
+			refused := testkit.TryAtOnceBy(t, 8, second, repeat(40, func(int) testkit.Request { return me }))
+			require.Equal(t, map[int]int{http.StatusForbidden: 40}, testkit.Count(refused))
+
+			require.Equal(t, http.StatusOK, first.Put("/api/organizations/acme", owner, testkit.JSON{"is_active": true}).Code)
+
+			served := testkit.TryAtOnceBy(t, 8, second, repeat(40, func(int) testkit.Request { return me }))
+			require.Equal(t, map[int]int{http.StatusOK: 40}, testkit.Count(served))
+		}
+	})
+}
+
 func TestReplicasSeeDeletion(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		first, second, owner, member := replicas(t, settings)
