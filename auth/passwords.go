@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/sync/semaphore"
 
+	"multitenant/auth/limits"
 	"multitenant/models"
 )
 
@@ -54,12 +54,11 @@ type PasswordOptions struct {
 	OnCompare func()
 }
 
-// Passwords hashes and compares passwords. A flood of them waits in line, so
+// Passwords hashes and compares passwords. A flood of them waits for its turns, so
 // that it does not take the processors from everything else.
 type Passwords struct {
 	cost  int
-	wait  time.Duration
-	slots *semaphore.Weighted
+	turns *limits.Turns
 
 	onCompare func()
 
@@ -91,8 +90,7 @@ func NewPasswords(o PasswordOptions) (*Passwords, error) {
 	}
 	return &Passwords{
 		cost:   o.Cost,
-		wait:   o.Wait,
-		slots:  semaphore.NewWeighted(int64(o.Workers)),
+		turns:  limits.NewTurns(o.Workers, o.Wait),
 		decoys: decoys,
 
 		onCompare: o.OnCompare,
@@ -117,14 +115,15 @@ func newDecoys(cost int) (map[int][]byte, error) {
 // Hash returns the bcrypt hash of a password of at most 72 bytes; the
 // caller has refused longer ones before. It fails with KindBusy
 // when its turn does not come in time.
-func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+func (p *Passwords) Hash(ctx context.Context, turn limits.Turn, password string) (string, error) {
 	if len(password) > maxPasswordBytes {
 		return "", fmt.Errorf("hash password: %w", errPasswordLength)
 	}
-	if err := p.acquire(ctx); err != nil {
+	end, err := p.turns.Take(ctx, turn)
+	if err != nil {
 		return "", err
 	}
-	defer p.slots.Release(1)
+	defer end()
 
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), p.cost)
 	if err != nil {
@@ -137,11 +136,12 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 // is no such user. It fails with KindInvalidCredentials, with one message and
 // after the same time whatever the reason, or with KindBusy when its turn does
 // not come in time.
-func (p *Passwords) Compare(ctx context.Context, hash, password string) error {
-	if err := p.acquire(ctx); err != nil {
+func (p *Passwords) Compare(ctx context.Context, turn limits.Turn, hash, password string) error {
+	end, err := p.turns.Take(ctx, turn)
+	if err != nil {
 		return err
 	}
-	defer p.slots.Release(1)
+	defer end()
 	if p.onCompare != nil {
 		p.onCompare()
 	}
@@ -199,17 +199,5 @@ func (p *Passwords) spend(cost int, password []byte) {
 	_ = bcrypt.CompareHashAndPassword(p.decoys[cost], password[:min(len(password), maxPasswordBytes)])
 }
 
-// acquire waits for a turn; the caller must then call release.
-func (p *Passwords) acquire(ctx context.Context) error {
-	waiting, cancel := context.WithTimeout(ctx, p.wait)
-	defer cancel()
-
-	err := p.slots.Acquire(waiting, 1)
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("wait to hash a password: %w", ctx.Err())
-	}
-	return models.ErrBusy.Because(err)
-}
+// Waiting is how many wait for their turn to hash or compare.
+func (p *Passwords) Waiting() int { return p.turns.Waiting() }

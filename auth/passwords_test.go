@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/models"
 )
 
@@ -52,21 +53,21 @@ func TestHashOfAPasswordIsItsOwn(t *testing.T) {
 	passwords := newPasswords(t, func(o *auth.PasswordOptions) { o.Cost = 5 })
 
 	for _, text := range []string{password, strings.Repeat("x", 72), "", "pässwörd", " spaced "} {
-		hash, err := passwords.Hash(t.Context(), text)
+		hash, err := passwords.Hash(t.Context(), limits.Turn{}, text)
 		require.NoError(t, err)
 
 		cost, err := bcrypt.Cost([]byte(hash))
 		require.NoError(t, err)
 		require.Equal(t, 5, cost)
-		require.NoError(t, passwords.Compare(t.Context(), hash, text))
-		requireWrong(t, passwords.Compare(t.Context(), hash, text+"x"))
+		require.NoError(t, passwords.Compare(t.Context(), limits.Turn{}, hash, text))
+		requireWrong(t, passwords.Compare(t.Context(), limits.Turn{}, hash, text+"x"))
 	}
 }
 
 func TestHashRefusesWhatBcryptWouldNotRead(t *testing.T) {
 	t.Parallel()
 
-	hash, err := newPasswords(t).Hash(t.Context(), strings.Repeat("x", 73))
+	hash, err := newPasswords(t).Hash(t.Context(), limits.Turn{}, strings.Repeat("x", 73))
 
 	require.ErrorContains(t, err, "longer than bcrypt reads")
 	require.Empty(t, hash)
@@ -87,8 +88,8 @@ func TestCompareVerifiesForeignHashes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			passwords := newPasswords(t)
-			require.NoError(t, passwords.Compare(t.Context(), tc.hash, tc.password))
-			requireWrong(t, passwords.Compare(t.Context(), tc.hash, tc.password+"?"))
+			require.NoError(t, passwords.Compare(t.Context(), limits.Turn{}, tc.hash, tc.password))
+			requireWrong(t, passwords.Compare(t.Context(), limits.Turn{}, tc.hash, tc.password+"?"))
 		})
 	}
 }
@@ -113,7 +114,7 @@ func TestCompareNeverAnswersWithoutTheWork(t *testing.T) {
 	for range 5 { // they take turns, so that whatever else the machine does hits all
 		for name, attempt := range attempts {
 			start := time.Now()
-			err := passwords.Compare(t.Context(), attempt.hash, attempt.text)
+			err := passwords.Compare(t.Context(), limits.Turn{}, attempt.hash, attempt.text)
 			took := time.Since(start)
 			if attempt.text == "wrong" {
 				requireWrong(t, err)
@@ -157,7 +158,7 @@ func TestCompareAnswersAlikeWhateverIsWrong(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := newPasswords(t).Compare(t.Context(), tc.hash, tc.password)
+			err := newPasswords(t).Compare(t.Context(), limits.Turn{}, tc.hash, tc.password)
 			requireWrong(t, err)
 			require.NotContains(t, err.Error(), password)
 			require.NotContains(t, err.Error(), good)
@@ -173,15 +174,15 @@ func TestHashingIsBoundedByTime(t *testing.T) {
 		release := auth.Occupy(t, passwords)
 		start := time.Now()
 
-		_, err := passwords.Hash(t.Context(), password)
+		_, err := passwords.Hash(t.Context(), limits.Turn{}, password)
 		requireKind(t, err, models.KindBusy, "Server is busy, try again")
 		require.Equal(t, 2*time.Second, time.Since(start))
 
-		err = passwords.Compare(t.Context(), "", password)
+		err = passwords.Compare(t.Context(), limits.Turn{}, "", password)
 		requireKind(t, err, models.KindBusy, "Server is busy, try again")
 
 		release()
-		_, err = passwords.Hash(t.Context(), password)
+		_, err = passwords.Hash(t.Context(), limits.Turn{}, password)
 		require.NoError(t, err)
 	})
 }
@@ -193,7 +194,7 @@ func TestAWaiterIsServedWhenItsTurnComes(t *testing.T) {
 		release := auth.Occupy(t, passwords)
 		time.AfterFunc(900*time.Millisecond, release)
 
-		_, err := passwords.Hash(t.Context(), password)
+		_, err := passwords.Hash(t.Context(), limits.Turn{}, password)
 
 		require.NoError(t, err)
 	})
@@ -208,7 +209,7 @@ func TestAWaiterLeavesWithItsContext(t *testing.T) {
 
 		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		_, err := passwords.Hash(short, password)
+		_, err := passwords.Hash(short, limits.Turn{}, password)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, 100*time.Millisecond, time.Since(start))
 		var known *models.Error
@@ -217,7 +218,7 @@ func TestAWaiterLeavesWithItsContext(t *testing.T) {
 		release()
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		require.ErrorIs(t, passwords.Compare(gone, "", password), context.Canceled)
+		require.ErrorIs(t, passwords.Compare(gone, limits.Turn{}, "", password), context.Canceled)
 	})
 }
 
@@ -256,7 +257,7 @@ func BenchmarkPasswords_Compare(b *testing.B) {
 	for _, bc := range cases {
 		b.Run(bc.name, func(b *testing.B) {
 			for b.Loop() {
-				err := passwords.Compare(b.Context(), bc.hash, bc.password)
+				err := passwords.Compare(b.Context(), limits.Turn{}, bc.hash, bc.password)
 				_ = err // right or wrong is the case's; here only the time counts
 			}
 		})
@@ -271,7 +272,7 @@ func FuzzCompare(f *testing.F) {
 	passwords := newPasswords(f)
 
 	f.Fuzz(func(t *testing.T, hash, text string) {
-		err := passwords.Compare(t.Context(), hash, text)
+		err := passwords.Compare(t.Context(), limits.Turn{}, hash, text)
 		if err != nil {
 			requireWrong(t, err)
 			return

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -100,7 +101,7 @@ func (c *usersCreateCommand) account(ctx context.Context, in *installation, pass
 		return account, err
 	}
 	account = models.NewAccount(c.Email, c.FullName)
-	account.HashedPassword, err = passwords.Hash(ctx, password)
+	account.HashedPassword, err = passwords.Hash(ctx, limits.Turn{}, password)
 	return account, err
 }
 

@@ -66,6 +66,9 @@ type settings struct {
 	NewTenants             int    `env:"RATE_LIMIT_TENANTS_PER_HOUR" envDefault:"5"`
 	AllNewTenants          int    `env:"RATE_LIMIT_ALL_TENANTS_PER_HOUR" envDefault:"60"`
 	Organizations          int    `env:"RATE_LIMIT_ORGANIZATIONS_PER_USER" envDefault:"20"`
+	Passwords              int    `env:"RATE_LIMIT_PASSWORDS_PER_MINUTE" envDefault:"60"`
+	Writes                 int    `env:"RATE_LIMIT_WRITES_PER_MINUTE" envDefault:"300"`
+	AllWrites              int    `env:"RATE_LIMIT_TENANT_WRITES_PER_MINUTE" envDefault:"3000"`
 	Guesses                int    `env:"RATE_LIMIT_GUESSES" envDefault:"10"`
 	AllGuesses             int    `env:"RATE_LIMIT_ALL_GUESSES" envDefault:"100"`
 	LogLevel               string `env:"LOG_LEVEL" envDefault:"info"`
@@ -171,6 +174,9 @@ func (s *settings) limits() *limits.Options {
 		TenantsPerHour:       s.NewTenants,
 		AllTenantsPerHour:    s.AllNewTenants,
 		Organizations:        s.Organizations,
+		PasswordsPerMinute:   s.Passwords,
+		WritesPerMinute:      s.Writes,
+		AllWritesPerMinute:   s.AllWrites,
 		Guesses:              s.Guesses,
 		AllGuesses:           s.AllGuesses,
 	}

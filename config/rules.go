@@ -64,13 +64,16 @@ func (s *settings) check(wrong mistakes) {
 
 func (s *settings) checkLimits(wrong mistakes) {
 	for name, value := range map[string]int{
-		"RATE_LIMIT_LOGINS_PER_MINUTE":      s.Logins,
-		"RATE_LIMIT_REGISTRATIONS_PER_HOUR": s.Registrations,
-		"RATE_LIMIT_TENANTS_PER_HOUR":       s.NewTenants,
-		"RATE_LIMIT_ALL_TENANTS_PER_HOUR":   s.AllNewTenants,
-		"RATE_LIMIT_ORGANIZATIONS_PER_USER": s.Organizations,
-		"RATE_LIMIT_GUESSES":                s.Guesses,
-		"RATE_LIMIT_ALL_GUESSES":            s.AllGuesses,
+		"RATE_LIMIT_LOGINS_PER_MINUTE":        s.Logins,
+		"RATE_LIMIT_REGISTRATIONS_PER_HOUR":   s.Registrations,
+		"RATE_LIMIT_TENANTS_PER_HOUR":         s.NewTenants,
+		"RATE_LIMIT_ALL_TENANTS_PER_HOUR":     s.AllNewTenants,
+		"RATE_LIMIT_ORGANIZATIONS_PER_USER":   s.Organizations,
+		"RATE_LIMIT_PASSWORDS_PER_MINUTE":     s.Passwords,
+		"RATE_LIMIT_WRITES_PER_MINUTE":        s.Writes,
+		"RATE_LIMIT_TENANT_WRITES_PER_MINUTE": s.AllWrites,
+		"RATE_LIMIT_GUESSES":                  s.Guesses,
+		"RATE_LIMIT_ALL_GUESSES":              s.AllGuesses,
 	} {
 		wrong.add(name, checkRange(value, 1, maxRate))
 	}

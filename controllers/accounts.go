@@ -75,7 +75,7 @@ func (ctl *Accounts) RegisterCore(c *gin.Context) error {
 	if err := ctl.Limits.Registration(middleware.Address(c)); err != nil {
 		return err
 	}
-	account, err := ctl.newAccount(ctx, body)
+	account, err := ctl.newAccount(c, "", body)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (ctl *Accounts) RegisterTenant(c *gin.Context, slug models.Slug) error {
 	if err != nil {
 		return err
 	}
-	account, err := ctl.newAccount(ctx, body)
+	account, err := ctl.newAccount(c, slug, body)
 	if err != nil {
 		return err
 	}
@@ -161,11 +161,17 @@ func (ctl *Accounts) checkInvitation(
 	return claim, tenant.Classify(err)
 }
 
-func (ctl *Accounts) newAccount(ctx context.Context, body registerRequest) (models.Account, error) {
+func (ctl *Accounts) newAccount(c *gin.Context, slug models.Slug, body registerRequest) (models.Account, error) {
 	account := models.NewAccount(*body.Email, body.FullName)
-	hash, err := ctl.Passwords.Hash(ctx, *body.Password)
+	hash, err := ctl.Passwords.Hash(c.Request.Context(), turnOf(c, slug), *body.Password)
 	account.HashedPassword = hash
 	return account, err
+}
+
+// turnOf is the turn of a request to hash a password, which counts for the tenant and
+// for the address of the client.
+func turnOf(c *gin.Context, slug models.Slug) limits.Turn {
+	return limits.Turn{Tenant: string(slug), From: middleware.Address(c)}
 }
 
 // unless returns err, or nil when err is of that kind.

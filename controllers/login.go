@@ -50,7 +50,7 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = ctl.verify(c, &found, *body.Password)
+	err = ctl.verify(c, "", &found, *body.Password)
 	if err == nil {
 		err = signIn[models.CoreUser](c, ctl.Tokens, core, auth.Claims{Realm: auth.RealmCore}, &found)
 	}
@@ -72,7 +72,7 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	if err != nil {
 		return err
 	}
-	verified := ctl.verify(c, &found, *body.Password)
+	verified := ctl.verify(c, slug, &found, *body.Password)
 	if unless(verified, models.KindInvalidCredentials) != nil {
 		return verified
 	}
@@ -140,9 +140,11 @@ func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email str
 
 // verify compares the password, also for unknown and deactivated users, so that every
 // refusal takes equally long. It counts as a guess before.
-func (ctl *Accounts) verify(c *gin.Context, found *login, password string) error {
-	return ctl.Limits.Guess(found.account, middleware.Address(c), func() error {
-		if err := ctl.Passwords.Compare(c.Request.Context(), found.hash, password); err != nil {
+func (ctl *Accounts) verify(c *gin.Context, slug models.Slug, found *login, password string) error {
+	turn := turnOf(c, slug)
+	turn.Login = true
+	return ctl.Limits.Guess(found.account, turn.From, func() error {
+		if err := ctl.Passwords.Compare(c.Request.Context(), turn, found.hash, password); err != nil {
 			return err
 		}
 		if !found.active {

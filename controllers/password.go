@@ -144,9 +144,12 @@ func refusePassword(c *gin.Context, caller *middleware.Caller, refusal error) er
 // replace compares the current password and returns the hash of the new one;
 // KindWrongPassword. Guesses here count together with those at the login.
 func (ctl *Password) replace(change *passwordChange, who limits.Account, current string) (string, error) {
-	ctx := change.c.Request.Context()
-	err := ctl.Limits.Guess(who, middleware.Address(change.c), func() error {
-		return ctl.Passwords.Compare(ctx, current, *change.body.CurrentPassword)
+	if err := ctl.Limits.NewPassword(who); err != nil {
+		return "", err
+	}
+	ctx, turn := change.c.Request.Context(), turnOf(change.c, who.Tenant)
+	err := ctl.Limits.Guess(who, turn.From, func() error {
+		return ctl.Passwords.Compare(ctx, turn, current, *change.body.CurrentPassword)
 	})
 	if models.IsKind(err, models.KindInvalidCredentials) {
 		return "", models.ErrWrongPassword.Because(err)
@@ -154,5 +157,5 @@ func (ctl *Password) replace(change *passwordChange, who limits.Account, current
 	if err != nil {
 		return "", err
 	}
-	return ctl.Passwords.Hash(ctx, *change.body.NewPassword)
+	return ctl.Passwords.Hash(ctx, turn, *change.body.NewPassword)
 }

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/middleware"
 	"multitenant/models"
 	"multitenant/tenants"
@@ -21,6 +21,7 @@ type PasswordResets struct {
 	Tokens    *auth.Tokens
 	Passwords *auth.Passwords
 	Rules     models.PasswordRules
+	Limits    *limits.Limits
 }
 
 type passwordResetResponse struct {
@@ -89,7 +90,7 @@ func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *a
 	if err != nil {
 		return err
 	}
-	hash, err := ctl.hash(ctx, password, passwordOwner(&claimant.Account, ""))
+	hash, err := ctl.hash(c, password, passwordOwner(&claimant.Account, ""))
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token 
 	if err != nil {
 		return tenant.Classify(err)
 	}
-	hash, err := ctl.hash(ctx, password, passwordOwner(&claimant.Account, tenant.Slug))
+	hash, err := ctl.hash(c, password, passwordOwner(&claimant.Account, tenant.Slug))
 	if err != nil {
 		return err
 	}
@@ -131,11 +132,14 @@ func (ctl *PasswordResets) claim(token *auth.ResetToken) models.ResetClaim {
 
 // hash is called only for a valid token, so that a stranger cannot make the server do
 // the work.
-func (ctl *PasswordResets) hash(ctx context.Context, password string, owner models.PasswordOwner) (string, error) {
+func (ctl *PasswordResets) hash(c *gin.Context, password string, owner models.PasswordOwner) (string, error) {
 	var checks models.Checks
 	ctl.Rules.Check(&checks, "new_password", &password, owner)
 	if err := checks.Err(); err != nil {
 		return "", err
 	}
-	return ctl.Passwords.Hash(ctx, password)
+	if err := ctl.Limits.NewPassword(limits.Account{Tenant: owner.Tenant, Email: owner.Email}); err != nil {
+		return "", err
+	}
+	return ctl.Passwords.Hash(c.Request.Context(), turnOf(c, owner.Tenant), password)
 }

@@ -47,7 +47,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	if err := addDocs(router); err != nil {
 		return nil, err
 	}
-	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens}
+	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens, Limits: o.Limits}
 	api := router.Group("/api")
 	addSignIn(api, gate, o)
 	addOwn(api, gate, o)
@@ -64,12 +64,18 @@ func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 		CoreRegistration: o.CoreRegistration,
 	}
 	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
-	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules}
+	resets := newResets(o)
 
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))
 	api.POST("/auth/login", gate.Public(accounts.LoginCore, accounts.LoginTenant))
 	api.POST("/auth/refresh", gate.ByToken(refresh.Create))
 	api.POST("/auth/password-reset", gate.ByToken(resets.Redeem))
+}
+
+func newResets(o *Options) *PasswordResets {
+	return &PasswordResets{
+		Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits,
+	}
 }
 
 // addOwn adds the routes about the caller, at the core or in a tenant.
@@ -90,8 +96,8 @@ func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 
 // addUsers adds the routes of owners and admins of a tenant.
 func addUsers(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
-	users := &Users{Passwords: o.Passwords, Rules: o.PasswordRules}
-	resets := &PasswordResets{Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules}
+	users := &Users{Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits}
+	resets := newResets(o)
 	invitations := &Invitations{Tokens: o.Tokens}
 	audit := &Audit{}
 

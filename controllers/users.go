@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/middleware"
 	"multitenant/models"
 	"multitenant/tenants"
@@ -18,6 +19,7 @@ import (
 type Users struct {
 	Passwords *auth.Passwords
 	Rules     models.PasswordRules
+	Limits    *limits.Limits
 }
 
 type createUserRequest struct {
@@ -72,8 +74,7 @@ func (r *updateUserRequest) apply(user *models.TenantUser) []string {
 
 // Create makes a user with a password that the caller has chosen. Hashing it takes
 // long, so it happens before the tenant's database is lent.
-func (ctl *Users) Create(c *gin.Context) (middleware.TenantHandler, error) {
-	slug := middleware.TenantSlug(c)
+func (ctl *Users) Create(c *gin.Context, slug models.Slug) (middleware.TenantHandler, error) {
 	body, err := bindWith(c, func(r *createUserRequest) error { return r.check(ctl.Rules, slug) })
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func (ctl *Users) Create(c *gin.Context) (middleware.TenantHandler, error) {
 	made := models.TenantUser{
 		Account: models.NewAccount(*body.Email, body.FullName), Bio: body.Bio, Phone: body.Phone, Role: newRole(body.Role),
 	}
-	if made.HashedPassword, err = ctl.Passwords.Hash(c.Request.Context(), *body.Password); err != nil {
+	if made.HashedPassword, err = ctl.hash(c, slug, *body.Password); err != nil {
 		return nil, err
 	}
 	return func(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
@@ -93,6 +94,13 @@ func (ctl *Users) Create(c *gin.Context) (middleware.TenantHandler, error) {
 		c.JSON(http.StatusCreated, newTenantUserResponse(&made))
 		return nil
 	}, nil
+}
+
+func (ctl *Users) hash(c *gin.Context, slug models.Slug, password string) (string, error) {
+	if err := ctl.Limits.NewPassword(limits.Account{Tenant: slug}); err != nil {
+		return "", err
+	}
+	return ctl.Passwords.Hash(c.Request.Context(), turnOf(c, slug), password)
 }
 
 // List shows a page of the users, or of those that ?q= matches.

@@ -1,12 +1,14 @@
 package middleware
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -34,6 +36,7 @@ type Gate struct {
 	Core    *gorm.DB
 	Tenants *tenants.Manager
 	Tokens  *auth.Tokens
+	Limits  *limits.Limits // nil limits nothing
 }
 
 // Public serves every caller: by tenant when X-TENANT names a tenant, else by core. An
@@ -115,13 +118,17 @@ func (g *Gate) Managing(tenant TenantHandler) gin.HandlerFunc {
 // ManagingAfter is Managing for a request that takes long to prepare without a
 // database. It checks the caller before and after prepare, and holds no lease
 // meanwhile. The handler that prepare returns serves the request.
-func (g *Gate) ManagingAfter(prepare func(c *gin.Context) (TenantHandler, error)) gin.HandlerFunc {
-	admit := managing(func(*gin.Context, *tenants.Tenant, *models.TenantUser) error { return nil })
+func (g *Gate) ManagingAfter(prepare func(c *gin.Context, slug models.Slug) (TenantHandler, error)) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
-		if err := g.enter(c, notAtCore, admit); err != nil {
+		var slug models.Slug
+		admit := func(_ *gin.Context, tenant *tenants.Tenant, _ *models.TenantUser) error {
+			slug = tenant.Slug
+			return nil
+		}
+		if err := g.enter(c, notAtCore, managing(admit)); err != nil {
 			return err
 		}
-		tenant, err := prepare(c)
+		tenant, err := prepare(c, slug)
 		if err != nil {
 			return err
 		}
@@ -167,6 +174,9 @@ func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler
 	if !user.IsSignedIn() {
 		return models.ErrInvalidToken
 	}
+	if err := g.countWrite(c, "", user.ID); err != nil {
+		return err
+	}
 	return handler(c, &user)
 }
 
@@ -187,7 +197,22 @@ func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHan
 	if !user.IsSignedIn(tenant.Owner()) || string(tenant.Slug) != claims.Tenant {
 		return models.ErrInvalidToken
 	}
+	if err := g.countWrite(c, tenant.ID, user.ID); err != nil {
+		return err
+	}
 	return tenant.Classify(handler(c, tenant, &user))
+}
+
+// isCounted marks in the gin context a request that countWrite has seen.
+const isCounted = "counted"
+
+// countWrite counts a request that may change something, once.
+func (g *Gate) countWrite(c *gin.Context, tenantID string, userID int64) error {
+	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead || c.GetBool(isCounted) {
+		return nil
+	}
+	c.Set(isCounted, true)
+	return g.Limits.Write(tenantID, userID)
 }
 
 // claims reads the bearer token (RFC 6750), only from the header Authorization.

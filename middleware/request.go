@@ -48,7 +48,7 @@ func Log(logger *slog.Logger) gin.HandlerFunc {
 			slog.Duration("duration", time.Since(start)),
 			slog.String("ip", c.ClientIP()),
 		}
-		if tenant := string(TenantSlug(c)); tenant != "" {
+		if tenant := c.GetString(tenantKey); tenant != "" {
 			attrs = append(attrs, slog.String("tenant", tenant))
 		}
 		if last := c.Errors.Last(); last != nil {
@@ -61,11 +61,6 @@ func Log(logger *slog.Logger) gin.HandlerFunc {
 // SetTenant names, for the log, the tenant that a request is about.
 func SetTenant(c *gin.Context, slug models.Slug) {
 	c.Set(tenantKey, string(slug))
-}
-
-// TenantSlug is the tenant that SetTenant was called with, or "".
-func TenantSlug(c *gin.Context) models.Slug {
-	return models.Slug(c.GetString(tenantKey))
 }
 
 // Limit bounds the time and the body of a request.

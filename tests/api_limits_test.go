@@ -23,7 +23,8 @@ func generous() *limits.Options {
 	started := time.Now()
 	return &limits.Options{
 		LoginsPerMinute: 100_000, RegistrationsPerHour: 1000, TenantsPerHour: 1000, AllTenantsPerHour: 1000,
-		Organizations: 1000, Guesses: 10, AllGuesses: 100,
+		Organizations: 1000, PasswordsPerMinute: 1000, WritesPerMinute: 10_000, AllWritesPerMinute: 10_000,
+		Guesses: 10, AllGuesses: 100,
 		Now: func() time.Time { return started },
 	}
 }

@@ -2,8 +2,8 @@ package tests_test
 
 import (
 	"fmt"
-	"strconv"
 	"net/http"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"

@@ -5,6 +5,7 @@ package limits
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -19,6 +20,9 @@ type Options struct {
 	TenantsPerHour       int // made by registrations from one address
 	AllTenantsPerHour    int // made by registrations from all
 	Organizations        int // of one core user
+	PasswordsPerMinute   int // set by the signed-in users of one tenant, or by one core user
+	WritesPerMinute      int // of one signed-in user
+	AllWritesPerMinute   int // of all signed-in users of one tenant
 	Guesses              int // wrong passwords in a row at one account, from one address
 	AllGuesses           int // wrong passwords in a row at one account, from all
 
@@ -33,6 +37,9 @@ type Limits struct {
 	registrations *rates
 	tenants       *rates
 	allTenants    *rate.Limiter
+	passwords     *rates
+	writes        *rates
+	allWrites     *rates
 	guesses       *guesses
 	now           func() time.Time
 }
@@ -48,6 +55,9 @@ func New(o *Options) *Limits {
 		registrations: newRates(o.RegistrationsPerHour, time.Hour),
 		tenants:       newRates(o.TenantsPerHour, time.Hour),
 		allTenants:    newLimiter(o.AllTenantsPerHour, time.Hour),
+		passwords:     newRates(o.PasswordsPerMinute, time.Minute),
+		writes:        newRates(o.WritesPerMinute, time.Minute),
+		allWrites:     newRates(o.AllWritesPerMinute, time.Minute),
 		guesses:       newGuesses(o.Guesses, o.AllGuesses),
 		now:           o.Now,
 	}
@@ -62,7 +72,7 @@ func (l *Limits) Login(from netip.Addr) error {
 	if l == nil {
 		return nil
 	}
-	return refusal(l.logins.take(from, l.now()), models.KindTooManyLogins, "Too many logins, try again later")
+	return refusal(l.logins.take(addressKey(from), l.now()), models.KindTooManyLogins, "Too many logins, try again later")
 }
 
 // Registration counts a registration from the address;
@@ -71,7 +81,7 @@ func (l *Limits) Registration(from netip.Addr) error {
 	if l == nil {
 		return nil
 	}
-	return refusal(l.registrations.take(from, l.now()),
+	return refusal(l.registrations.take(addressKey(from), l.now()),
 		models.KindTooManyRegistrations, "Too many registrations, try again later")
 }
 
@@ -95,6 +105,38 @@ func (l *Limits) Tenant(from netip.Addr) error {
 
 func tooManyTenants(wait time.Duration) error {
 	return refusal(wait, models.KindTooManyTenants, "Too many new tenants, try again later")
+}
+
+// NewPassword counts a password that a signed-in user sets, or the bearer of a token
+// for that: together those of one tenant, at the core those of one user. It fails with
+// KindTooManyRequests where it is too many.
+func (l *Limits) NewPassword(of Account) error {
+	if l == nil {
+		return nil
+	}
+	if of.Tenant != "" {
+		of.Email = ""
+	}
+	return tooManyRequests(l.passwords.take(keyOf(string(of.Tenant), models.CanonicalEmail(of.Email)), l.now()))
+}
+
+// Write counts a request of a signed-in user that changes something, where tenantID is
+// empty at the core. It fails with KindTooManyRequests where it is too many, of the user
+// or of all users of the tenant.
+func (l *Limits) Write(tenantID string, userID int64) error {
+	if l == nil {
+		return nil
+	}
+	now := l.now()
+	err := tooManyRequests(l.writes.take(keyOf(tenantID, strconv.FormatInt(userID, 10)), now))
+	if err == nil && tenantID != "" {
+		err = tooManyRequests(l.allWrites.take(keyOf(tenantID), now))
+	}
+	return err
+}
+
+func tooManyRequests(wait time.Duration) error {
+	return refusal(wait, models.KindTooManyRequests, "Too many requests, try again later")
 }
 
 // Organizations is how many one core user may own; 0 means any number.

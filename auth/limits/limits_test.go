@@ -21,6 +21,7 @@ func setup(t *testing.T) (*limits.Limits, *clock) {
 	c := &clock{now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)}
 	return limits.New(&limits.Options{
 		LoginsPerMinute: 20, RegistrationsPerHour: 20, TenantsPerHour: 5, AllTenantsPerHour: 8, Organizations: 20,
+		PasswordsPerMinute: 3, WritesPerMinute: 5, AllWritesPerMinute: 8,
 		Guesses: 10, AllGuesses: 100, Now: func() time.Time { return c.now },
 	}), c
 }

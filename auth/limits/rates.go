@@ -1,7 +1,9 @@
 package limits
 
 import (
+	"crypto/sha256"
 	"net/netip"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -11,7 +13,7 @@ import (
 // addresses that begin like it.
 const siteBits = 64
 
-// rates allows each address so many of something at once, and as many again in
+// rates allows each key, such as an address, so many of something at once, and as many again in
 // the time per, one after the other.
 type rates struct{ bucket *table[bucket] }
 
@@ -26,10 +28,10 @@ func newLimiter(number int, per time.Duration) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(float64(number)/per.Seconds()), number)
 }
 
-// take counts one more from the address. It returns how long to wait where that
-// is too many, and counts nothing then.
-func (r *rates) take(from netip.Addr, now time.Time) (wait time.Duration) {
-	r.bucket.with(addressKey(from), now, func(b bucket) { _, wait = reserve(b.Limiter, now) })
+// take counts one more for the key. It returns how long to wait where that is too
+// many, and counts nothing then.
+func (r *rates) take(k key, now time.Time) (wait time.Duration) {
+	r.bucket.with(k, now, func(b bucket) { _, wait = reserve(b.Limiter, now) })
 	return wait
 }
 
@@ -99,4 +101,10 @@ func addressKey(from netip.Addr) key {
 		return key{}
 	}
 	return site(from).As16()
+}
+
+// keyOf is the key of what the parts name together. None of them has a zero byte.
+func keyOf(parts ...string) key {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return key(sum[:len(key{})])
 }

@@ -90,6 +90,7 @@ type App struct {
 	Status   *controllers.Status
 	Log      *Log
 	TokenKit *auth.Tokens
+	Hashing  *auth.Passwords
 	Metrics  *metrics.Metrics // nil without the setting
 
 	server *httptest.Server // nil where the application is another process
@@ -209,6 +210,7 @@ func (app *App) serve(logger *slog.Logger) {
 	}
 	passwords, err := auth.NewPasswords(app.Settings.Passwords)
 	require.NoError(app.tb, err)
+	app.Hashing = passwords
 	options := &controllers.Options{
 		Tenants:        app.Tenants,
 		Tokens:         app.TokenKit,
