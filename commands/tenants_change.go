@@ -64,7 +64,7 @@ func (c *tenantsCreateCommand) create(ctx context.Context, m *tenants.Manager) e
 		return errors.New("--name " + wrong.Fields[0].Message)
 	}
 	org := models.Organization{Name: name, Slug: slug, IsActive: true, Registration: models.RegistrationOpen}
-	return m.CreateOrganization(ctx, event, &org, &owner, 0)
+	return m.CreateOrganization(ctx, event, &org, &owner, tenants.Allowance{})
 }
 
 type tenantsSuspendCommand struct {

@@ -153,13 +153,14 @@ func (ctl *Organizations) Create(c *gin.Context, user *models.CoreUser) error {
 	if org.Slug, err = models.ParseSlug(*body.Slug); err != nil {
 		return err
 	}
-	ctx, most := c.Request.Context(), ctl.Limits.Organizations()
+	ctx, from := c.Request.Context(), middleware.Address(c)
+	allowed := tenants.Allowance{Most: ctl.Limits.Organizations(), MayMake: func() error { return ctl.Limits.Tenant(from) }}
 	// The binding count is made with the slug; this one avoids making a database in vain.
-	if err := models.CheckOrganizations(ctx, ctl.Tenants.Core(), user.ID, most); err != nil {
+	if err := models.CheckOrganizations(ctx, ctl.Tenants.Core(), user.ID, allowed.Most); err != nil {
 		return err
 	}
 	event := middleware.NewEvent(c, models.ActionOrganizationCreated).By(&user.Account)
-	if err := ctl.Tenants.CreateOrganization(ctx, event, &org, user, most); err != nil {
+	if err := ctl.Tenants.CreateOrganization(ctx, event, &org, user, allowed); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))

@@ -26,30 +26,43 @@ type plan interface {
 }
 
 // CreateOrganization makes an organization and its tenant, whose first user is the
-// owner. It fills in org as its row in core and records the event. The owner may have
-// at most most organizations; 0 means any number. The errors: those of
-// models.CreateOrganization, KindInvalidSlug, KindReservedSlug, KindSlugTaken,
-// KindSlugResting and KindBusy.
+// owner. It fills in org as its row in core and records the event. The errors: those of
+// models.CreateOrganization and of MayMake, KindInvalidSlug, KindReservedSlug,
+// KindSlugTaken, KindSlugResting and KindBusy.
 func (m *Manager) CreateOrganization(
-	ctx context.Context, event *models.Event, org *models.Organization, owner *models.CoreUser, most int,
+	ctx context.Context, event *models.Event, org *models.Organization, owner *models.CoreUser, allowed Allowance,
 ) error {
-	return m.provision(ctx, org.Slug, &organizationPlan{event: event, org: org, owner: owner, most: most})
+	return m.provision(ctx, org.Slug, &organizationPlan{event: event, org: org, owner: owner, allowed: allowed})
+}
+
+// Allowance is what the owner of a new organization may do. The zero value allows all.
+type Allowance struct {
+	Most    int          // organizations of the owner; 0 means any number
+	MayMake func() error // is called before a tenant is made; its error prevents that
 }
 
 type organizationPlan struct {
-	event *models.Event
-	org   *models.Organization
-	owner *models.CoreUser
-	most  int
+	event   *models.Event
+	org     *models.Organization
+	owner   *models.CoreUser
+	allowed Allowance
 }
 
 func (p *organizationPlan) ownerID() int64 { return p.owner.ID }
 
-func (*organizationPlan) admit() error { return nil }
+func (p *organizationPlan) admit() error { return ask(p.allowed.MayMake) }
+
+// ask calls mayMake, if there is one.
+func ask(mayMake func() error) error {
+	if mayMake == nil {
+		return nil
+	}
+	return mayMake()
+}
 
 func (p *organizationPlan) reserve(ctx context.Context, tx *gorm.DB, tenantID string) error {
 	p.org.ID, p.org.OwnerID, p.org.TenantID = 0, p.owner.ID, tenantID
-	return models.CreateOrganization(ctx, tx, p.org, p.most)
+	return models.CreateOrganization(ctx, tx, p.org, p.allowed.Most)
 }
 
 func (p *organizationPlan) seed(ctx context.Context, tenant *Tenant) error {
@@ -87,12 +100,7 @@ type registrationPlan struct {
 
 func (*registrationPlan) ownerID() int64 { return 0 }
 
-func (p *registrationPlan) admit() error {
-	if p.mayMake == nil {
-		return nil
-	}
-	return p.mayMake()
-}
+func (p *registrationPlan) admit() error { return ask(p.mayMake) }
 
 func (*registrationPlan) reserve(context.Context, *gorm.DB, string) error { return nil }
 

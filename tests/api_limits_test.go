@@ -254,8 +254,28 @@ func TestTenantsFromOneAddress(t *testing.T) {
 		require.Equal(t, map[int]int{http.StatusOK: 4, http.StatusTooManyRequests: 20}, testkit.Count(answers))
 		requireTooMany(t, app, app.Register("globex", "ada@example.com"), "too_many_tenants", 720)
 		require.Equal(t, http.StatusOK, app.Register("acme", "late@example.com").Code, "those there are stay open")
-		app.Organization(app.Token("", "ada@example.com"), "initech")
-		require.Len(t, app.Settings.Databases(t), len(before)+6)
+		requireTooMany(t, app, app.CreateOrganization(app.Token("", "ada@example.com"), "initech"), "too_many_tenants", 720)
+		require.Len(t, app.Settings.Databases(t), len(before)+5)
+		app.Settings.RequireTidy(t)
+	})
+}
+
+// TestOrganizationsCountAsTenants: those that several users make from one address count
+// together, and to delete them gives nothing back.
+func TestOrganizationsCountAsTenants(t *testing.T) {
+	eachLimited(t, func(o *limits.Options) { o.TenantsPerHour = 3 }, func(t *testing.T, app *testkit.App) {
+		ada, grace := app.Token("", "ada@example.com"), app.Token("", "grace@example.com")
+		app.Organization(ada, "acme")
+		app.CreateOrganization(grace, "acme").RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+		app.Organization(grace, "globex")
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/acme", ada).Code)
+		app.Organization(ada, "hooli")
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/hooli", ada).Code)
+
+		for _, token := range []string{ada, grace} {
+			requireTooMany(t, app, app.CreateOrganization(token, "initech"), "too_many_tenants", 1200)
+		}
+		requireTooMany(t, app, app.Register("initech", "ada@example.com"), "too_many_tenants", 1200)
 		app.Settings.RequireTidy(t)
 	})
 }

@@ -241,7 +241,7 @@ func TestProvisioningUndoesItself(t *testing.T) {
 			"rows of core fail": func() error { // the owner does not exist
 				org := models.Organization{Name: "Acme", Slug: "acme", IsActive: true, Registration: models.RegistrationOpen}
 				event := models.NewOperatorEvent(models.ActionOrganizationCreated)
-				err := app.Tenants.CreateOrganization(t.Context(), event, &org, &models.CoreUser{}, 0)
+				err := app.Tenants.CreateOrganization(t.Context(), event, &org, &models.CoreUser{}, tenants.Allowance{})
 				require.ErrorIs(t, err, gorm.ErrForeignKeyViolated)
 				return err
 			},

@@ -17,8 +17,8 @@ import (
 type Options struct {
 	LoginsPerMinute      int // from one address
 	RegistrationsPerHour int // from one address
-	TenantsPerHour       int // made by registrations from one address
-	AllTenantsPerHour    int // made by registrations from all
+	TenantsPerHour       int // made from one address, by registrations and as organizations
+	AllTenantsPerHour    int // made from all
 	Organizations        int // of one core user
 	PasswordsPerMinute   int // set by the signed-in users of one tenant, or by one core user
 	WritesPerMinute      int // of one signed-in user
@@ -94,8 +94,9 @@ func (l *Limits) CheckTenant(from netip.Addr) error {
 	return tooManyTenants(max(l.tenants.look(from, now), missing(l.allTenants, now)))
 }
 
-// Tenant counts a tenant that a registration from the address makes;
-// KindTooManyTenants where it is too many, from there or from everywhere.
+// Tenant counts a tenant that a registration or an organization from the address
+// makes; KindTooManyTenants where it is too many, from there or from everywhere. Its
+// deletion gives nothing back.
 func (l *Limits) Tenant(from netip.Addr) error {
 	if l == nil {
 		return nil
