@@ -30,6 +30,8 @@ type findingView struct {
 	Problem    string  `json:"problem"`
 	Repairable bool    `json:"repairable"`
 	Repaired   bool    `json:"repaired"`
+
+	isNote bool
 }
 
 // Run examines, and repairs if --repair is given.
@@ -38,7 +40,7 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 	if err != nil {
 		return err
 	}
-	return withFleet(ctx, inv, false, func(all *fleet.Fleet) error {
+	return withFleet(ctx, inv, true, func(all *fleet.Fleet) error {
 		findings, err := all.Examine(ctx, plan)
 		if err != nil {
 			return c.named(err)
@@ -85,7 +87,7 @@ func (c *tenantsDoctorCommand) repair(
 
 func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []fleet.Finding) error {
 	views := make([]findingView, 0, len(repaired)+len(left))
-	repairable := 0
+	repairable, wrong := 0, 0
 	for i := range repaired {
 		views = append(views, newFindingView(&repaired[i], true))
 	}
@@ -94,17 +96,20 @@ func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []fleet.
 		if left[i].CanRepair() {
 			repairable++
 		}
+		if !left[i].IsNote() {
+			wrong++
+		}
 	}
 	if err := c.show(inv, views); err != nil {
 		return err
 	}
 	switch {
-	case len(left) == 0:
+	case wrong == 0:
 		return nil
 	case c.Repair:
-		return fmt.Errorf("%d repaired, %d left", len(repaired), len(left))
+		return fmt.Errorf("%d repaired, %d left", len(repaired), wrong)
 	}
-	return fmt.Errorf("%d found, of which --repair mends %d", len(left), repairable)
+	return fmt.Errorf("%d found, of which --repair mends %d", wrong, repairable)
 }
 
 func newFindingView(finding *fleet.Finding, repaired bool) findingView {
@@ -114,6 +119,7 @@ func newFindingView(finding *fleet.Finding, repaired bool) findingView {
 		Problem:    oneLine(finding.Problem),
 		Repairable: finding.CanRepair(),
 		Repaired:   repaired,
+		isNote:     finding.IsNote(),
 	}
 	if finding.Tenant != "" {
 		view.Tenant = &finding.Tenant
@@ -149,6 +155,8 @@ func (v *findingView) state() string {
 		return "repaired"
 	case v.Repairable:
 		return "repairable"
+	case v.isNote:
+		return "noted"
 	}
 	return "to be decided"
 }

@@ -11,8 +11,10 @@ type Inventory struct {
 // Survey lists rights and roles.
 type Survey struct {
 	Core      string // the name of the core database
+	App       string // the application's own role
 	Databases map[string]Rights
 	Roles     map[string]RoleState
+	Faults    []Fault
 }
 
 // Rights are the privileges on a database of all roles but its owner.
@@ -24,6 +26,8 @@ type Rights struct {
 // RoleState describes a role.
 type RoleState struct {
 	CanLogin bool
+	Expired  string   // when its password expired, if it has
+	IsFull   bool     // its CONNECTION LIMIT is 0
 	Powers   []string // other attributes, such as SUPERUSER or CREATEDB
 	MemberOf []string
 }

@@ -27,8 +27,14 @@ type Roles interface {
 	// when the server cannot keep tenants apart.
 	Secure(ctx context.Context) error
 	// Survey returns the rights on the core database and on databases whose name
-	// begins with prefix, and the powers of roles whose name does.
+	// begins with prefix, the powers of roles whose name does, and the faults of both.
 	Survey(ctx context.Context, prefix string) (Survey, error)
+	// Inspect returns the faults inside an open database that is served as role, or as
+	// the application's own role if it is empty. tables are those that should be there.
+	Inspect(ctx context.Context, db *gorm.DB, role string, tables []string) ([]Fault, error)
+	// Repair runs the statements of a fault in one transaction of db, also if the
+	// database is read-only by default. An error of check, which may be nil, undoes them.
+	Repair(ctx context.Context, db *gorm.DB, statements []string, check Check) error
 	// Lacking lists the tables and sequences of a tenant's database for which role
 	// lacks a privilege that GrantTables gives.
 	Lacking(ctx context.Context, db *gorm.DB, role string, guarded Guarded) ([]string, error)

@@ -41,7 +41,7 @@ func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization, mos
 	if err := CheckOrganizations(ctx, db, org.OwnerID, most); err != nil {
 		return err
 	}
-	return insert(gorm.G[Organization](db).Create(ctx, org), ErrSlugTaken)
+	return insert(gorm.G[Organization](db).Create(ctx, org), ErrSlugTaken, "ix_organizations_slug", "organizations_slug_key")
 }
 
 // CheckOrganizations is KindTooManyOrganizations when the user owns as many as

@@ -44,11 +44,22 @@ func makeOwner(ctx context.Context, tx *gorm.DB, owner *CoreUser) (TenantUser, e
 	if err != nil {
 		return user, err
 	}
-	user, err = findCoreUser(ctx, tx, owner.ID)
-	if IsKind(err, KindUserNotFound) { // the conflict was on the address
-		err = Errorf(KindOwnerEmailTaken, "Somebody else in the organization has your email address").Because(err)
+	made, err := findCoreUser(ctx, tx, owner.ID)
+	if !IsKind(err, KindUserNotFound) {
+		return made, err
 	}
-	return user, err
+	taken, err := gorm.G[TenantUser](tx).
+		Where("email = ? OR email_canonical = ?", user.Email, user.EmailCanonical).Count(ctx, "id")
+	if err == nil && taken > 0 {
+		err = Errorf(KindOwnerEmailTaken, "Somebody else in the organization has your email address")
+	}
+	if err != nil {
+		return user, err
+	}
+	// The conflict was neither on the owner nor on the address. This statement fails with
+	// the name of the constraint.
+	user = OwnerOf(owner)
+	return user, CreateUser(ctx, tx, &user)
 }
 
 func findCoreUser(ctx context.Context, tx *gorm.DB, coreUserID int64) (TenantUser, error) {

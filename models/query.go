@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -28,10 +29,20 @@ func refuseAs(refusal *Error, err error) error {
 	return err
 }
 
-// insert turns a broken uniqueness into the error the caller is told.
-func insert(err error, duplicate *Error) error {
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return duplicate.Because(err)
+// duplicate is the error of an engine that names the violated constraint.
+type duplicate interface {
+	error
+	Constraint() string
+}
+
+// insert turns the violation of one of these constraints into the error the caller is
+// told. They are named by the migrations or, in a table of the original, by PostgreSQL.
+// Any other duplicate is a fault of the server: a sequence that gives an id twice
+// says nothing about what the caller sent.
+func insert(err error, taken *Error, constraints ...string) error {
+	found, ok := errors.AsType[duplicate](err)
+	if ok && slices.Contains(constraints, found.Constraint()) {
+		return taken.Because(err)
 	}
 	return err
 }

@@ -34,5 +34,5 @@ func ClaimTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) (bool, error)
 	claimed, err := gorm.G[Tenant](db).
 		Where("id = ? AND status IN ?", tenant.ID, []TenantStatus{TenantMaking, TenantSpare}).
 		Select("slug", "database_name", "status").Updates(ctx, *tenant)
-	return claimed > 0, insert(err, ErrSlugTaken)
+	return claimed > 0, insertTenant(err)
 }

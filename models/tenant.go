@@ -92,7 +92,12 @@ func FindInstallation(ctx context.Context, db *gorm.DB) (Installation, error) {
 
 // CreateTenant takes the slug; KindSlugTaken when it is taken.
 func CreateTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
-	return insert(gorm.G[Tenant](db).Create(ctx, tenant), ErrSlugTaken)
+	return insertTenant(gorm.G[Tenant](db).Create(ctx, tenant))
+}
+
+// insertTenant knows that the name of a tenant's database follows from its slug.
+func insertTenant(err error) error {
+	return insert(err, ErrSlugTaken, "ix_tenants_slug", "ix_tenants_database_name")
 }
 
 // FindTenant returns the tenant with that id, or KindTenantNotFound.

@@ -113,7 +113,11 @@ func OwnerOf(owner *CoreUser) TenantUser {
 // CreateUser inserts the user; KindEmailTaken when the address is registered
 // already, in whatever case.
 func CreateUser[U User](ctx context.Context, db *gorm.DB, user *U) error {
-	return insert(gorm.G[U](db).Create(ctx, user), ErrEmailTaken)
+	return insert(
+		gorm.G[U](db).Create(ctx, user), ErrEmailTaken,
+		"ix_core_users_email", "core_users_email_key", "ix_core_users_email_canonical",
+		"ix_tenant_users_email", "tenant_users_email_key", "ix_tenant_users_email_canonical",
+	)
 }
 
 // FindUser returns the user with that id, or KindUserNotFound.

@@ -62,13 +62,14 @@ func OpenDatabases(ctx context.Context, o Options) (*Databases, error) {
 	if o.AnySchema {
 		return d, nil
 	}
-	return d, d.identify(ctx)
+	return d, d.Identify(ctx)
 }
 
-// identify checks the core's schema and reads the core's own id. The prefix may
+// Identify checks the core's schema and reads the core's own id, for one that was opened
+// with Options.AnySchema. The prefix may
 // never change: the names of unfinished databases begin with it, and another
 // prefix would not find those that a dead process has left.
-func (d *Databases) identify(ctx context.Context) error {
+func (d *Databases) Identify(ctx context.Context) error {
 	if err := d.CheckCore(ctx); err != nil {
 		return err
 	}

@@ -68,6 +68,20 @@ func guardedTables() database.Guarded {
 	return database.Guarded{ReadOnly: []string{"tenant_stamp", "schema_migrations"}, AppendOnly: []string{"audit_events"}}
 }
 
+// CoreTables are the tables of the core database.
+func CoreTables() []string {
+	return []string{
+		"core_users", "organizations", "tenants", "core_installation", "sessions", "password_resets", "audit_events", "schema_migrations",
+	}
+}
+
+// TenantTables are the tables of a tenant's database.
+func TenantTables() []string {
+	return []string{
+		"tenant_users", "tenant_invitations", "tenant_stamp", "sessions", "password_resets", "audit_events", "schema_migrations",
+	}
+}
+
 // dropRole drops the tenant's role, if the engine has roles. The tenant's
 // database must be gone.
 func (d *Databases) dropRole(tx *gorm.DB, id string) error {

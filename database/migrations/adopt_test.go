@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -176,6 +177,37 @@ func TestCoreDatabaseIsNobodysTenant(t *testing.T) {
 			migrate(t, db, migrations.Core(head))
 
 			require.Regexp(t, "^"+head+"_missing_[0-9a-f]{32}$", rows(t, db, "SELECT database_name FROM tenants")[0])
+		})
+	}
+}
+
+// A restore of the data alone leaves the sequences of the original behind. The name of a
+// violated constraint tells a taken address from a repeated id, whatever it was before.
+func TestAdoptionSetsSequencesAndNames(t *testing.T) {
+	t.Parallel()
+	for engine, openFresh := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			db := openFresh(t).Core()
+			id := "SERIAL PRIMARY KEY"
+			if db.Name() == "sqlite" {
+				id = "INTEGER PRIMARY KEY"
+			}
+			run(
+				t, db,
+				"CREATE TABLE core_users (id "+id+", email VARCHAR NOT NULL CONSTRAINT \"UQ users\" UNIQUE, hashed_password VARCHAR NOT NULL)",
+				"INSERT INTO core_users (id, email, hashed_password) VALUES (7, 'a@x.org', 'h')",
+			)
+
+			migrate(t, db, core())
+
+			const insert = "INSERT INTO core_users (email, email_canonical, hashed_password) VALUES "
+			run(t, db, insert+"('b@x.org', 'b@x.org', 'h')")
+			require.Equal(t, []string{"8"}, rows(t, db, "SELECT id FROM core_users WHERE email = 'b@x.org'"))
+			err := db.WithContext(t.Context()).Exec(insert + "('b@x.org', 'c@x.org', 'h')").Error
+			taken, ok := errors.AsType[*database.DuplicateError](err)
+			require.True(t, ok, err)
+			require.Contains(t, []string{"ix_core_users_email", "core_users_email_key"}, taken.Constraint())
 		})
 	}
 }

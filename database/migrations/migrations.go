@@ -14,6 +14,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611290100AdoptOriginal(),
 		core202611290110CreateTables(prefix),
 		core202611291000AddResetIssuers(),
+		core202611291110SetSequences(),
 		core202611291200CreateRestingSlugs(),
 	}
 }
@@ -24,5 +25,6 @@ func Tenant() []*gormigrate.Migration {
 		tenant202611290200AdoptOriginal(),
 		tenant202611290210CreateTables(),
 		tenant202611291010AddResetIssuers(),
+		tenant202611291111SetSequences(),
 	}
 }

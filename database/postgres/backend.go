@@ -36,8 +36,9 @@ type backend struct {
 	keys     database.KeyLocks // locks inside this process, before those on the server
 	sessions chan struct{}     // has room for the locks that may pin a core connection
 
-	makesRoles bool
-	openSchema sync.Once // is said
+	makesRoles  bool
+	isSuperuser bool
+	openSchema  sync.Once // is said
 }
 
 // Open opens the core database, which must exist. It refuses a server that is too
@@ -146,8 +147,9 @@ func (b *backend) inspect(ctx context.Context) error {
 	}
 	err = handles.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int,
 		pg_encoding_to_char(encoding), datcollate, datctype,
-		(SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user)
-		FROM pg_database WHERE datname = current_database()`).Scan(&version, &encoding, &collate, &ctype, &b.makesRoles)
+		rolcreaterole OR rolsuper, rolsuper
+		FROM pg_catalog.pg_database JOIN pg_catalog.pg_roles ON rolname = current_user
+		WHERE datname = pg_catalog.current_database()`).Scan(&version, &encoding, &collate, &ctype, &b.makesRoles, &b.isSuperuser)
 	if err != nil {
 		return fmt.Errorf("inspect core database: %w", err)
 	}

@@ -38,12 +38,22 @@ func (b *backend) List(ctx context.Context, prefix string) (database.Inventory, 
 
 // Survey reads the catalogs of the server.
 func (b roles) Survey(ctx context.Context, prefix string) (database.Survey, error) {
-	survey := database.Survey{Core: b.config.Database, Databases: make(map[string]database.Rights), Roles: make(map[string]database.RoleState)}
+	survey := database.Survey{
+		Core: b.config.Database, App: b.config.User,
+		Databases: make(map[string]database.Rights), Roles: make(map[string]database.RoleState),
+	}
 	if err := b.surveyDatabases(ctx, prefix, survey.Databases); err != nil {
 		return survey, fmt.Errorf("look who may use the databases: %w", err)
 	}
 	if err := b.surveyRoles(ctx, prefix, survey.Roles); err != nil {
 		return survey, fmt.Errorf("look at the roles: %w", err)
+	}
+	for _, look := range []func(context.Context, string) ([]database.Fault, error){b.settings, b.keptShut, b.readOnlyServer} {
+		found, err := look(ctx, prefix)
+		if err != nil {
+			return survey, fmt.Errorf("look at the settings of the server: %w", err)
+		}
+		survey.Faults = append(survey.Faults, found...)
 	}
 	return survey, nil
 }
@@ -77,7 +87,7 @@ func (b roles) surveyDatabases(ctx context.Context, prefix string, databases map
 
 func (b roles) surveyRoles(ctx context.Context, prefix string, states map[string]database.RoleState) error {
 	return b.eachRow(ctx, `
-		SELECT r.rolname, r.rolcanlogin,
+		SELECT r.rolname, r.rolcanlogin, r.rolconnlimit = 0, coalesce(CASE WHEN r.rolvaliduntil < pg_catalog.now() THEN r.rolvaliduntil::text END, ''),
 			concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
 				CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
 				CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN rolinherit THEN 'INHERIT' END),
@@ -86,7 +96,7 @@ func (b roles) surveyRoles(ctx context.Context, prefix string, states map[string
 		FROM pg_roles r WHERE starts_with(r.rolname, $1)`, prefix, func(rows *sql.Rows) error {
 		var name, powers, groups string
 		var state database.RoleState
-		if err := rows.Scan(&name, &state.CanLogin, &powers, &groups); err != nil {
+		if err := rows.Scan(&name, &state.CanLogin, &state.IsFull, &state.Expired, &powers, &groups); err != nil {
 			return err
 		}
 		state.Powers, state.MemberOf = strings.Fields(powers), strings.Fields(groups)

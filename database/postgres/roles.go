@@ -35,7 +35,8 @@ func (roles) Create(tx *gorm.DB, login database.Login) error {
 	if exists {
 		verb = "ALTER"
 	}
-	err = execIn(tx, verb+" ROLE "+quoteIdentifier(login.Role)+" LOGIN NOINHERIT PASSWORD "+quoteLiteral(verifier))
+	err = execIn(tx, verb+" ROLE "+quoteIdentifier(login.Role)+
+		" LOGIN NOINHERIT CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD "+quoteLiteral(verifier))
 	if err != nil {
 		return fmt.Errorf("make role %s: %w", login.Role, err)
 	}

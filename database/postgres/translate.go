@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
+
+	"multitenant/database"
 )
 
 // translate wraps GORM's own errors around those of the server.
@@ -16,7 +18,7 @@ func translate(err error) error {
 	}
 	switch server.Code {
 	case "23505":
-		return fmt.Errorf("%w: %w", gorm.ErrDuplicatedKey, err)
+		return database.NewDuplicate(server.TableName, server.ConstraintName, err)
 	case "23503":
 		return fmt.Errorf("%w: %w", gorm.ErrForeignKeyViolated, err)
 	case "23514":

@@ -15,6 +15,7 @@ import (
 
 // examineDatabase opens a tenant's database as a server does, and examines it.
 func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant) error {
+	x.examineServer(record)
 	if record.SchemaVersion == "" {
 		db, err := x.databases.OpenOwn(ctx, record)
 		return x.closeOrFind(record, db, err)
@@ -25,9 +26,21 @@ func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant
 		return x.examineInside(ctx, record, db, err)
 	}
 	db, err := x.databases.OpenTenant(ctx, record)
-	refused := database.IsDenied(err) || database.IsLoginRefused(err)
-	if !refused && !errors.Is(err, tenants.ErrStampHidden) {
-		return x.examineInside(ctx, record, db, err)
+	if err == nil {
+		return x.examineInside(ctx, record, db, nil)
+	}
+	if explained, err := x.isExplained(ctx, record, err); explained || err != nil {
+		return err
+	}
+	return x.examineRefusal(ctx, record, err)
+}
+
+// examineRefusal finds why a database was not opened as the tenant's role.
+func (x *examination) examineRefusal(ctx context.Context, record *models.Tenant, refusal error) error {
+	refused := database.IsDenied(refusal) || database.IsLoginRefused(refusal) || x.survey.Roles[record.Role].IsFull
+	if !refused && !errors.Is(refusal, tenants.ErrStampHidden) {
+		x.findShut(record, refusal)
+		return nil
 	}
 	kind, problem := kindRole, "its role cannot enter it: "+x.whyRefused(record)
 	if !refused {
@@ -54,6 +67,10 @@ func (x *examination) whyRefused(record *models.Tenant) string {
 		return "there is no such role"
 	case !state.CanLogin:
 		return "it may not log in"
+	case state.Expired != "":
+		return "it expired, since it was VALID UNTIL " + state.Expired
+	case state.IsFull:
+		return "its CONNECTION LIMIT is 0"
 	case len(x.survey.Databases[record.DatabaseName].Roles[record.Role]) == 0:
 		return "it may not connect to the database"
 	}
@@ -65,7 +82,7 @@ func (x *examination) examineRole(record *models.Tenant) {
 	if record.Role == "" {
 		return
 	}
-	if state, found := x.survey.Roles[record.Role]; !found || !state.CanLogin {
+	if state, found := x.survey.Roles[record.Role]; !found || !state.CanLogin || state.Expired != "" || state.IsFull {
 		x.find(record, kindRole, "its role cannot enter it: "+x.whyRefused(record),
 			func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
 	}
@@ -99,6 +116,9 @@ func (x *examination) examineInside(ctx context.Context, record *models.Tenant, 
 		return nil
 	}
 	err = x.examineTables(ctx, record, db)
+	if err == nil {
+		err = x.examineFaults(ctx, record, db)
+	}
 	if err == nil && record.Status != models.TenantSpare {
 		err = x.examineOwner(ctx, record, db)
 	}

@@ -19,7 +19,8 @@ type Fleet struct {
 
 // Open returns the fleet and changes nothing. It returns the errors of
 // tenants.OpenDatabases. With Options.AnySchema only Status, EachFailed,
-// HasRegistry, CheckCore and EachBehind may be called.
+// HasRegistry, CheckCore, EachBehind and Examine may be called, and what it has found may be
+// repaired.
 func Open(ctx context.Context, o tenants.Options) (*Fleet, error) {
 	databases, err := tenants.OpenDatabases(ctx, o)
 	if err != nil {
