@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"multitenant/models"
@@ -9,13 +10,15 @@ import (
 )
 
 type migrateStatusCommand struct {
-	JSON bool `name:"json" help:"Write it as JSON."`
+	Check bool `help:"Exit with 1 if migrate has work to do."`
+	JSON  bool `name:"json" help:"Write it as JSON."`
 }
 
 // Help describes the command.
 func (migrateStatusCommand) Help() string {
 	return "Reads the registry in core alone, and opens no tenant's database. It works on a core database of any schema. " +
-		"Tenants that are being made or removed do not count."
+		"Tenants that are being made or removed do not count; spare databases are counted apart. With --check the exit code " +
+		"is 1 while core, a tenant or a spare is behind."
 }
 
 type statusView struct {
@@ -31,6 +34,10 @@ type statusView struct {
 		Newer    int           `json:"newer"`
 		Versions []versionView `json:"versions"`
 	} `json:"tenants"`
+	Spares struct {
+		Total   int `json:"total"`
+		Pending int `json:"pending"`
+	} `json:"spares"`
 	Failures []tenantView `json:"failures"`
 }
 
@@ -56,11 +63,19 @@ func (c *migrateStatusCommand) Run(ctx context.Context, inv *Invocation) error {
 		if err != nil {
 			return err
 		}
+		show := func() error { return view.show(inv) }
 		if c.JSON {
-			return writeJSON(inv.Stdout, view)
+			show = func() error { return writeJSON(inv.Stdout, view) }
 		}
-		return view.show(inv)
+		return errors.Join(show(), c.judge(&status))
 	})
+}
+
+func (c *migrateStatusCommand) judge(status *fleet.Status) error {
+	if c.Check && status.IsPending() {
+		return errors.New("work is pending: run migrate")
+	}
+	return nil
 }
 
 func newStatusView(status *fleet.Status) *statusView {
@@ -68,9 +83,12 @@ func newStatusView(status *fleet.Status) *statusView {
 	view.Core.Version, view.Core.Latest = status.CoreVersion, status.CoreLatest
 	view.Tenants.Latest, view.Tenants.Total = status.Latest, status.Total
 	view.Tenants.Pending, view.Tenants.Failed, view.Tenants.Newer = status.Pending, status.Failed, status.Newer
+	view.Spares.Total, view.Spares.Pending = status.Spares, status.SparesPending
 	view.Tenants.Versions = make([]versionView, 0, len(status.Versions))
 	for _, count := range status.Versions {
-		view.Tenants.Versions = append(view.Tenants.Versions, versionView(count))
+		if count.Tenants > 0 {
+			view.Tenants.Versions = append(view.Tenants.Versions, versionView{count.SchemaVersion, count.Tenants})
+		}
 	}
 	return view
 }
@@ -87,6 +105,9 @@ func (v *statusView) show(inv *Invocation) error {
 	}
 	say(inv.Stdout, fmt.Sprintf("tenants: %d, of which %d pending, %d failed, %d of a newer version",
 		v.Tenants.Total, v.Tenants.Pending, v.Tenants.Failed, v.Tenants.Newer))
+	if v.Spares.Total > 0 {
+		say(inv.Stdout, fmt.Sprintf("spares: %d, of which %d pending", v.Spares.Total, v.Spares.Pending))
+	}
 	for _, failure := range v.Failures {
 		say(inv.Stdout, failure.name()+": "+oneLine(failure.Error))
 	}

@@ -101,17 +101,18 @@ func (s Selection) page(db *gorm.DB, after string) gorm.ChainInterface[Tenant] {
 	return query
 }
 
-// VersionCount says how many tenants have a schema.
+// VersionCount says how many tenants and how many spares have a schema.
 type VersionCount struct {
 	SchemaVersion string
 	Tenants       int
+	Spares        int
 }
 
 // CountVersions counts the tenants of the fleet by their schema, in the order of
 // its ids.
 func CountVersions(ctx context.Context, db *gorm.DB) ([]VersionCount, error) {
 	var counts []VersionCount
-	err := gorm.G[Tenant](db).Select("schema_version, count(*) AS tenants").
+	err := gorm.G[Tenant](db).Select("schema_version, count(slug) AS tenants, count(*) - count(slug) AS spares").
 		Where("status IN ?", finished()).Group("schema_version").Order("schema_version").Scan(ctx, &counts)
 	return counts, err
 }

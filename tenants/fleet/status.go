@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"multitenant/database"
@@ -14,13 +15,20 @@ import (
 type Status struct {
 	CoreVersion string // the core's last migration; empty if it has none
 	CoreLatest  string // this code's last migration of the core
+	CoreBehind  bool   // core lacks migrations of this code
 	Latest      string // this code's last migration of tenants
-	Total       int    // tenants, without unfinished ones
+	Total       int    // tenants, without unfinished ones and without spares
 	Versions    []models.VersionCount
-	Pending     int // tenants that are behind this code
+	Pending     int // tenants that are behind this code, or lack a role that they could have
 	Newer       int // tenants that a newer version has migrated
 	Failed      int // tenants whose last migration failed
+
+	Spares        int // databases created in advance
+	SparesPending int // those that are behind this code
 }
+
+// IsPending reports whether Migrate and the migration of core have work to do.
+func (s *Status) IsPending() bool { return s.CoreBehind || s.Pending > 0 || s.SparesPending > 0 }
 
 // Status reads only the registry. It works on a core database of any schema; one
 // without a registry has no tenants.
@@ -33,6 +41,7 @@ func (f *Fleet) Status(ctx context.Context) (Status, error) {
 	if len(applied) > 0 {
 		status.CoreVersion = applied[len(applied)-1]
 	}
+	status.CoreBehind = errors.Is(database.CheckSchema(applied, migrations.Core(f.databases.Prefix)), database.ErrOlderSchema)
 	registered, err := f.HasRegistry(ctx)
 	if err != nil || !registered {
 		return status, err
@@ -41,7 +50,12 @@ func (f *Fleet) Status(ctx context.Context) (Status, error) {
 		return status, err
 	}
 	f.tally(&status)
-	status.Failed, err = models.CountTenants(ctx, f.databases.Core, models.Selection{Fleet: true, Failed: true})
+	pending := models.Selection{Fleet: true, Claimed: true, Versions: f.behind(Plan{}).Versions}
+	pending.Roleless = !status.CoreBehind && f.databases.CanCreateRoles() // an older core may know no roles
+	if status.Pending, err = models.CountTenants(ctx, f.databases.Core, pending); err != nil {
+		return status, err
+	}
+	status.Failed, err = models.CountTenants(ctx, f.databases.Core, models.Selection{Fleet: true, Claimed: true, Failed: true})
 	return status, err
 }
 
@@ -54,9 +68,10 @@ func (f *Fleet) tally(status *Status) {
 	older := f.behind(Plan{}).Versions
 	for _, count := range status.Versions {
 		status.Total += count.Tenants
+		status.Spares += count.Spares
 		switch {
 		case slices.Contains(older, count.SchemaVersion):
-			status.Pending += count.Tenants
+			status.SparesPending += count.Spares
 		case count.SchemaVersion != f.databases.Version:
 			status.Newer += count.Tenants
 		}
@@ -66,5 +81,5 @@ func (f *Fleet) tally(status *Status) {
 // EachFailed calls do with each tenant whose last migration failed. It returns the
 // errors of do and of the core database.
 func (f *Fleet) EachFailed(ctx context.Context, do func(*models.Tenant) error) error {
-	return models.EachTenant(ctx, f.databases.Core, models.Selection{Fleet: true, Failed: true, Brief: true}, do)
+	return models.EachTenant(ctx, f.databases.Core, models.Selection{Fleet: true, Claimed: true, Failed: true, Brief: true}, do)
 }
