@@ -47,7 +47,7 @@ func (ctl *Status) Health(c *gin.Context) error {
 	return nil
 }
 
-// Ready says whether requests can be served: the core database answers, and
+// Ready says whether requests can be served: the core database answers and can be written, and
 // the process is not about to end.
 func (ctl *Status) Ready(c *gin.Context) error {
 	if ctl.leaving.Load() {
@@ -55,7 +55,11 @@ func (ctl *Status) Ready(c *gin.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
 	defer cancel()
-	if err := ctl.Tenants.Ready(ctx); err != nil {
+	err := ctl.Tenants.Ready(ctx)
+	if tenants.IsReadOnly(err) {
+		return models.Errorf(models.KindCoreUnavailable, "Service is read-only").Because(err)
+	}
+	if err != nil {
 		return models.ErrCoreUnavailable.Because(err)
 	}
 	c.JSON(http.StatusOK, statusResponse{Status: "ready"})

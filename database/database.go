@@ -35,6 +35,8 @@ var (
 	ErrName = errors.New("database name is not allowed")
 	// ErrUnlocked says that a Session was used after its lock was given back.
 	ErrUnlocked = errors.New("lock was given back")
+	// ErrReadOnly says that a database answers, but cannot be written.
+	ErrReadOnly = errors.New("database is read-only")
 )
 
 // Options say where the databases are.
@@ -73,6 +75,9 @@ type Check func(ctx context.Context, q Querier) error
 type Backend interface {
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
+	// Ready asks core one question. It fails if core does not answer, and with
+	// ErrReadOnly if the server does not let it be written.
+	Ready(ctx context.Context) error
 	// OpenDatabase opens an existing database, as the application's own role and not
 	// through a pooler: for making and migrating. check, which may be nil, runs on
 	// every new physical connection. The errors: ErrNotExist, ErrName, that of

@@ -172,14 +172,8 @@ func (m *Manager) Core() *gorm.DB {
 	return m.core
 }
 
-// Ready returns an error if the core database does not answer.
-func (m *Manager) Ready(ctx context.Context) error {
-	db, err := m.core.DB()
-	if err != nil {
-		return err
-	}
-	return db.PingContext(ctx)
-}
+// Ready returns an error if the core database does not answer or cannot be written.
+func (m *Manager) Ready(ctx context.Context) error { return m.databases.Backend.Ready(ctx) }
 
 // Close stops the background work and closes the databases of tenants. It waits
 // until ctx ends for those in use, and returns the error of ctx. A second call does
@@ -205,6 +199,11 @@ func (m *Manager) Close(ctx context.Context) error {
 // IsUnavailable reports whether the error says that a database is unreachable.
 func IsUnavailable(err error) bool {
 	return database.IsUnavailable(err)
+}
+
+// IsReadOnly reports whether the error says that the core database cannot be written.
+func IsReadOnly(err error) bool {
+	return errors.Is(err, database.ErrReadOnly)
 }
 
 // IsBusy reports whether the error says that no connection to a tenant's or to the

@@ -60,6 +60,31 @@ func roleSabotages() [][]roleSabotage {
 			},
 			{`GRANT CONNECT, TEMPORARY ON DATABASE "$globex" TO PUBLIC`, "open of globex: $globex", "CONNECT, TEMPORARY"},
 		},
+		{
+			{`ALTER ROLE "$roleA" VALID UNTIL '2020-01-02'`, "role of acme: $acme", "VALID UNTIL 2020-01-02"},
+			{`ALTER ROLE "$roleB" CONNECTION LIMIT 0`, "role of globex: $globex", "its CONNECTION LIMIT is 0"},
+			{`ALTER DATABASE "$spare" SET search_path = nowhere`, "search_path of -: $spare", "search_path = nowhere"},
+		},
+		{
+			{`ALTER DATABASE "$acme" SET default_transaction_read_only = on`, "read_only of acme: $acme", "default_transaction_read_only = on"},
+			{`ALTER ROLE "$roleB" IN DATABASE "$globex" SET search_path = nowhere`, "search_path of globex: $globex", "search_path = nowhere"},
+			{`ALTER ROLE "$app" SET search_path = nowhere, public`, "search_path of -: $core", "search_path = nowhere, public"},
+		},
+		{
+			{`ALTER TABLE tenant_users ENABLE ROW LEVEL SECURITY`, "row_security of acme: $acme", "hides all rows of tenant_users"},
+			{`ALTER DATABASE "$globex" CONNECTION LIMIT 0`, "closed of globex: $globex", "CONNECTION LIMIT is 0"},
+		},
+		{
+			{
+				`ALTER TABLE tenant_stamp ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`,
+				"row_security of acme: $acme", "hides all rows of tenant_stamp",
+			},
+			{`ALTER DATABASE "$globex" OWNER TO "$old"`, "owner of globex: $globex", "belongs to the role $old"},
+		},
+		{
+			{`ALTER TABLE sessions OWNER TO "$old"`, "owner of acme: $acme", "table sessions belongs to the role $old"},
+			{`ALTER ROLE "$roleB" SET default_transaction_read_only = on`, "read_only of globex: $globex", "default_transaction_read_only = on"},
+		},
 	}
 }
 
@@ -72,7 +97,10 @@ func TestDoctorMendsRoles(t *testing.T) {
 	spare := func(column string) string {
 		return testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT "+column+" FROM tenants WHERE status = 'spare'")
 	}
-	fill := strings.NewReplacer("$acme", p.acmeDB, "$globex", p.globexDB, "$spare", spare("database_name"), "$core", settings.CoreName(),
+	app, old := appRole(t, &settings), settings.Database.TenantPrefix+"old"
+	settings.Administer(t, `CREATE ROLE "`+old+`"`, `GRANT "`+old+`" TO "`+app+`"`)
+	t.Cleanup(func() { settings.Administer(t, `DROP OWNED BY "`+old+`"`, `DROP ROLE "`+old+`"`) })
+	fill := strings.NewReplacer("$app", app, "$old", old, "$acme", p.acmeDB, "$globex", p.globexDB, "$spare", spare("database_name"), "$core", settings.CoreName(),
 		"$roleA", roleOf(t, &settings, "acme"), "$roleB", roleOf(t, &settings, "globex"), "$roleS", spare("role")).Replace
 	administer := administratorIn(t, &settings, p.acmeDB)
 	for _, round := range roleSabotages() {
@@ -84,7 +112,7 @@ func TestDoctorMendsRoles(t *testing.T) {
 		}
 		problems := requireRepaired(t, &settings, want...)
 		for i, sabotage := range round {
-			require.Contains(t, problems[want[i]], sabotage.problem)
+			require.Contains(t, problems[want[i]], fill(sabotage.problem))
 		}
 		if strings.HasPrefix(round[0].does, "DROP OWNED") { // the server has to notice that its connections are ended
 			testkit.Await(t, 5*time.Second, func() error {
@@ -100,6 +128,44 @@ func TestDoctorMendsRoles(t *testing.T) {
 	requireDiagnosis(t, &settings, 0, "")
 	settings.Command(t, "tenants", "isolation").RequireCode(t, 0)
 	require.NotContains(t, p.Log.String(), "SCRAM-SHA-256")
+
+	// What another role has made there is its own.
+	administer(`CREATE TABLE theirs (id integer)`, fill(`GRANT ALL ON theirs TO "$roleA"`))
+	said := requireDiagnosis(t, &settings, 0, "--repair", fill("foreign of acme: $acme, to be decided"))
+	require.Contains(t, said, "theirs belongs to the role ")
+}
+
+// A core database that cannot be written serves no login, and so the program is not ready.
+func TestDoctorMendsAReadOnlyCore(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	app.Token("", "ada@example.com")
+	core := settings.CoreName()
+	settings.Administer(t, `ALTER DATABASE "`+core+`" SET default_transaction_read_only = on`,
+		"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = '"+core+"'")
+	testkit.Await(t, 5*time.Second, func() error { // the server has to notice that its connections are ended
+		if ready := app.Get("/ready", ""); ready.Code != http.StatusServiceUnavailable {
+			return fmt.Errorf("%d %s", ready.Code, ready.Raw)
+		}
+		return nil
+	})
+	app.Get("/ready", "").RequireProblem(app, 503, "core_unavailable", "Service is read-only")
+	app.Login("", "ada@example.com").RequireProblem(app, 503, "core_unavailable", "Service is unavailable")
+	app.Register("", "new@example.com").RequireProblem(app, 503, "core_unavailable", "Service is unavailable")
+
+	said := requireMended(t, &settings, "read_only of -: "+core)
+
+	require.Contains(t, said, "default_transaction_read_only = on")
+	testkit.Await(t, 5*time.Second, func() error { // a session that began read-only ends with its use
+		if ready := app.Get("/ready", ""); ready.Code != http.StatusOK {
+			return fmt.Errorf("%d %s", ready.Code, ready.Raw)
+		}
+		if login := app.Login("", "ada@example.com"); login.Code != http.StatusOK {
+			return fmt.Errorf("%d %s", login.Code, login.Raw)
+		}
+		return nil
+	})
 }
 
 // A tenant of a server that could make no roles gets one.

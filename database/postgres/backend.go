@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,37 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
+
+// Ready asks on a connection that is open, if there is one. A read-only connection is not
+// used again: it keeps the settings that it began with.
+func (b *backend) Ready(ctx context.Context) error {
+	pool, err := b.core.DB()
+	if err != nil {
+		return err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // it is the pool's
+	var readOnly string
+	if err := conn.QueryRowContext(ctx, "SHOW transaction_read_only").Scan(&readOnly); err != nil {
+		return err
+	}
+	if readOnly == "off" {
+		return nil
+	}
+	_ = conn.Raw(breakConn) // it returns what it was given
+	return database.ErrReadOnly
+}
+
+// breakConn keeps a connection from being used again. It is for sql.Conn.Raw.
+func breakConn(conn any) error {
+	if held, ok := conn.(*lease); ok {
+		held.isBroken = true
+	}
+	return driver.ErrBadConn
+}
 
 // MaxOpen is bounded by memory; the pools bound connections.
 func (*backend) MaxOpen() int { return maxOpen }

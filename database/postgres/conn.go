@@ -27,6 +27,8 @@ const (
 	closePatience = 100 * time.Millisecond
 	// outsideTransaction is what the server calls a session that is in none.
 	outsideTransaction = 'I'
+	// readOnlyState is the server's answer to a write that it does not allow.
+	readOnlyState = "25006"
 )
 
 // connect makes a connection with a permit. It leaves the permit when it fails.
@@ -99,6 +101,10 @@ func (c *serverConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver
 }
 
 func (c *serverConn) classify(ctx context.Context, err error) error {
+	if database.HasState(err, readOnlyState) {
+		// A later session may write again, this one may not.
+		c.isBroken = true
+	}
 	if err == nil || !errors.Is(err, driver.ErrBadConn) {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -168,12 +167,7 @@ func (s *session) unlock(ctx context.Context) {
 	err := s.conn.QueryRowContext(ctx, "SELECT pg_advisory_unlock($1)", s.key).Scan(&held)
 	if err != nil {
 		// The server may still hold the lock; ending the connection ends it.
-		_ = s.conn.Raw(func(conn any) error {
-			if held, ok := conn.(*lease); ok {
-				held.isBroken = true
-			}
-			return driver.ErrBadConn
-		})
+		_ = s.conn.Raw(breakConn)
 	}
 	_ = s.conn.Close()
 }

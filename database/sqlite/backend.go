@@ -108,6 +108,15 @@ func parseSQLiteURL(raw string) (string, error) {
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
 
+// Ready reads from core.
+func (b *backend) Ready(ctx context.Context) error {
+	pool, err := b.core.DB()
+	if err != nil {
+		return err
+	}
+	return pool.PingContext(ctx)
+}
+
 // MaxOpen is bounded by the usual limit of open files.
 func (b *backend) MaxOpen() int { return maxOpen }
 
