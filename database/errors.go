@@ -88,9 +88,11 @@ func NewTimeout(cause error) error { return &timeoutError{cause: cause} }
 // Error tells the cause.
 func (e *timeoutError) Error() string { return fmt.Sprintf("connect to database: %v", e.cause) }
 
-// IsContextError reports whether a context that ended is the cause of err.
+// IsContextError reports whether a context that ended is the cause of err. It is
+// sql.ErrTxDone if the context ended between two steps of a transaction: database/sql
+// has rolled it back then.
 func IsContextError(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrTxDone)
 }
 
 // isUnavailableState knows the SQLSTATEs of faults of the server or the connection.

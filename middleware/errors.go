@@ -4,7 +4,6 @@
 package middleware
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,7 +78,7 @@ func explain(err error) *models.Error {
 		return known
 	}
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case tenants.IsInterrupted(err):
 		return models.Errorf(models.KindTimeout, "Request timed out")
 	case tenants.IsBusy(err):
 		return models.ErrBusy

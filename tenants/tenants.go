@@ -206,6 +206,12 @@ func IsReadOnly(err error) bool {
 	return errors.Is(err, database.ErrReadOnly)
 }
 
+// IsInterrupted reports whether the error says that the caller has left or that the
+// time of the request is over.
+func IsInterrupted(err error) bool {
+	return database.IsContextError(err)
+}
+
 // IsBusy reports whether the error says that no connection to a tenant's or to the
 // core database was free.
 func IsBusy(err error) bool {
