@@ -72,10 +72,10 @@ func (m *Manager) reconcile(ctx context.Context) {
 var errAtWork = errors.New("another process is at work on the tenant")
 
 // reconcileOne removes an unfinished tenant. It returns errAtWork if the tenant's lock
-// is held.
+// is held, and the error of a context that has ended.
 func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error {
-	if ctx.Err() != nil {
-		return nil
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	free, err := m.databases.TryRemove(ctx, record.ID)
 	m.counts.noteReconciled(record.Status, free, err)

@@ -77,12 +77,12 @@ func TestDeletingEndsSessions(t *testing.T) {
 	app.Organization(owner, "acme")
 	name, role := settings.DatabaseName("acme"), roleOf(t, &settings, "acme")
 	settings.Administer(t, "ALTER ROLE "+role+" PASSWORD 'mine'")
-	url := loginURL(t, &settings, role, "mine", name)
 	ctx, stop := context.WithCancel(t.Context())
 	entered, stopped := make(chan struct{}, 1), make(chan struct{})
+	inside := loginURL(t, &settings, role, "mine", name)
 	go func() {
 		defer close(stopped)
-		comeAgain(ctx, url, entered)
+		comeAgain(ctx, inside, entered)
 	}()
 	<-entered
 	own, err := pgx.Connect(t.Context(), replaceDatabase(t, settings.Database.URL, name))
