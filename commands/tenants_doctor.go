@@ -20,7 +20,7 @@ func (tenantsDoctorCommand) Help() string {
 	return "Compares the registry in core with the databases, roles and files there are, opens each tenant's database once, " +
 		"and says what is wrong, a finding a line. With --repair it finishes what was left unfinished, migrates, gives " +
 		"tenants their roles again, closes what is open to others, and removes what is provably its own and unused; all " +
-		"else is left to you. It works beside servers that run. The exit code is 1 while anything is wrong."
+		"else is left to you. A note is said and is no fault. It works beside servers that run. The exit code is 1 while anything is wrong."
 }
 
 type findingView struct {

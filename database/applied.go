@@ -18,7 +18,7 @@ var ErrOlderSchema = errors.New("database was not migrated by this version of th
 // nothing. A database that was never migrated has none.
 func Applied(ctx context.Context, db *gorm.DB) ([]string, error) {
 	// GORM would log a missing table as an error.
-	rows, err := db.Statement.ConnPool.QueryContext(ctx, "SELECT id FROM schema_migrations ORDER BY id")
+	rows, err := db.Statement.ConnPool.QueryContext(ctx, "SELECT id FROM "+Qualified(db, "schema_migrations")+" ORDER BY id")
 	if IsUndefinedTable(err) {
 		return nil, nil
 	}

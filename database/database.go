@@ -56,6 +56,9 @@ type Options struct {
 	// as the server counts them, at every moment: MinConnections or more. SQLite
 	// ignores it.
 	MaxConnections int
+	// TenantConnections bounds the connections of each tenant's role on PostgreSQL, of
+	// all processes together; zero means DefaultTenantConnections.
+	TenantConnections int
 	// Existing keeps SQLite from creating a missing core database.
 	Existing bool
 	// Logger gets slow and failed statements; nil is silent.
@@ -152,6 +155,9 @@ type Session interface {
 // MinConnections is the least Options.MaxConnections that PostgreSQL works with: a
 // few connections for core, for databases being made, and for tenants.
 const MinConnections = 12
+
+// DefaultTenantConnections is Options.TenantConnections where it is not set.
+const DefaultTenantConnections = 100
 
 const (
 	// CloseTimeout bounds the wait for the far end of closing connections.

@@ -26,11 +26,16 @@ type Rights struct {
 // RoleState describes a role.
 type RoleState struct {
 	CanLogin bool
-	Expired  string   // when its password expired, if it has
-	IsFull   bool     // its CONNECTION LIMIT is 0
-	Powers   []string // other attributes, such as SUPERUSER or CREATEDB
-	MemberOf []string
+	// Expired says when its password expired, if it has.
+	Expired string
+	// Connections is how many it may have at once; -1 is any number.
+	Connections int
+	Powers      []string // other attributes, such as SUPERUSER or CREATEDB
+	MemberOf    []string
 }
+
+// IsFull reports whether the role may have no connection at all.
+func (s RoleState) IsFull() bool { return s.Connections == 0 }
 
 // Place is a database and the login for it.
 type Place struct {

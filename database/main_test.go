@@ -143,15 +143,15 @@ func mark(t *testing.T, b database.Backend, name, text string) {
 	t.Helper()
 	db, err := b.OpenDatabase(t.Context(), name, nil)
 	require.NoError(t, err)
-	require.NoError(t, db.Exec("CREATE TABLE marks (text varchar)").Error)
-	require.NoError(t, db.Exec("INSERT INTO marks VALUES (?)", text).Error)
+	require.NoError(t, db.Exec("CREATE TABLE "+database.Qualified(db, "marks")+" (text varchar)").Error)
+	require.NoError(t, db.Exec("INSERT INTO "+database.Qualified(db, "marks")+" VALUES (?)", text).Error)
 	require.NoError(t, database.Close(db))
 }
 
 func readMark(t *testing.T, db *gorm.DB) string {
 	t.Helper()
 	var text string
-	require.NoError(t, db.WithContext(t.Context()).Raw("SELECT text FROM marks").Scan(&text).Error)
+	require.NoError(t, db.WithContext(t.Context()).Raw("SELECT text FROM "+database.Qualified(db, "marks")).Scan(&text).Error)
 	return text
 }
 

@@ -17,13 +17,23 @@ var ErrNewerSchema = errors.New("database was migrated by a newer version of thi
 // transaction. The caller must hold the lock that keeps other processes from
 // migrating it. It fails with ErrNewerSchema.
 func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, finish ...func(tx *gorm.DB) error) error {
+	applied, err := Applied(ctx, db)
+	if err != nil {
+		return fmt.Errorf("migrate database: %w", err)
+	}
+	behind := CheckSchema(applied, list)
+	if errors.Is(behind, ErrNewerSchema) {
+		return fmt.Errorf("%w: run that version or a later one", ErrNewerSchema)
+	}
 	// gormigrate itself panics when it cannot begin a transaction.
-	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := boundLockWait(tx); err != nil {
 			return err
 		}
-		if err := gormigrate.New(tx, migrationOptions(), list).Migrate(); err != nil {
-			return err
+		if behind != nil {
+			if err := inOwnSchema(ctx, tx, func(tx *gorm.DB) error { return gormigrate.New(tx, migrationOptions(), list).Migrate() }); err != nil {
+				return err
+			}
 		}
 		for _, do := range finish {
 			if err := do(tx); err != nil {
@@ -32,9 +42,6 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, fin
 		}
 		return nil
 	})
-	if errors.Is(err, gormigrate.ErrUnknownPastMigration) {
-		return fmt.Errorf("%w: run that version or a later one", ErrNewerSchema)
-	}
 	if err != nil {
 		return fmt.Errorf("migrate database: %w", err)
 	}
@@ -44,7 +51,7 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, fin
 // boundLockWait bounds how long a migration waits behind a long transaction, since
 // all other statements would queue behind the migration. SQLite bounds every wait.
 func boundLockWait(tx *gorm.DB) error {
-	if tx.Name() != "postgres" {
+	if !isPostgres(tx) {
 		return nil
 	}
 	return tx.Exec("SET LOCAL lock_timeout = '5s'").Error

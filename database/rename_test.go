@@ -101,7 +101,7 @@ func TestCloseWaitsForStatements(t *testing.T) {
 			db, err := b.OpenDatabase(t.Context(), name, nil)
 			require.NoError(t, err)
 			tx := db.Begin()
-			require.NoError(t, tx.Exec("INSERT INTO marks VALUES ('late')").Error)
+			require.NoError(t, tx.Exec("INSERT INTO "+database.Qualified(db, "marks")+" VALUES ('late')").Error)
 
 			closed := make(chan error)
 			go func() { closed <- database.Close(db) }()

@@ -17,7 +17,7 @@ type Roles interface {
 	// Drop removes a role in a transaction of the core database, once its databases
 	// are gone. A missing role is no error.
 	Drop(tx *gorm.DB, role string) error
-	// GrantTables lets role read and change the rows of all tables of a tenant's
+	// GrantTables lets role read and change the rows of our tables in a tenant's
 	// database, except as guarded says. tx is a transaction of that database.
 	GrantTables(tx *gorm.DB, role string, guarded Guarded) error
 	// Admit lets role, if it is not empty, and the owner connect to a database, and
@@ -38,4 +38,7 @@ type Roles interface {
 	// Lacking lists the tables and sequences of a tenant's database for which role
 	// lacks a privilege that GrantTables gives.
 	Lacking(ctx context.Context, db *gorm.DB, role string, guarded Guarded) ([]string, error)
+	// ListForeign describes what roles other than the application's own have made
+	// beside our tables in a tenant's database.
+	ListForeign(ctx context.Context, db *gorm.DB, tables []string) ([]string, error)
 }

@@ -45,7 +45,7 @@ func RollbackTo(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, 
 		if err := CheckSchema(applied, list); errors.Is(err, ErrNewerSchema) {
 			return err
 		}
-		return gormigrate.New(tx, migrationOptions(), list).RollbackTo(id)
+		return inOwnSchema(ctx, tx, func(tx *gorm.DB) error { return gormigrate.New(tx, migrationOptions(), list).RollbackTo(id) })
 	})
 	if errors.Is(err, ErrNewerSchema) {
 		return fmt.Errorf("%w: run that version or a later one", err)

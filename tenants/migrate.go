@@ -30,7 +30,7 @@ func (d *Databases) OpenOwn(ctx context.Context, record *models.Tenant) (*gorm.D
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTakeOver(ctx, db, record.ID); err != nil {
+	if err := d.checkTakeOver(ctx, db, record.ID); err != nil {
 		return nil, errors.Join(err, database.Close(db))
 	}
 	return db, nil
@@ -40,14 +40,14 @@ func (d *Databases) OpenOwn(ctx context.Context, record *models.Tenant) (*gorm.D
 // error is database.ErrForeign if it does not have the tenant's stamp. The caller
 // must close it.
 func (d *Databases) OpenStamped(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
-	return d.Backend.OpenDatabase(ctx, record.DatabaseName, StampedWith(record.ID))
+	return d.Backend.OpenDatabase(ctx, record.DatabaseName, d.StampedWith(record.ID))
 }
 
 // OpenTenant opens the tenant's database with the tenant's role, as requests use
 // it. The error is database.ErrForeign if it does not have the tenant's stamp.
 // The caller must close it.
 func (d *Databases) OpenTenant(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
-	return d.Backend.OpenTenant(ctx, record.DatabaseName, d.Login(record), StampedWith(record.ID))
+	return d.Backend.OpenTenant(ctx, record.DatabaseName, d.Login(record), d.StampedWith(record.ID))
 }
 
 // isCurrent reports whether the tenant has this code's schema or a newer one, and

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"gorm.io/gorm"
-
 	"multitenant/database"
 )
 
@@ -21,10 +19,11 @@ var ErrStampHidden = fmt.Errorf("%w: the tenant's role may not read its stamp", 
 // tenant with that id. It reads the stamp on each new connection, so it also
 // notices a database that was replaced under an open handle. Its errors are
 // database.ErrForeign and those of the query.
-func StampedWith(id string) database.Check {
+func (d *Databases) StampedWith(id string) database.Check {
+	query := "SELECT tenant_id FROM " + database.Qualified(d.Core, "tenant_stamp")
 	return func(ctx context.Context, q database.Querier) error {
 		var stamp string
-		err := q.QueryRowContext(ctx, "SELECT tenant_id FROM tenant_stamp").Scan(&stamp)
+		err := q.QueryRowContext(ctx, query).Scan(&stamp)
 		switch {
 		case err == nil && stamp == id:
 			return nil
@@ -39,22 +38,4 @@ func StampedWith(id string) database.Check {
 		}
 		return err
 	}
-}
-
-// HasTable reports whether the database has a table of that name. It reads the
-// table, because a catalog would hide one that may not be read.
-func HasTable(ctx context.Context, db *gorm.DB, name string) (bool, error) {
-	pool, err := db.DB()
-	if err != nil {
-		return false, err
-	}
-	var one int
-	err = pool.QueryRowContext(ctx, "SELECT 1 FROM "+name+" LIMIT 1").Scan(&one)
-	switch {
-	case err == nil, errors.Is(err, sql.ErrNoRows):
-		return true, nil
-	case database.IsUndefinedTable(err):
-		return false, nil
-	}
-	return false, fmt.Errorf("look for table %s: %w", name, err)
 }

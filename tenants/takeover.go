@@ -30,12 +30,12 @@ func (d *Databases) takeOver(ctx context.Context, db *gorm.DB, record *models.Te
 // the users of the Python original, is no core database, and has no stamp. After
 // an interrupted take-over it has the tenant's own stamp. Otherwise the error is
 // database.ErrForeign; any other error says that the check failed.
-func checkTakeOver(ctx context.Context, db *gorm.DB, id string) error {
-	isCore, err := HasTable(ctx, db, "core_users")
+func (d *Databases) checkTakeOver(ctx context.Context, db *gorm.DB, id string) error {
+	isCore, err := database.HasTable(ctx, db, "core_users")
 	if err != nil {
 		return err
 	}
-	hasUsers, err := HasTable(ctx, db, "tenant_users")
+	hasUsers, err := database.HasTable(ctx, db, "tenant_users")
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func checkTakeOver(ctx context.Context, db *gorm.DB, id string) error {
 	if err != nil {
 		return err
 	}
-	err = StampedWith(id)(ctx, pool)
+	err = d.StampedWith(id)(ctx, pool)
 	if errors.Is(err, errNoStamp) {
 		return nil
 	}

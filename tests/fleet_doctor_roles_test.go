@@ -58,6 +58,7 @@ func roleSabotages() [][]roleSabotage {
 				`DROP OWNED BY "$roleA"; SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '$roleA'; DROP ROLE "$roleA"`,
 				"role of acme: $acme", "there is no such role",
 			},
+			{`ALTER ROLE "$roleS" CONNECTION LIMIT -1`, "role of -: $spare", "its role may take all connections"},
 			{`GRANT CONNECT, TEMPORARY ON DATABASE "$globex" TO PUBLIC`, "open of globex: $globex", "CONNECT, TEMPORARY"},
 		},
 		{
@@ -132,7 +133,7 @@ func TestDoctorMendsRoles(t *testing.T) {
 	// What another role has made there is its own.
 	administer(`CREATE TABLE theirs (id integer)`, fill(`GRANT ALL ON theirs TO "$roleA"`))
 	said := requireDiagnosis(t, &settings, 0, "--repair", fill("foreign of acme: $acme, to be decided"))
-	require.Contains(t, said, "theirs belongs to the role ")
+	require.Contains(t, said, "table theirs of postgres")
 }
 
 // A core database that cannot be written serves no login, and so the program is not ready.

@@ -41,7 +41,7 @@ func TestTenantsHaveRoles(t *testing.T) {
 	for _, slug := range []string{"acme", "globex"} {
 		role := roleOf(t, &settings, slug)
 		require.Contains(t, role, settings.Database.TenantPrefix+"_role_")
-		require.Equal(t, "t f f f f f f -1", asked(`SELECT concat_ws(' ', rolcanlogin, rolinherit, rolsuper, rolcreatedb,
+		require.Equal(t, "t f f f f f f 100", asked(`SELECT concat_ws(' ', rolcanlogin, rolinherit, rolsuper, rolcreatedb,
 			rolcreaterole, rolreplication, rolbypassrls, rolconnlimit) FROM pg_roles WHERE rolname = '`+role+"'"))
 		require.True(t, strings.HasPrefix(asked("SELECT rolpassword FROM pg_authid WHERE rolname = '"+role+"'"), "SCRAM-SHA-256$1:"))
 		require.Equal(t, role, asked("SELECT string_agg(DISTINCT usename, ' ') FROM pg_stat_activity WHERE datname = '"+

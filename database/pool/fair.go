@@ -33,7 +33,7 @@ func (s *Share) hasRoom(held, free int) bool {
 	if !p.isFair {
 		return true
 	}
-	if held >= free {
+	if held >= min(free, p.mostOfOne) {
 		return false
 	}
 	if _, isSlow := p.slowShares[s]; !isSlow {

@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -52,7 +53,8 @@ type Wire interface {
 // When all permits are taken, the pool closes the connection that was idle for
 // longest. Its permit is free once the server has closed it too.
 type Pool struct {
-	limit     int           // of permits
+	limit     int // of permits
+	mostOfOne int
 	isFair    bool          // see hasRoom
 	idleLimit time.Duration // an unused connection is closed after this
 	patience  time.Duration // how long a caller waits; zero: as long as its context
@@ -108,6 +110,7 @@ type Share struct {
 // Options say how large a pool is, and how long things take in it.
 type Options struct {
 	Limit     int           // connections at most
+	MostOfOne int           // of them for one database of a fair pool
 	IsFair    bool          // keeps some of them for databases that hold few, see hasRoom
 	IdleLimit time.Duration // an unused connection is closed after this
 	Patience  time.Duration // how long a caller waits; zero: as long as its context
@@ -116,7 +119,7 @@ type Options struct {
 // New makes an empty pool. It opens a connection when a caller first takes one.
 func New(o Options) *Pool {
 	return &Pool{
-		limit: o.Limit, isFair: o.IsFair, idleLimit: o.IdleLimit, patience: o.Patience,
+		limit: o.Limit, mostOfOne: cmp.Or(o.MostOfOne, o.Limit), isFair: o.IsFair, idleLimit: o.IdleLimit, patience: o.Patience,
 		conns: make(map[*Conn]struct{}), waiting: list.New(), slowShares: make(map[*Share]time.Time),
 	}
 }

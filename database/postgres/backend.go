@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -19,13 +20,9 @@ import (
 	"multitenant/database/pool"
 )
 
-const (
-	// oldestServer is the first version with all features used here.
-	oldestServer = 140000
-	// maxOpen bounds the memory of open tenants. One without a connection takes a
-	// few kilobytes.
-	maxOpen = 10_000
-)
+// maxOpen bounds the memory of open tenants. One without a connection takes a few
+// kilobytes.
+const maxOpen = 10_000
 
 type backend struct {
 	config   *pgx.ConnConfig
@@ -37,9 +34,11 @@ type backend struct {
 	keys     database.KeyLocks // locks inside this process, before those on the server
 	sessions chan struct{}     // has room for the locks that may pin a core connection
 
-	makesRoles  bool
-	isSuperuser bool
-	openSchema  sync.Once // is said
+	roleConnections int  // what a tenant's role may have at once
+	makesRoles      bool // whether our own role may make roles
+	isSuperuser     bool
+	limitsFiles     bool      // whether it may limit the temporary files of a role
+	openSchema      sync.Once // is said
 }
 
 // Open opens the core database, which must exist. It refuses a server that is too
@@ -52,16 +51,21 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 	if o.MaxConnections < database.MinConnections {
 		return nil, fmt.Errorf("at least %d database connections are needed, not %d", database.MinConnections, o.MaxConnections)
 	}
-	b := &backend{config: config, tenants: config, pools: newPools(o.MaxConnections), log: o.Logger}
+	b := &backend{config: config, tenants: config, log: o.Logger}
+	b.roleConnections = cmp.Or(o.TenantConnections, database.DefaultTenantConnections)
+	b.pools = newPools(o.MaxConnections, b.roleConnections)
 	if o.TenantURL != "" {
 		if b.tenants, err = parseTenantURL(o.TenantURL); err != nil {
 			return nil, err
 		}
 	}
 	b.sessions = make(chan struct{}, b.pools.locks())
-	b.core, err = b.open(ctx, b.pools.core, &target{config: config, name: config.Database})
+	b.core, err = b.open(ctx, b.pools.core, &target{config: config, name: config.Database, path: tablesPath})
 	if isMissing(err) {
 		return nil, fmt.Errorf("core database %q does not exist: create it first, for example with createdb", config.Database)
+	}
+	if old, ok := errors.AsType[*oldServerError](err); ok {
+		return nil, fmt.Errorf("open core database: %w", old)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open core database: %w", err)
@@ -120,7 +124,7 @@ func (b *backend) Close() error { return database.Close(b.core) }
 
 // OpenDatabase opens a tenant's database to make or migrate it.
 func (b *backend) OpenDatabase(ctx context.Context, name string, check database.Check) (*gorm.DB, error) {
-	return b.openTenant(ctx, b.pools.making, &target{config: b.config, name: name, check: check})
+	return b.openTenant(ctx, b.pools.making, &target{config: b.config, name: name, check: check, path: catalogPath})
 }
 
 // OpenTenant opens a tenant's database to serve requests. Only a tenant's own role
@@ -128,11 +132,11 @@ func (b *backend) OpenDatabase(ctx context.Context, name string, check database.
 // which our check never sees. After a deletion the role is gone, so such a connection
 // cannot reach a new database of the same name. The application's own role could.
 func (b *backend) OpenTenant(ctx context.Context, name string, login database.Login, check database.Check) (*gorm.DB, error) {
-	config := b.tenants
+	t := &target{config: b.tenants, name: name, login: login, check: check, path: tablesPath, isPooled: b.tenants != b.config}
 	if login == (database.Login{}) {
-		config = b.config
+		t.config, t.isPooled = b.config, false
 	}
-	return b.openTenant(ctx, b.pools.tenants, &target{config: config, name: name, login: login, check: check})
+	return b.openTenant(ctx, b.pools.tenants, t)
 }
 
 func (b *backend) openTenant(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, error) {
@@ -166,27 +170,31 @@ func (b *backend) open(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, 
 	if p == b.pools.tenants {
 		return database.CopyGORM(b.core, newGORMPool(handles, s)), nil //nolint:contextcheck // lookups live as long as the database
 	}
-	return database.OpenGORM(handles, newDialector(newGORMPool(handles, s)), b.log) //nolint:contextcheck // as above
+	db, err := database.OpenGORM(handles, newDialector(newGORMPool(handles, s)), b.log) //nolint:contextcheck // as above
+	if err != nil || t.path != catalogPath {
+		return db, err
+	}
+	return db, qualifyTables(db)
 }
 
-// inspect reads the server version and the encoding that new databases get.
+// inspect reads the encoding and locale that new databases get.
 func (b *backend) inspect(ctx context.Context) error {
-	var version int
 	var encoding, collate, ctype string
 	handles, err := b.core.DB()
 	if err != nil {
 		return fmt.Errorf("inspect core database: %w", err)
 	}
-	err = handles.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int,
-		pg_encoding_to_char(encoding), datcollate, datctype,
-		rolcreaterole OR rolsuper, rolsuper
+	err = handles.QueryRowContext(ctx, `SELECT pg_encoding_to_char(encoding), datcollate, datctype,
+		rolcreaterole OR rolsuper, rolsuper, has_parameter_privilege('temp_file_limit', 'SET')
 		FROM pg_catalog.pg_database JOIN pg_catalog.pg_roles ON rolname = current_user
-		WHERE datname = pg_catalog.current_database()`).Scan(&version, &encoding, &collate, &ctype, &b.makesRoles, &b.isSuperuser)
+		WHERE datname = pg_catalog.current_database()`).
+		Scan(&encoding, &collate, &ctype, &b.makesRoles, &b.isSuperuser, &b.limitsFiles)
 	if err != nil {
 		return fmt.Errorf("inspect core database: %w", err)
 	}
-	if version < oldestServer {
-		return fmt.Errorf("PostgreSQL 14 or later is needed, the server is %d", version/10000)
+	if encoding != "UTF8" {
+		return fmt.Errorf("core database %q has the encoding %s, and UTF8 is needed: "+
+			"make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", b.config.Database, encoding)
 	}
 	b.likeness = fmt.Sprintf("ENCODING %s LC_COLLATE %s LC_CTYPE %s",
 		quoteLiteral(encoding), quoteLiteral(collate), quoteLiteral(ctype))

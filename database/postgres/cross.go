@@ -16,18 +16,19 @@ import (
 const (
 	byAdministrator = "only the server's administrator can change that"
 	openCatalogs    = "PostgreSQL shows them to all roles"
-	foreignSchema   = "schema public is not ours, as on PostgreSQL 14: its owner can REVOKE CREATE ON SCHEMA public FROM PUBLIC there"
+	ourSchema       = " in schema public"
+	foreignSchema   = " in schema public, which is not ours: its owner can REVOKE CREATE ON SCHEMA public FROM PUBLIC"
 )
 
 // crossing is a Crossing under way, on a connection of the tenant's role.
 type crossing struct {
 	*database.Crossing
 
-	conn   *sql.Conn
-	app    string         // the application's own role
-	other  database.Place // the tenant whose role and database the statements name
-	pid    int            // of a session of the application's own role
-	excuse string         // for making things in schema public
+	conn     *sql.Conn
+	app      string         // the application's own role
+	other    database.Place // the tenant whose role and database the statements name
+	pid      int            // of a session of the application's own role
+	inPublic string         // says where something is made, and whose that is
 	// extension is one that could be made; empty where the server has none.
 	extension string
 }
@@ -89,7 +90,7 @@ func (b *backend) connectAs(ctx context.Context, name string, login database.Log
 // openAs opens any database, core too, and not through a pooler: the server itself
 // must refuse.
 func (b *backend) openAs(ctx context.Context, name string, login database.Login) (*gorm.DB, error) {
-	return b.open(ctx, b.pools.making, &target{config: b.config, name: name, login: login})
+	return b.open(ctx, b.pools.making, &target{config: b.config, name: name, login: login, path: catalogPath})
 }
 
 func isRefusedEntry(err error) bool { return database.IsDenied(err) || database.HasState(err, "28000") }
@@ -127,7 +128,7 @@ func (b *backend) tryInside(ctx context.Context, c *database.Crossing, pool *sql
 	if err := x.look(ctx); err != nil {
 		return nil, fmt.Errorf("begin trials: %w", err)
 	}
-	attempts := slices.Concat(x.makings(), x.changes(), x.disguises(), x.reaches(), x.freedoms())
+	attempts := slices.Concat(x.makings(), x.changes(), x.disguises(), x.reaches(), x.excesses(), x.freedoms())
 	trials := make([]database.Trial, len(attempts))
 	for i := range attempts {
 		trials[i] = x.try(ctx, &attempts[i])
@@ -141,8 +142,9 @@ func (x *crossing) look(ctx context.Context) error {
 	err := x.conn.QueryRowContext(ctx, `SELECT pg_has_role($1, nspowner, 'USAGE'), coalesce((SELECT min(name)
 		FROM pg_available_extensions WHERE installed_version IS NULL), '') FROM pg_namespace WHERE nspname = 'public'`,
 		x.app).Scan(&ours, &x.extension)
+	x.inPublic = ourSchema
 	if err == nil && !ours {
-		x.excuse = foreignSchema
+		x.inPublic = foreignSchema
 	}
 	return err
 }

@@ -11,15 +11,13 @@ import (
 	"multitenant/database"
 )
 
-// relation is a table, or something like it, in schema public.
+// relation is a table in schema public.
 type relation struct {
-	Name       string
-	IsTable    bool
-	Owner      string
-	IsMember   bool // the application's role is a member of the owner
-	IsHidden   bool // row security applies to the role that serves
-	HasPolicy  bool
-	IsExtended bool // it belongs to an extension
+	Name      string
+	Owner     string
+	IsMember  bool // the application's role is a member of the owner
+	IsHidden  bool // row security applies to the role that serves
+	HasPolicy bool
 }
 
 // Inspect reads the catalogs of the database.
@@ -35,15 +33,9 @@ func (b roles) Inspect(ctx context.Context, db *gorm.DB, role string, tables []s
 	var own []string
 	for i := range relations {
 		r := &relations[i]
-		if slices.Contains(tables, r.Name) && r.IsTable {
+		if slices.Contains(tables, r.Name) {
 			faults = append(faults, b.judge(r)...)
 			own = append(own, r.Name)
-			continue
-		}
-		if r.Owner != b.config.User && !r.IsExtended {
-			faults = append(faults, database.Fault{
-				Kind: database.FaultForeign, Problem: b.belongsTo(r.Name, r.Owner) + ", and is left alone",
-			})
 		}
 	}
 	behind, err := sequencesBehind(ctx, db, own)
@@ -55,17 +47,15 @@ func (b roles) Inspect(ctx context.Context, db *gorm.DB, role string, tables []s
 
 func (b roles) relations(ctx context.Context, db *gorm.DB, role string) (found []relation, err error) {
 	err = db.WithContext(ctx).Raw(`
-		SELECT c.relname::text AS name, c.relkind IN ('r', 'p') AS is_table, o.rolname::text AS owner,
+		SELECT c.relname::text AS name, o.rolname::text AS owner,
 			pg_catalog.pg_has_role(@app, c.relowner, 'MEMBER') AS is_member,
 			c.relrowsecurity AND coalesce(c.relforcerowsecurity OR NOT pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE'), true)
 				AND NOT coalesce(r.rolsuper OR r.rolbypassrls, false) AS is_hidden,
-			EXISTS (SELECT 1 FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid) AS has_policy,
-			EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'
-				AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass) AS is_extended
+			EXISTS (SELECT 1 FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid) AS has_policy
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 		JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
 		LEFT JOIN pg_catalog.pg_roles r ON r.rolname = @role
-		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname`,
+		WHERE c.relkind IN ('r', 'p') ORDER BY c.relname`,
 		map[string]any{"app": b.config.User, "role": role}).Scan(&found).Error
 	return found, err
 }

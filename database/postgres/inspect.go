@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"gorm.io/gorm"
-
 	"multitenant/database"
 )
 
@@ -87,7 +85,7 @@ func (b roles) surveyDatabases(ctx context.Context, prefix string, databases map
 
 func (b roles) surveyRoles(ctx context.Context, prefix string, states map[string]database.RoleState) error {
 	return b.eachRow(ctx, `
-		SELECT r.rolname, r.rolcanlogin, r.rolconnlimit = 0, coalesce(CASE WHEN r.rolvaliduntil < pg_catalog.now() THEN r.rolvaliduntil::text END, ''),
+		SELECT r.rolname, r.rolcanlogin, r.rolconnlimit, coalesce(CASE WHEN r.rolvaliduntil < pg_catalog.now() THEN r.rolvaliduntil::text END, ''),
 			concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
 				CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
 				CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN rolinherit THEN 'INHERIT' END),
@@ -96,7 +94,7 @@ func (b roles) surveyRoles(ctx context.Context, prefix string, states map[string
 		FROM pg_roles r WHERE starts_with(r.rolname, $1)`, prefix, func(rows *sql.Rows) error {
 		var name, powers, groups string
 		var state database.RoleState
-		if err := rows.Scan(&name, &state.CanLogin, &state.IsFull, &state.Expired, &powers, &groups); err != nil {
+		if err := rows.Scan(&name, &state.CanLogin, &state.Connections, &state.Expired, &powers, &groups); err != nil {
 			return err
 		}
 		state.Powers, state.MemberOf = strings.Fields(powers), strings.Fields(groups)
@@ -118,26 +116,4 @@ func (b *backend) eachRow(ctx context.Context, query, prefix string, scan func(*
 		}
 	}
 	return rows.Err()
-}
-
-// Lacking asks for each privilege by itself, because PostgreSQL answers a list of
-// privileges with yes when the role has one of them.
-func (roles) Lacking(ctx context.Context, db *gorm.DB, role string, guarded database.Guarded) ([]string, error) {
-	var lacking []string
-	err := db.WithContext(ctx).Raw(`
-		SELECT 'schema public' FROM pg_namespace WHERE nspname = 'public' AND NOT has_schema_privilege(@role, oid, 'USAGE')
-		UNION ALL
-		SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
-		WHERE c.relkind IN ('r', 'p', 'v') AND NOT (has_table_privilege(@role, c.oid, 'SELECT')
-				AND (c.relname IN @readonly OR has_table_privilege(@role, c.oid, 'INSERT')
-				AND (c.relname IN @appendonly OR has_table_privilege(@role, c.oid, 'UPDATE')
-				AND has_table_privilege(@role, c.oid, 'DELETE'))))
-			OR c.relkind = 'S' AND NOT (has_sequence_privilege(@role, c.oid, 'USAGE')
-				AND has_sequence_privilege(@role, c.oid, 'SELECT'))`,
-		sql.Named("role", role), sql.Named("readonly", append(guarded.ReadOnly, "")),
-		sql.Named("appendonly", append(guarded.AppendOnly, ""))).Scan(&lacking).Error
-	if err != nil {
-		return nil, fmt.Errorf("look what %s may use: %w", role, err)
-	}
-	return lacking, nil
 }

@@ -42,10 +42,11 @@ const (
 // database.
 //
 // Of 40: 8 for core, half of which locks may pin, 4 for databases being made or
-// migrated, and 28 for tenants, which share them fairly.
+// migrated, and 28 for tenants, which share them fairly. ofRole bounds what one may
+// have: the server refuses more to its role.
 type pools struct{ core, making, tenants *pool.Pool }
 
-func newPools(connections int) pools {
+func newPools(connections, ofRole int) pools {
 	core := min(max(connections/coreShare, minCore), maxCore)
 	tenants := connections - core - makingConnections
 	return pools{
@@ -53,7 +54,7 @@ func newPools(connections int) pools {
 		// No request waits for these.
 		making: pool.New(pool.Options{Limit: makingConnections, IdleLimit: tenantIdle}),
 		tenants: pool.New(pool.Options{
-			Limit: tenants, IsFair: true, IdleLimit: tenantIdle, Patience: busyAfter,
+			Limit: tenants, MostOfOne: ofRole, IsFair: true, IdleLimit: tenantIdle, Patience: busyAfter,
 		}),
 	}
 }
@@ -121,6 +122,9 @@ type target struct {
 	name   string
 	login  database.Login
 	check  database.Check
+
+	path     string // of the sessions
+	isPooled bool   // whether a pooler may stand between
 }
 
 // dial connects, and closes a connection that check refuses.
@@ -130,16 +134,27 @@ func (t *target) dial(ctx context.Context, p *pool.Permit) (pool.Wire, error) {
 	if t.login != (database.Login{}) {
 		config.User, config.Password = t.login.Role, t.login.Password
 	}
+	config.AfterConnect = t.setUp
 	conn, err := connect(ctx, config, p)
 	if err != nil {
 		return nil, err
 	}
-	if t.check == nil {
-		return conn, nil
-	}
-	err = database.Lend(ctx, conn, func(q *sql.Conn) error { return t.check(ctx, q) })
+	err = database.Lend(ctx, conn, func(q *sql.Conn) error { return t.examine(ctx, q) })
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
+}
+
+// examine refuses a database that the sessions must not use.
+func (t *target) examine(ctx context.Context, q *sql.Conn) error {
+	if t.path == catalogPath && t.login == (database.Login{}) {
+		if err := checkOwners(ctx, q); err != nil {
+			return err
+		}
+	}
+	if t.check == nil {
+		return nil
+	}
+	return t.check(ctx, q)
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -19,7 +20,7 @@ func (b *backend) Roles() database.Roles { return roles{b} }
 func (b roles) CanCreate() bool { return b.makesRoles }
 
 // Create makes a role that may log in, and nothing else.
-func (roles) Create(tx *gorm.DB, login database.Login) error {
+func (b roles) Create(tx *gorm.DB, login database.Login) error {
 	if err := database.CheckName(login.Role); err != nil {
 		return err
 	}
@@ -35,8 +36,13 @@ func (roles) Create(tx *gorm.DB, login database.Login) error {
 	if exists {
 		verb = "ALTER"
 	}
-	err = execIn(tx, verb+" ROLE "+quoteIdentifier(login.Role)+
-		" LOGIN NOINHERIT CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD "+quoteLiteral(verifier))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s ROLE %s LOGIN NOINHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity' PASSWORD %s",
+		verb, quoteIdentifier(login.Role), b.roleConnections, quoteLiteral(verifier))
+	for _, s := range roleSettings(b.limitsFiles) {
+		text.WriteString("; ALTER ROLE " + quoteIdentifier(login.Role) + " SET " + s.name + " = " + s.value)
+	}
+	err = execIn(tx, text.String())
 	if err != nil {
 		return fmt.Errorf("make role %s: %w", login.Role, err)
 	}
@@ -64,47 +70,6 @@ func (b roles) Drop(tx *gorm.DB, role string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("drop role %s: %w", role, err)
-	}
-	return nil
-}
-
-// GrantTables lets a role change rows, and nothing about the tables.
-func (b roles) GrantTables(tx *gorm.DB, role string, guarded database.Guarded) error {
-	name := quoteIdentifier(role)
-	statements := make([]string, 0, 4+len(guarded.ReadOnly)+len(guarded.AppendOnly))
-	statements = append(statements,
-		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
-		"GRANT USAGE ON SCHEMA public TO "+name,
-		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "+name,
-		"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO "+name,
-	)
-	for _, table := range guarded.ReadOnly {
-		statements = append(statements, "REVOKE INSERT, UPDATE, DELETE ON "+quoteIdentifier(table)+" FROM "+name)
-	}
-	for _, table := range guarded.AppendOnly {
-		statements = append(statements, "REVOKE UPDATE, DELETE ON "+quoteIdentifier(table)+" FROM "+name)
-	}
-	for _, statement := range statements {
-		if err := execIn(tx, statement); err != nil {
-			return fmt.Errorf("grant tables to %s: %w", role, err)
-		}
-	}
-	return b.warnOfOpenSchema(tx, role)
-}
-
-// warnOfOpenSchema warns once when a role may make tables. Before PostgreSQL 15 the
-// administrator owns the schema public, and only the owner can revoke that.
-func (b roles) warnOfOpenSchema(tx *gorm.DB, role string) error {
-	var open bool
-	err := tx.Raw("SELECT has_schema_privilege(?, 'public', 'CREATE')", role).Scan(&open).Error
-	if err != nil {
-		return fmt.Errorf("look what %s may do: %w", role, err)
-	}
-	if open {
-		b.openSchema.Do(func() {
-			b.log.Warn("tenants' roles may make tables in their own databases: before PostgreSQL 15 only " +
-				"the server's administrator can keep them from it, as docs/postgresql.md says")
-		})
 	}
 	return nil
 }

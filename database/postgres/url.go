@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -41,6 +42,7 @@ func parseTenantURL(raw string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tenant URL %w", err)
 	}
+	maps.Copy(config.RuntimeParams, trackedSettings())
 	return config, nil
 }
 

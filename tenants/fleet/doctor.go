@@ -232,6 +232,7 @@ func (x *examination) examineState(ctx context.Context, record *models.Tenant) e
 		x.find(record, kindOpen, openTo(open), func(ctx context.Context) error { return x.fleet.repairOpen(ctx, record.ID) })
 	}
 	x.examineRegistry(record)
+	x.examineLimit(record)
 	bounded, cancel := context.WithTimeout(ctx, tenants.OpenTimeout)
 	defer cancel()
 	return x.examineDatabase(bounded, record)

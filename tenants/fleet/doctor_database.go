@@ -37,7 +37,7 @@ func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant
 
 // examineRefusal finds why a database was not opened as the tenant's role.
 func (x *examination) examineRefusal(ctx context.Context, record *models.Tenant, refusal error) error {
-	refused := database.IsDenied(refusal) || database.IsLoginRefused(refusal) || x.survey.Roles[record.Role].IsFull
+	refused := database.IsDenied(refusal) || database.IsLoginRefused(refusal) || x.survey.Roles[record.Role].IsFull()
 	if !refused && !errors.Is(refusal, tenants.ErrStampHidden) {
 		x.findShut(record, refusal)
 		return nil
@@ -69,7 +69,7 @@ func (x *examination) whyRefused(record *models.Tenant) string {
 		return "it may not log in"
 	case state.Expired != "":
 		return "it expired, since it was VALID UNTIL " + state.Expired
-	case state.IsFull:
+	case state.IsFull():
 		return "its CONNECTION LIMIT is 0"
 	case len(x.survey.Databases[record.DatabaseName].Roles[record.Role]) == 0:
 		return "it may not connect to the database"
@@ -82,8 +82,16 @@ func (x *examination) examineRole(record *models.Tenant) {
 	if record.Role == "" {
 		return
 	}
-	if state, found := x.survey.Roles[record.Role]; !found || !state.CanLogin || state.Expired != "" || state.IsFull {
+	if state, found := x.survey.Roles[record.Role]; !found || !state.CanLogin || state.Expired != "" || state.IsFull() {
 		x.find(record, kindRole, "its role cannot enter it: "+x.whyRefused(record),
+			func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
+	}
+}
+
+// examineLimit finds a role that may have any number of connections.
+func (x *examination) examineLimit(record *models.Tenant) {
+	if record.Role != "" && x.survey.Roles[record.Role].Connections < 0 {
+		x.find(record, kindRole, "its role may take all connections of the server",
 			func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
 	}
 }
@@ -140,6 +148,9 @@ func (x *examination) examineTables(ctx context.Context, record *models.Tenant, 
 			func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
 		return nil
 	}
+	if err := x.noteForeign(ctx, record, db); err != nil {
+		return err
+	}
 	applied, err := database.Applied(ctx, db)
 	if err != nil {
 		return err
@@ -152,6 +163,23 @@ func (x *examination) examineTables(ctx context.Context, record *models.Tenant, 
 	case errors.Is(err, database.ErrNewerSchema) && record.SchemaVersion < found:
 		x.find(record, kindNewer, fmt.Sprintf("the registry says that it has %s, but it has %s", record.SchemaVersion, found), nil)
 	}
+	return nil
+}
+
+// noteForeign notes what other roles have made in the database. It is theirs, and is
+// left alone.
+func (x *examination) noteForeign(ctx context.Context, record *models.Tenant, db *gorm.DB) error {
+	if x.databases.Roles == nil {
+		return nil
+	}
+	foreign, err := x.databases.Roles.ListForeign(ctx, db, tenants.TenantTables())
+	if err != nil || len(foreign) == 0 {
+		return err
+	}
+	x.add(&Finding{
+		Kind: string(database.FaultForeign), Tenant: string(record.Slug), Name: record.DatabaseName,
+		Problem: "left alone, since others have made it: " + someOf(foreign),
+	})
 	return nil
 }
 

@@ -132,7 +132,7 @@ func (f *Fleet) repairInside(ctx context.Context, id string, statements []string
 		if err != nil {
 			return err
 		}
-		err = f.databases.Roles.Repair(ctx, db, statements, tenants.StampedWith(record.ID))
+		err = f.databases.Roles.Repair(ctx, db, statements, f.databases.StampedWith(record.ID))
 		return errors.Join(err, database.Close(db))
 	})
 }

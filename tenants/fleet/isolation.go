@@ -8,7 +8,6 @@ import (
 
 	"multitenant/database"
 	"multitenant/models"
-	"multitenant/tenants"
 )
 
 // changedTries is how often the trials are repeated with other tenants, if those
@@ -144,7 +143,7 @@ func (f *Fleet) place(record *models.Tenant) database.Place {
 func (f *Fleet) tryStamp(ctx context.Context, from, other *models.Tenant) database.Trial {
 	place := f.place(other)
 	trial := failed("serve_"+place.Kind, "")
-	db, err := f.databases.Backend.OpenDatabase(ctx, other.DatabaseName, tenants.StampedWith(from.ID))
+	db, err := f.databases.Backend.OpenDatabase(ctx, other.DatabaseName, f.databases.StampedWith(from.ID))
 	switch {
 	case errors.Is(err, database.ErrForeign):
 		trial.Result, trial.Detail = database.ResultPass, "is not served the database of "+place.Label+", which bears another stamp"

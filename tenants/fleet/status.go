@@ -8,7 +8,6 @@ import (
 	"multitenant/database"
 	"multitenant/database/migrations"
 	"multitenant/models"
-	"multitenant/tenants"
 )
 
 // Status says how far the core database and the tenants are migrated.
@@ -61,7 +60,7 @@ func (f *Fleet) Status(ctx context.Context) (Status, error) {
 
 // HasRegistry reports whether the core database has a registry of tenants yet.
 func (f *Fleet) HasRegistry(ctx context.Context) (bool, error) {
-	return tenants.HasTable(ctx, f.databases.Core, "tenants")
+	return database.HasTable(ctx, f.databases.Core, "tenants")
 }
 
 func (f *Fleet) tally(status *Status) {

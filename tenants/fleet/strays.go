@@ -67,7 +67,7 @@ func (f *Fleet) readStray(ctx context.Context, s tenants.Stray) (id string, err 
 
 // readUnclaimed returns the id in the stamp of a database without users.
 func readUnclaimed(ctx context.Context, db *gorm.DB) (id string, err error) {
-	hasUsers, err := tenants.HasTable(ctx, db, "tenant_users")
+	hasUsers, err := database.HasTable(ctx, db, "tenant_users")
 	if err != nil || !hasUsers {
 		return "", err
 	}
@@ -78,7 +78,7 @@ func readUnclaimed(ctx context.Context, db *gorm.DB) (id string, err error) {
 	if users > 0 {
 		return "", errors.New("it has users")
 	}
-	hasStamp, err := tenants.HasTable(ctx, db, "tenant_stamp")
+	hasStamp, err := database.HasTable(ctx, db, "tenant_stamp")
 	if err != nil || !hasStamp {
 		return "", err
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 const (
@@ -73,10 +75,16 @@ func newCluster(ctx context.Context, settings ...string) (*Cluster, error) {
 			break
 		}
 		if err = c.launch(ctx); err == nil {
-			return c, nil
+			break
 		}
 	}
-	return nil, errors.Join(err, c.close())
+	if err == nil && os.Getenv("PGTEST_OPEN_PUBLIC") == "true" {
+		err = c.OpenPublic(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
 }
 
 // URL returns the superuser's URL of the database postgres.
@@ -102,6 +110,35 @@ func (c *Cluster) Database(tb testing.TB) string {
 	require(tb, err)
 	require(tb, account.create(tb.Context()))
 	return account.url // it ends with the cluster
+}
+
+// OpenPublic gives all databases that are made from now on the schema public of a
+// server that was upgraded from PostgreSQL 14: it belongs to the superuser, and every
+// role may make tables and functions in it. PGTEST_OPEN_PUBLIC=true does so for every
+// cluster.
+func (c *Cluster) OpenPublic(ctx context.Context) error {
+	template, err := url.Parse(c.URL())
+	if err != nil {
+		return fmt.Errorf("open schema public: %w", err)
+	}
+	template.Path = "/template0"
+	admit := func(allow string) error {
+		return withConnection(ctx, c.URL(), func(conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, "ALTER DATABASE template0 ALLOW_CONNECTIONS "+allow)
+			return err
+		})
+	}
+	if err := admit("true"); err != nil {
+		return fmt.Errorf("open schema public: %w", err)
+	}
+	err = withConnection(ctx, template.String(), func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "ALTER SCHEMA public OWNER TO postgres; GRANT ALL ON SCHEMA public TO PUBLIC")
+		return err
+	})
+	if err := errors.Join(err, admit("false")); err != nil {
+		return fmt.Errorf("open schema public: %w", err)
+	}
+	return nil
 }
 
 // Stop ends all sessions and shuts the server down in order.
