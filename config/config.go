@@ -43,6 +43,7 @@ type settings struct {
 	DatabaseURL            string `env:"DATABASE_URL" envDefault:"sqlite://data/core.db"`
 	TenantDatabaseURL      string `env:"TENANT_DATABASE_URL"`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"40"`
+	TenantConnections      int    `env:"TENANT_CONNECTION_LIMIT" envDefault:"100"`
 	HTTPAddr               string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8000"`
 	MetricsAddr            string `env:"METRICS_ADDR"`
 	JWTSecretKey           string `env:"JWT_SECRET_KEY"`
@@ -136,10 +137,11 @@ func (s *settings) config(secret []byte) Config {
 		HTTPAddr:    s.HTTPAddr,
 		MetricsAddr: s.MetricsAddr,
 		Database: database.Options{
-			URL:            s.DatabaseURL,
-			TenantURL:      s.TenantDatabaseURL,
-			TenantPrefix:   s.TenantDatabasePrefix,
-			MaxConnections: s.DatabaseMaxConnections,
+			URL:               s.DatabaseURL,
+			TenantURL:         s.TenantDatabaseURL,
+			TenantPrefix:      s.TenantDatabasePrefix,
+			MaxConnections:    s.DatabaseMaxConnections,
+			TenantConnections: s.TenantConnections,
 		},
 		Tokens: auth.TokenOptions{
 			Secret:          secret,

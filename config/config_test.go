@@ -45,9 +45,10 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 	require.Equal(t, config.Config{
 		HTTPAddr: "127.0.0.1:8000",
 		Database: database.Options{
-			URL:            "sqlite://data/core.db",
-			TenantPrefix:   "multitenant_",
-			MaxConnections: 40,
+			URL:               "sqlite://data/core.db",
+			TenantPrefix:      "multitenant_",
+			MaxConnections:    40,
+			TenantConnections: 100,
 		},
 		Tokens: auth.TokenOptions{
 			Secret:          []byte(secret),
@@ -78,6 +79,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"DATABASE_URL":                        "postgres://app:pw@db.example/core",
 		"TENANT_DATABASE_URL":                 "postgres://pooler.example:6432",
 		"DATABASE_MAX_CONNECTIONS":            "90",
+		"TENANT_CONNECTION_LIMIT":             "50",
 		"HTTP_ADDR":                           ":9000",
 		"METRICS_ADDR":                        "127.0.0.1:9100",
 		"JWT_SECRET_KEY":                      " " + secret + " ",
@@ -119,7 +121,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 			URL:            "postgres://app:pw@db.example/core",
 			TenantURL:      "postgres://pooler.example:6432",
 			TenantPrefix:   "shop_eu_",
-			MaxConnections: 90,
+			MaxConnections: 90, TenantConnections: 50,
 		},
 		Tokens: auth.TokenOptions{
 			Secret:          []byte(" " + secret + " "),
@@ -153,6 +155,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"DATABASE_URL":                        "mysql://root:hunter2@host/db",
 		"TENANT_DATABASE_URL":                 "mysql://root:hunter2@host/db",
 		"DATABASE_MAX_CONNECTIONS":            "hunter2",
+		"TENANT_CONNECTION_LIMIT":             "hunter2",
 		"HTTP_ADDR":                           "hunter2",
 		"METRICS_ADDR":                        "hunter2",
 		"JWT_SECRET_KEY":                      "hunter2",
@@ -204,6 +207,7 @@ func TestLoadRefusesValues(t *testing.T) {
 	t.Parallel()
 	cases := map[string][]string{
 		"DATABASE_MAX_CONNECTIONS":        {"-1", "0", "1", "4.5", "0x40", "1e2", "99999999999999999999", "300000", " 40"},
+		"TENANT_CONNECTION_LIMIT":         {"-1", "0", "none", "300000"},
 		"HTTP_ADDR":                       {"8000", "localhost", "localhost:", "localhost:http", ":70000", ":-1", "a b:80", "[::1", "http://localhost:80", "-x:80"},
 		"METRICS_ADDR":                    {"9100", "localhost", ":70000", "off", "http://localhost:9100", "127.0.0.1:8000"},
 		"JWT_SECRET_KEY":                  {"x", secret[1:], strings.Repeat("x", 64), strings.Repeat("secret", 8)},

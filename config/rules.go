@@ -43,6 +43,7 @@ const (
 // check applies the rule of every setting but the URLs and JWT_SECRET_KEY.
 func (s *settings) check(wrong mistakes) {
 	wrong.add("DATABASE_MAX_CONNECTIONS", checkRange(s.DatabaseMaxConnections, database.MinConnections, maxConnections))
+	wrong.add("TENANT_CONNECTION_LIMIT", checkRange(s.TenantConnections, 1, maxConnections))
 	wrong.add("HTTP_ADDR", checkAddress(s.HTTPAddr))
 	wrong.add("METRICS_ADDR", s.checkMetricsAddress())
 	wrong.add("JWT_PREVIOUS_SECRET_KEYS", s.checkPreviousSecrets())

@@ -52,7 +52,12 @@ func (s *Settings) command(ctx context.Context, stdin string, arguments []string
 
 // Environ is the environment in which the program has these settings.
 func (s *Settings) Environ() map[string]string {
+	limit := ""
+	if s.Database.TenantConnections > 0 {
+		limit = strconv.Itoa(s.Database.TenantConnections)
+	}
 	return map[string]string{
+		"TENANT_CONNECTION_LIMIT":  limit,
 		"DATABASE_URL":             s.Database.URL,
 		"TENANT_DATABASE_URL":      s.Database.TenantURL,
 		"DATABASE_MAX_CONNECTIONS": strconv.Itoa(s.Database.MaxConnections),
