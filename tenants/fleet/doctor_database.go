@@ -20,14 +20,14 @@ func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant
 		db, err := x.databases.OpenOwn(ctx, record)
 		return x.closeOrFind(record, db, err)
 	}
+	open := x.databases.OpenTenant
 	if !x.isEntered(record) {
-		db, err := x.databases.OpenStamped(ctx, record)
+		open = x.databases.OpenStamped
 		x.examineRole(record)
-		return x.examineInside(ctx, record, db, err)
 	}
-	db, err := x.databases.OpenTenant(ctx, record)
+	db, err := open(ctx, record)
 	if err == nil {
-		return x.examineInside(ctx, record, db, nil)
+		return x.examineInside(ctx, record, db)
 	}
 	if explained, err := x.isExplained(ctx, record, err); explained || err != nil {
 		return err
@@ -35,10 +35,10 @@ func (x *examination) examineDatabase(ctx context.Context, record *models.Tenant
 	return x.examineRefusal(ctx, record, err)
 }
 
-// examineRefusal finds why a database was not opened as the tenant's role.
+// examineRefusal finds why a database was not opened.
 func (x *examination) examineRefusal(ctx context.Context, record *models.Tenant, refusal error) error {
 	refused := database.IsDenied(refusal) || database.IsLoginRefused(refusal) || x.survey.Roles[record.Role].IsFull()
-	if !refused && !errors.Is(refusal, tenants.ErrStampHidden) {
+	if !x.isEntered(record) || !refused && !errors.Is(refusal, tenants.ErrStampHidden) {
 		x.findShut(record, refusal)
 		return nil
 	}
@@ -118,12 +118,8 @@ func (x *examination) findShut(record *models.Tenant, cause error) {
 }
 
 // examineInside examines an open database and closes it.
-func (x *examination) examineInside(ctx context.Context, record *models.Tenant, db *gorm.DB, err error) error {
-	if err != nil {
-		x.findShut(record, err)
-		return nil
-	}
-	err = x.examineTables(ctx, record, db)
+func (x *examination) examineInside(ctx context.Context, record *models.Tenant, db *gorm.DB) error {
+	err := x.examineTables(ctx, record, db)
 	if err == nil {
 		err = x.examineFaults(ctx, record, db)
 	}

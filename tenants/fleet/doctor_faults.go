@@ -106,7 +106,7 @@ func gather(faults []database.Fault, repair func(statements []string) func(conte
 // not find the stamp, and reports whether a fault that was found is the reason.
 func (x *examination) isExplained(ctx context.Context, record *models.Tenant, refusal error) (bool, error) {
 	if x.databases.Roles == nil || !errors.Is(refusal, database.ErrForeign) {
-		return x.hasFoundKind(record, database.FaultClosed), nil
+		return x.hasFoundKind(record, database.FaultClosed, database.FaultOwner), nil
 	}
 	db, err := x.databases.Backend.OpenDatabase(ctx, record.DatabaseName, nil)
 	if err != nil {
