@@ -11,6 +11,8 @@ import (
 type Roles interface {
 	// CanCreate reports whether the application's own role may create other roles.
 	CanCreate() bool
+	// Refresh asks the server again whether it may.
+	Refresh(ctx context.Context) error
 	// Create makes a role in a transaction of the core database. It may log in and do
 	// nothing else. An existing role gets the password of login.
 	Create(tx *gorm.DB, login Login) error

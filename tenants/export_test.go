@@ -26,7 +26,9 @@ func (k Keeper) read(ctx context.Context, ids []string) ([]models.Tenant, error)
 	return k.Read(ctx, ids)
 }
 
-func (k Keeper) prepare(context.Context, *models.Tenant) error { return nil }
+func (k Keeper) prepare(_ context.Context, record *models.Tenant) (*models.Tenant, error) {
+	return record, nil
+}
 
 func (k Keeper) open(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
 	return k.Open(ctx, record)

@@ -38,7 +38,8 @@ type handle struct {
 	record  atomic.Pointer[models.Tenant] // the registry's row as last read; set once opened
 	release func()                        // ends one lease
 
-	forLogin bool // a login opens it, so a suspended tenant is opened as well
+	forLogin bool   // a login opens it, so a suspended tenant is opened as well
+	role     string // that the database is opened as; set once opened
 
 	opened chan struct{} // closed once tenant.DB or err is set
 	err    error

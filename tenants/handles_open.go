@@ -22,8 +22,9 @@ const (
 type keeper interface {
 	// read returns the rows of those tenants that are registered.
 	read(ctx context.Context, ids []string) ([]models.Tenant, error)
-	// prepare migrates the tenant's database if necessary, which may take minutes.
-	prepare(ctx context.Context, record *models.Tenant) error
+	// prepare migrates the tenant's database if necessary, which may take minutes. It
+	// returns the row as it is then: the tenant may have got its role.
+	prepare(ctx context.Context, record *models.Tenant) (*models.Tenant, error)
 	// open opens the database of a registered tenant.
 	open(ctx context.Context, record *models.Tenant) (*gorm.DB, error)
 }
@@ -42,10 +43,11 @@ func (hs *handles) fill(h *handle) {
 	}
 	// No permit is held yet, so tenants that wait for their migration do not keep
 	// others from being opened.
-	if h.err = hs.keeper.prepare(hs.ctx, record); h.err != nil {
+	if record, h.err = hs.keeper.prepare(hs.ctx, record); h.err != nil {
 		time.AfterFunc(failureKept, func() { hs.discard(h) })
 		return
 	}
+	h.role = record.Role
 	if h.tenant.DB, h.err = hs.openWithPermit(record); h.err != nil {
 		hs.discard(h)
 	}

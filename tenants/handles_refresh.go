@@ -17,8 +17,8 @@ func (hs *handles) ids() []string {
 	return ids
 }
 
-// refresh reads the rows of these tenants into their handles and retires the
-// handles of tenants without a row. If this process changes a row meanwhile,
+// refresh reads the rows of these tenants into their handles. It retires the handles of
+// tenants without a row, and of tenants that have another role now. If this process changes a row meanwhile,
 // refresh reads again, so that an older row never replaces a newer one.
 func (hs *handles) refresh(ctx context.Context, ids []string) error {
 	for {
@@ -55,13 +55,25 @@ func (hs *handles) apply(changes int, ids []string, records []models.Tenant) boo
 		h, found := hs.byID[id]
 		switch {
 		case !found:
-		case rows[id] == nil:
+		case rows[id] == nil, h.isOpen() && h.role != rows[id].Role:
 			hs.remove(h)
 		default:
 			h.record.Store(rows[id])
 		}
 	}
 	return true
+}
+
+// retireRoleless retires the handles of databases that are open without a role of their
+// own.
+func (hs *handles) retireRoleless() {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	for _, h := range hs.byID {
+		if h.isOpen() && h.role == "" {
+			hs.remove(h)
+		}
+	}
 }
 
 // changed stores a status that this process has given the tenant.

@@ -122,7 +122,26 @@ func (m *Manager) refresh(ctx context.Context) error {
 	if err := m.handles.refresh(ctx, m.handles.ids()); err != nil {
 		return fmt.Errorf("read registry: %w", err)
 	}
+	if err := m.noticeRoles(ctx); err != nil {
+		return err
+	}
 	m.refreshed.Store(started.UnixNano())
+	return nil
+}
+
+// noticeRoles retires the databases that are served without a role of their own, once the
+// application's role may make roles. The next lease gives each its role.
+func (m *Manager) noticeRoles(ctx context.Context) error {
+	if m.databases.Roles == nil || m.databases.CanCreateRoles() {
+		return nil
+	}
+	if err := m.databases.Roles.Refresh(ctx); err != nil {
+		return err
+	}
+	if m.databases.CanCreateRoles() {
+		m.logger.InfoContext(ctx, "tenants get roles of their own from now on")
+		m.handles.retireRoleless()
+	}
 	return nil
 }
 

@@ -8,17 +8,18 @@ import (
 	"multitenant/models"
 )
 
-// prepare migrates the tenant's database if it is behind. It returns an error of
-// KindTenantUnavailable.
-func (m *Manager) prepare(ctx context.Context, record *models.Tenant) error {
+// prepare migrates the tenant's database if it is behind, and returns its row as it is
+// then. It returns an error of KindTenantUnavailable.
+func (m *Manager) prepare(ctx context.Context, record *models.Tenant) (*models.Tenant, error) {
 	if m.databases.isCurrent(record) {
-		return nil
+		return record, nil
 	}
-	if err := m.migrateIfBehind(ctx, record); err != nil {
+	current, err := m.migrateIfBehind(ctx, record)
+	if err != nil {
 		m.logger.ErrorContext(ctx, "migrate tenant", "tenant", record.Slug, "error", err)
-		return models.ErrTenantUnavailable.Because(err)
+		return nil, models.ErrTenantUnavailable.Because(err)
 	}
-	return nil
+	return current, nil
 }
 
 // open opens the database of a registered tenant and never makes one. It returns
@@ -39,28 +40,28 @@ func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, er
 }
 
 // migrateIfBehind takes the tenant's lock, migrates its database and gives it its
-// role, unless another process has already done so.
-func (m *Manager) migrateIfBehind(ctx context.Context, found *models.Tenant) error {
+// role, unless another process has already done so. It returns the row as it is then.
+func (m *Manager) migrateIfBehind(ctx context.Context, found *models.Tenant) (*models.Tenant, error) {
 	ctx, cancel := context.WithTimeout(ctx, MigrateTimeout)
 	defer cancel()
 	if err := m.migrating.Acquire(ctx, 1); err != nil {
-		return err
+		return nil, err
 	}
 	defer m.migrating.Release(1)
 	session, err := m.databases.Backend.Lock(ctx, LockKey(found.ID))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer session.Unlock()
 
 	record, err := models.FindTenant(ctx, m.core, found.ID)
 	if err != nil || m.databases.isCurrent(&record) {
-		return err
+		return &record, err
 	}
 	if err := m.databases.Upgrade(ctx, &record); err != nil {
 		m.counts.migrationFailed.Add(1)
-		return err
+		return nil, err
 	}
 	m.counts.migrated.Add(1)
-	return nil
+	return &record, nil
 }

@@ -90,7 +90,7 @@ func (m *Manager) makeSpares(ctx context.Context) error {
 		return err
 	}
 	for i := range old {
-		if err := m.migrateIfBehind(ctx, &old[i]); err != nil {
+		if _, err := m.migrateIfBehind(ctx, &old[i]); err != nil {
 			m.logger.ErrorContext(ctx, "migrate spare database", "database", old[i].DatabaseName, "error", err)
 		}
 	}

@@ -2,10 +2,12 @@ package tests_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -138,4 +140,31 @@ func administrator(t *testing.T, settings *testkit.Settings) (text func(query st
 		require.NoError(t, admin.QueryRow(t.Context(), query, pgx.QueryExecModeSimpleProtocol).Scan(&text), query)
 		return text
 	}
+}
+
+// A tenant that was served as the application's own role is served as its own, once it has
+// one, without a restart.
+func TestTenantsAreServedAsTheirRoleOnceTheyHaveOne(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	administer := administratorIn(t, &settings, settings.CoreName())
+	app := appRole(t, &settings)
+	administer(`ALTER ROLE "` + app + `" NOCREATEROLE`)
+	server := testkit.Start(t, settings)
+	member := server.Token("acme", "grace@example.com")
+	const users = "SELECT string_agg(DISTINCT usename::text, ' ') FROM pg_stat_activity WHERE datname = '%s'"
+	query := fmt.Sprintf(users, settings.DatabaseName("acme"))
+	require.Equal(t, app, testkit.Scalar[string](t, &settings, settings.CoreName(), query))
+	administer(`ALTER ROLE "` + app + `" CREATEROLE`)
+
+	testkit.Await(t, 10*time.Second, func() error {
+		if me := server.Get("/api/users/me", member); me.Code != http.StatusOK {
+			t.Errorf("%d %s", me.Code, me.Raw)
+		}
+		now := testkit.Scalar[string](t, &settings, settings.CoreName(), query)
+		if strings.Contains(now, app) || !strings.Contains(now, "_role_") {
+			return fmt.Errorf("it is served as %s", now)
+		}
+		return nil
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,8 +35,8 @@ type backend struct {
 	keys     database.KeyLocks // locks inside this process, before those on the server
 	sessions chan struct{}     // has room for the locks that may pin a core connection
 
-	roleConnections int  // what a tenant's role may have at once
-	makesRoles      bool // whether our own role may make roles
+	roleConnections int         // what a tenant's role may have at once
+	makesRoles      atomic.Bool // whether our own role may make roles
 	isSuperuser     bool
 	limitsFiles     bool      // whether it may limit the temporary files of a role
 	openSchema      sync.Once // is said
@@ -179,6 +180,7 @@ func (b *backend) open(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, 
 
 // inspect reads the encoding and locale that new databases get.
 func (b *backend) inspect(ctx context.Context) error {
+	var makesRoles bool
 	var encoding, collate, ctype string
 	handles, err := b.core.DB()
 	if err != nil {
@@ -188,10 +190,11 @@ func (b *backend) inspect(ctx context.Context) error {
 		rolcreaterole OR rolsuper, rolsuper, has_parameter_privilege('temp_file_limit', 'SET')
 		FROM pg_catalog.pg_database JOIN pg_catalog.pg_roles ON rolname = current_user
 		WHERE datname = pg_catalog.current_database()`).
-		Scan(&encoding, &collate, &ctype, &b.makesRoles, &b.isSuperuser, &b.limitsFiles)
+		Scan(&encoding, &collate, &ctype, &makesRoles, &b.isSuperuser, &b.limitsFiles)
 	if err != nil {
 		return fmt.Errorf("inspect core database: %w", err)
 	}
+	b.makesRoles.Store(makesRoles)
 	if encoding != "UTF8" {
 		return fmt.Errorf("core database %q has the encoding %s, and UTF8 is needed: "+
 			"make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", b.config.Database, encoding)

@@ -113,7 +113,7 @@ func (s *session) explainUse(ctx context.Context, name string, cause error) erro
 // joinRole makes the application's role a member of the role. Since PostgreSQL 16
 // only a member may end its sessions, and dropping the database must end them.
 func (s *session) joinRole(ctx context.Context, role string) error {
-	if role == "" || !s.backend.makesRoles {
+	if role == "" || !s.backend.makesRoles.Load() {
 		return nil
 	}
 	if err := database.CheckName(role); err != nil {

@@ -41,7 +41,7 @@ func (b roles) settings(ctx context.Context, prefix string) (faults []database.F
 		}
 		owner := ownerOf(&fault)
 		fault.Problem = fmt.Sprintf("%s has the setting %s = %s", strings.ReplaceAll(owner, `"`, ""), name, value)
-		if isOurs && (fault.Role == b.config.User || fault.Role != "" && b.makesRoles || fault.Role == "" && fault.Database != "") {
+		if isOurs && (fault.Role == b.config.User || fault.Role != "" && b.makesRoles.Load() || fault.Role == "" && fault.Database != "") {
 			fault.Repair = []string{"ALTER " + owner + " RESET " + name}
 		}
 		faults = append(faults, fault)

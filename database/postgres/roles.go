@@ -17,7 +17,22 @@ type roles struct{ *backend }
 func (b *backend) Roles() database.Roles { return roles{b} }
 
 // CanCreate reports whether the application's own role has CREATEROLE.
-func (b roles) CanCreate() bool { return b.makesRoles }
+func (b roles) CanCreate() bool { return b.makesRoles.Load() }
+
+// Refresh reads whether the application's role has CREATEROLE now.
+func (b roles) Refresh(ctx context.Context) error {
+	pool, err := b.core.DB()
+	if err != nil {
+		return err
+	}
+	var may bool
+	err = pool.QueryRowContext(ctx, "SELECT rolcreaterole OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user").Scan(&may)
+	if err != nil {
+		return fmt.Errorf("look whether roles can be made: %w", err)
+	}
+	b.makesRoles.Store(may)
+	return nil
+}
 
 // Create makes a role that may log in, and nothing else.
 func (b roles) Create(tx *gorm.DB, login database.Login) error {
@@ -59,7 +74,7 @@ func (b roles) Drop(tx *gorm.DB, role string) error {
 	if err != nil || !exists {
 		return err
 	}
-	if !b.makesRoles {
+	if !b.makesRoles.Load() {
 		b.log.Error("role left behind: it cannot be dropped without CREATEROLE", "role", role)
 		return nil
 	}
@@ -77,11 +92,11 @@ func (b roles) Drop(tx *gorm.DB, role string) error {
 // Secure closes the core database to all roles but its owner and superusers, when
 // the application owns it.
 func (b roles) Secure(ctx context.Context) error {
-	if !b.makesRoles {
+	if !b.makesRoles.Load() {
 		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
 			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
 	}
-	if !b.makesRoles && b.tenants != b.config {
+	if !b.makesRoles.Load() && b.tenants != b.config {
 		b.log.WarnContext(ctx, "tenants without a role of their own are reached as core is, and not by the tenants' URL")
 	}
 	var open, ours bool
