@@ -21,8 +21,9 @@ import (
 const maxDepth = 8
 
 // bind reads the body into T, the wire shape of one request. The errors:
-// KindUnsupportedMediaType, KindBodyTooLarge, KindMalformedBody for what is no
-// single JSON object, KindValidationFailed for a field of the wrong type.
+// KindUnsupportedMediaType, KindBodyTooLarge, KindRequestTimeout for a body that did not
+// arrive whole, KindMalformedBody for what is no single JSON object,
+// KindValidationFailed for a field of the wrong type.
 func bind[T any](c *gin.Context) (T, error) {
 	var body T
 	raw, err := readBody(c)
@@ -59,7 +60,7 @@ func readBody(c *gin.Context) ([]byte, error) {
 		return nil, models.Errorf(models.KindBodyTooLarge, "Request body too large").Because(err)
 	}
 	if err != nil {
-		return nil, errMalformed("could not be read").Because(err)
+		return nil, models.ErrRequestTimeout.Because(err)
 	}
 	return raw, nil
 }

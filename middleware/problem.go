@@ -81,6 +81,8 @@ func statusOf(kind models.Kind) int {
 		return http.StatusConflict
 	case models.KindMethodNotAllowed:
 		return http.StatusMethodNotAllowed
+	case models.KindRequestTimeout:
+		return http.StatusRequestTimeout
 	case models.KindBodyTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case models.KindUnsupportedMediaType:

@@ -1,7 +1,10 @@
 package middleware
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -63,18 +66,54 @@ func SetTenant(c *gin.Context, slug models.Slug) {
 	c.Set(tenantKey, string(slug))
 }
 
-// Limit bounds the time and the body of a request.
+// Limit reads the body, of at most MaxBodyBytes, and then bounds the time of the
+// request. The server bounds the time of reading. No database is lent meanwhile, so a
+// body that never comes holds none, and a slow database never cuts a body off.
 func Limit() gin.HandlerFunc {
 	return func(c *gin.Context) {
+		if c.Request.Body != http.NoBody {
+			raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, MaxBodyBytes))
+			_, isTooLarge := errors.AsType[*http.MaxBytesError](err)
+			if err != nil && !isTooLarge {
+				Abort(c, models.ErrRequestTimeout.Because(err))
+				return
+			}
+			// The handler that wants the body learns that it is too large, after other checks.
+			c.Request.Body = &body{Reader: bytes.NewReader(raw), err: err}
+		}
 		ctx, cancel := context.WithTimeout(c.Request.Context(), RequestTimeout)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
-		if c.Request.Body != http.NoBody {
-			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, MaxBodyBytes)
-		}
 		c.Next()
 	}
 }
+
+// body is one that was read before, and how that ended.
+type body struct {
+	*bytes.Reader
+	err error // nil at its end
+}
+
+// Read ends with the error that the reading ended with.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && b.err != nil {
+		err = b.err
+	}
+	return n, err
+}
+
+// WriteTo is Read for a caller that wants all.
+func (b *body) WriteTo(w io.Writer) (int64, error) {
+	n, err := b.Reader.WriteTo(w)
+	if err == nil {
+		err = b.err
+	}
+	return n, err
+}
+
+// Close closes nothing.
+func (*body) Close() error { return nil }
 
 // Headers sets the security headers of an API that serves nothing to be rendered.
 func Headers() gin.HandlerFunc {

@@ -42,6 +42,7 @@ const (
 	KindInvalidResetToken    Kind = "invalid_reset_token"
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"
+	KindRequestTimeout       Kind = "request_timeout"
 	KindBodyTooLarge         Kind = "body_too_large"
 	KindUnsupportedMediaType Kind = "unsupported_media_type"
 	KindTooManyLogins        Kind = "too_many_logins"
@@ -138,6 +139,7 @@ var (
 	ErrInvitationNotFound   = Errorf(KindInvitationNotFound, "Invitation not found")
 	ErrOrganizationNotFound = Errorf(KindOrganizationNotFound, "Organization not found")
 	ErrSlugTaken            = Errorf(KindSlugTaken, "Organization slug already exists")
+	ErrRequestTimeout       = Errorf(KindRequestTimeout, "Request body did not arrive")
 	ErrBusy                 = Errorf(KindBusy, "Server is busy, try again")
 	ErrCoreUnavailable      = Errorf(KindCoreUnavailable, "Service is unavailable")
 )
