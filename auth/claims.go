@@ -80,7 +80,7 @@ type wireClaims struct {
 	ExpiresAt *float64 `json:"exp"`
 }
 
-func newWireClaims(c Claims) *wireClaims {
+func newWireClaims(c Claims, issuedBy string) *wireClaims {
 	issued, expires := float64(c.IssuedAt.Unix()), float64(c.ExpiresAt.Unix())
 	return &wireClaims{
 		UserID:    c.UserID,
@@ -89,7 +89,7 @@ func newWireClaims(c Claims) *wireClaims {
 		TenantID:  c.TenantID,
 		SessionID: c.Session.ID,
 		Family:    c.Session.FamilyHash,
-		Issuer:    issuer,
+		Issuer:    issuedBy,
 		Audience:  audience,
 		ID:        c.ID,
 		IssuedAt:  &issued,

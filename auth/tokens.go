@@ -19,6 +19,7 @@ const (
 	MinSecretBytes = 32
 
 	// Issuer and audience are the service itself: it reads no other service's tokens.
+	// The issuer also names the installation.
 	issuer   = "multitenant"
 	audience = "multitenant"
 
@@ -39,6 +40,9 @@ type TokenOptions struct {
 	// PreviousSecrets sign nothing, but what they have signed is good: with them a
 	// key is changed without a token being refused for it.
 	PreviousSecrets [][]byte
+	// Installation is the random id of the core database. Another installation with
+	// the same key refuses the tokens. Empty names none.
+	Installation string
 	// Algorithm is one of Algorithms.
 	Algorithm string
 	// Lifetime is how long a token is good for.
@@ -55,6 +59,7 @@ type TokenOptions struct {
 // Tokens signs and checks tokens of one algorithm.
 type Tokens struct {
 	method   jwt.SigningMethod
+	issuer   string
 	keys     keys
 	parser   *jwt.Parser
 	lifetime time.Duration
@@ -85,16 +90,21 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 		o.Now = time.Now
 	}
 
+	issuedBy := issuer
+	if o.Installation != "" {
+		issuedBy += "/" + o.Installation
+	}
 	refresh := max(o.RefreshLifetime, o.Lifetime) // a session outlives its tokens
 	return &Tokens{
 		method: jwt.GetSigningMethod(o.Algorithm),
+		issuer: issuedBy,
 		keys:   keys,
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{o.Algorithm}),
 			jwt.WithStrictDecoding(),
 			jwt.WithExpirationRequired(),
 			jwt.WithIssuedAt(),
-			jwt.WithIssuer(issuer),
+			jwt.WithIssuer(issuedBy),
 			jwt.WithAudience(audience),
 			jwt.WithLeeway(leeway),
 			jwt.WithTimeFunc(o.Now),
@@ -138,7 +148,7 @@ func (t *Tokens) Sign(c Claims) (token string, err error) {
 		c.ExpiresAt = end
 	}
 
-	wire := newWireClaims(c)
+	wire := newWireClaims(c, t.issuer)
 	if err := wire.Validate(); err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}

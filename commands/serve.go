@@ -86,7 +86,9 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 func newHandler(
 	in *installation, manager *tenants.Manager, status *controllers.Status, exported *metrics.Metrics,
 ) (http.Handler, error) {
-	tokens, err := auth.NewTokens(in.config.Tokens)
+	options := in.config.Tokens
+	options.Installation = manager.InstallationID()
+	tokens, err := auth.NewTokens(options)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func newHandler(
 	if err != nil {
 		return nil, err
 	}
-	options := &controllers.Options{
+	router := &controllers.Options{
 		Tenants:   manager,
 		Tokens:    tokens,
 		Passwords: passwords,
@@ -108,9 +110,9 @@ func newHandler(
 		TrustedProxies:   in.config.TrustedProxies,
 	}
 	if exported != nil {
-		options.Meter = exported
+		router.Meter = exported
 	}
-	return controllers.NewRouter(options)
+	return controllers.NewRouter(router)
 }
 
 // serve answers requests until ctx ends, then lets those under way finish.

@@ -167,6 +167,12 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	return m, nil
 }
 
+// InstallationID returns the random id of the core database, which all its processes
+// share and no other installation has.
+func (m *Manager) InstallationID() string {
+	return m.databases.installation.ID
+}
+
 // Core returns the core database.
 func (m *Manager) Core() *gorm.DB {
 	return m.core

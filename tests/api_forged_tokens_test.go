@@ -86,7 +86,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 			"exp": {absent, nil, 0, -1, now - 60, now - 3600, "9999999999", 1e300, true},
 			"iat": {absent, nil, now + 3600, strconv.FormatInt(now, 10), -1},
 			"nbf": {now + 3600, strconv.FormatInt(now, 10)},
-			"iss": {absent, nil, "", "multitenant2", "Multitenant"},
+			"iss": {absent, nil, "", "multitenant", "multitenant2", "Multitenant"},
 			"aud": {absent, nil, "", "other", []string{"other"}},
 			"jti": {absent, nil, "", 1},
 			"sid": {absent, nil, 0, -1, 1.5, "1", true, 1e300, 999_999},
@@ -181,7 +181,7 @@ func TestTokensExpire(t *testing.T) {
 			0: 200, 29 * time.Minute: 200, 30*time.Minute + 31*time.Second: 401, 24 * time.Hour: 401, -time.Hour: 401,
 		} {
 			then, err := auth.NewTokens(auth.TokenOptions{
-				Secret: []byte(testkit.Secret), Algorithm: "HS256", Lifetime: 30 * time.Minute,
+				Secret: []byte(testkit.Secret), Installation: app.Tenants.InstallationID(), Algorithm: "HS256", Lifetime: 30 * time.Minute,
 				Now: func() time.Time { return time.Now().Add(-age) },
 			})
 			require.NoError(t, err)

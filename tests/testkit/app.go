@@ -182,16 +182,16 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		return nil, err
 	}
 	app.Status = &controllers.Status{Tenants: app.Tenants}
-	app.TokenKit, err = auth.NewTokens(settings.tokens())
+	app.TokenKit, err = auth.NewTokens(settings.tokens(app.Tenants.InstallationID()))
 	require.NoError(tb, err)
 	app.serve(logger)
 	tb.Cleanup(app.Close)
 	return app, nil
 }
 
-func (s *Settings) tokens() auth.TokenOptions {
+func (s *Settings) tokens(installation string) auth.TokenOptions {
 	options := auth.TokenOptions{
-		Secret: []byte(Secret), Algorithm: "HS256", Lifetime: 30 * time.Minute, RefreshLifetime: 30 * 24 * time.Hour, Now: s.Now,
+		Secret: []byte(Secret), Installation: installation, Algorithm: "HS256", Lifetime: 30 * time.Minute, RefreshLifetime: 30 * 24 * time.Hour, Now: s.Now,
 		SessionLifetime: cmp.Or(s.SessionLifetime, 90*24*time.Hour),
 	}
 	for i, key := range s.Keys {
