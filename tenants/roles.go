@@ -63,22 +63,29 @@ func (d *Databases) ListLacking(ctx context.Context, db *gorm.DB, role string) (
 	return d.Roles.Lacking(ctx, db, role, guardedTables())
 }
 
+const (
+	stampTable      = "tenant_stamp"
+	auditTable      = "audit_events"
+	migrationsTable = "schema_migrations"
+)
+
 // guardedTables are the tables that a tenant's role may not change freely.
 func guardedTables() database.Guarded {
-	return database.Guarded{ReadOnly: []string{"tenant_stamp", "schema_migrations"}, AppendOnly: []string{"audit_events"}}
+	return database.Guarded{ReadOnly: []string{stampTable, migrationsTable}, AppendOnly: []string{auditTable}}
 }
 
 // CoreTables are the tables of the core database.
 func CoreTables() []string {
 	return []string{
-		"core_users", "organizations", "tenants", "core_installation", "sessions", "password_resets", "audit_events", "schema_migrations",
+		"core_users", "organizations", "tenants", "core_installation", "resting_slugs", "sessions", "password_resets",
+		auditTable, migrationsTable,
 	}
 }
 
 // TenantTables are the tables of a tenant's database.
 func TenantTables() []string {
 	return []string{
-		"tenant_users", "tenant_invitations", "tenant_stamp", "sessions", "password_resets", "audit_events", "schema_migrations",
+		"tenant_users", "tenant_invitations", "sessions", "password_resets", stampTable, auditTable, migrationsTable,
 	}
 }
 

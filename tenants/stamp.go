@@ -20,7 +20,7 @@ var ErrStampHidden = fmt.Errorf("%w: the tenant's role may not read its stamp", 
 // notices a database that was replaced under an open handle. Its errors are
 // database.ErrForeign and those of the query.
 func (d *Databases) StampedWith(id string) database.Check {
-	query := "SELECT tenant_id FROM " + database.Qualified(d.Core, "tenant_stamp")
+	query := "SELECT tenant_id FROM " + database.Qualified(d.Core, stampTable)
 	return func(ctx context.Context, q database.Querier) error {
 		var stamp string
 		err := q.QueryRowContext(ctx, query).Scan(&stamp)

@@ -3,10 +3,13 @@ package tests_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -110,5 +113,20 @@ func TestDoctorMendsSequences(t *testing.T) {
 	for _, w := range append(inCore, tenantWritings(p.owner, enter(), mary)...) {
 		answer := p.Do(w.request)
 		require.Less(t, answer.Code, http.StatusBadRequest, "%s: %s", w.table, answer.Raw)
+	}
+}
+
+// TestOurTablesAreKnown: the doctor looks at each of our tables, and at no other.
+func TestOurTablesAreKnown(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	app.Token("acme", "ada@example.com")
+	for name, tables := range map[string][]string{
+		settings.CoreName(): tenants.CoreTables(), settings.DatabaseName("acme"): tenants.TenantTables(),
+	} {
+		slices.Sort(tables)
+		require.Equal(t, strings.Join(tables, " "), testkit.Scalar[string](t, &settings, name,
+			"SELECT string_agg(tablename, ' ' ORDER BY tablename COLLATE \"C\") FROM pg_tables WHERE schemaname = 'public'"), name)
 	}
 }

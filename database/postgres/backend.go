@@ -83,11 +83,11 @@ func (b *backend) Core() *gorm.DB { return b.core }
 // Ready asks on a connection that is open, if there is one. A read-only connection is not
 // used again: it keeps the settings that it began with.
 func (b *backend) Ready(ctx context.Context) error {
-	pool, err := b.core.DB()
+	handles, err := b.core.DB()
 	if err != nil {
 		return err
 	}
-	conn, err := pool.Conn(ctx)
+	conn, err := handles.Conn(ctx)
 	if err != nil {
 		return err
 	}

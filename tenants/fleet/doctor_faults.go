@@ -79,13 +79,13 @@ func (x *examination) findFaults(
 
 // gather makes one finding of all faults of a kind. It can be repaired if one of them can.
 func gather(faults []database.Fault, repair func(statements []string) func(context.Context) error) []Finding {
-	var found []Finding
 	var kinds []database.FaultKind
 	for i := range faults {
 		if !slices.Contains(kinds, faults[i].Kind) {
 			kinds = append(kinds, faults[i].Kind)
 		}
 	}
+	found := make([]Finding, 0, len(kinds))
 	for _, kind := range kinds {
 		var problems, statements []string
 		for i := range faults {
