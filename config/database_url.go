@@ -71,8 +71,7 @@ func normalizePostgres(rest string) (string, error) {
 	return postgresScheme + rest, nil
 }
 
-// fromSQLAlchemy encodes a user and a password that SQLAlchemy takes as they
-// stand, and calls asyncpg's option for TLS by PostgreSQL's own name.
+// fromSQLAlchemy encodes a user and a password that SQLAlchemy takes as they stand.
 func fromSQLAlchemy(rest string) string {
 	credentials, server, found := strings.Cut(rest, "@")
 	user, password, hasPassword := strings.Cut(credentials, ":")
@@ -84,7 +83,7 @@ func fromSQLAlchemy(rest string) string {
 	default:
 		credentials = url.User(unquote(user)).String() + "@"
 	}
-	return credentials + strings.NewReplacer("?ssl=", "?sslmode=", "&ssl=", "&sslmode=").Replace(server)
+	return credentials + server
 }
 
 // unquote decodes percent-encoding and, as Python does, lets a lone percent sign be.

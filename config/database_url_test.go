@@ -18,8 +18,8 @@ func TestDatabaseURLIsNormalized(t *testing.T) {
 		{"postgresql+psycopg2://u:p@h/db", "postgres://u:p@h/db"},
 		{"postgres+asyncpg://u@h/db", "postgres://u@h/db"},
 		{"postgresql+asyncpg://h/db", "postgres://h/db"},
-		{"postgresql+asyncpg://u:p@h/db?ssl=require", "postgres://u:p@h/db?sslmode=require"},
-		{"postgresql+asyncpg://u:p@h/db?a=b&ssl=disable", "postgres://u:p@h/db?a=b&sslmode=disable"},
+		{"postgresql+asyncpg://u:p@h/db?ssl=require", "postgres://u:p@h/db?ssl=require"},
+		{"postgresql+asyncpg://u:p@h/db?a=b&ssl=disable", "postgres://u:p@h/db?a=b&ssl=disable"},
 		{"postgresql+asyncpg://u:a/b#c?d:e@h/db", "postgres://u:a%2Fb%23c%3Fd%3Ae@h/db"},
 		{"postgresql+asyncpg://u:100%@h/db", "postgres://u:100%25@h/db"},
 		{"postgresql+asyncpg://u:p%40ss@h/db", "postgres://u:p%40ss@h/db"},
@@ -75,7 +75,7 @@ func TestTenantDatabaseURLIsNormalized(t *testing.T) {
 		{"", ""},
 		{"postgres://pooler:6432", "postgres://pooler:6432"},
 		{"postgresql://pooler:6432/?sslmode=require", "postgres://pooler:6432/?sslmode=require"},
-		{"postgresql+asyncpg://u:100%@h?ssl=require", "postgres://u:100%25@h?sslmode=require"},
+		{"postgresql+asyncpg://u:100%@h?ssl=require", "postgres://u:100%25@h?ssl=require"},
 		{"postgres:///?host=/run/pgbouncer", "postgres:///?host=/run/pgbouncer"},
 	}
 	for _, tc := range cases {

@@ -124,6 +124,7 @@ func TestDashboard(t *testing.T) {
 		unasked := slices.DeleteFunc(slices.Collect(maps.Keys(there)), func(name string) bool { return asked[name] })
 		require.ElementsMatch(t, []string{
 			"multitenant_tenants_open", "multitenant_tenants_open_max", "multitenant_database_dials_total",
+			"multitenant_database_interruptions_total",
 		}, unasked, "what is exported is on it, or is left out on purpose")
 	})
 }

@@ -2,6 +2,7 @@ package tests_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,7 +56,8 @@ func TestServerSettingsChangeNothing(t *testing.T) {
 	p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
 	settings.Command(t, "migrate", "rollback", "--to", "202611290210_create_tenant_tables", "--yes").RequireCode(t, 0)
 	settings.Command(t, "migrate").RequireCode(t, 0)
-	requireDiagnosis(t, &settings, 0, "")
+	// Others who log in as these roles would miss the tables.
+	requireDiagnosis(t, &settings, 1, "", "search_path of -: "+settings.CoreName()+", repairable", "search_path of acme: "+p.acmeDB+", repairable")
 }
 
 // A pooler does not pass on most settings, so the tenant's role has them: they count
@@ -99,4 +101,30 @@ func TestTenantsConnectionsAreLimited(t *testing.T) {
 	})) {
 		require.Equal(t, http.StatusOK, me.Code, me.Raw)
 	}
+}
+
+// TestParametersOfTheURL are taken as psql takes them: %20 is a space, and a plus sign
+// is none.
+func TestParametersOfTheURL(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Database.URL += "&application_name=" + settings.Database.TenantPrefix + "my%20app+1&options=-c%20statement_timeout%3D54321"
+	app := testkit.Start(t, settings)
+	var timeout string
+	require.NoError(t, app.Tenants.Core().Raw("SHOW statement_timeout").Scan(&timeout).Error)
+	require.Equal(t, "54321ms", timeout)
+	require.NotZero(t, testkit.Scalar[int](t, &settings, settings.CoreName(),
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name = '"+settings.Database.TenantPrefix+"my app+1'"))
+}
+
+// TestSSLOfAsyncpg: its users write ssl where PostgreSQL has sslmode.
+func TestSSLOfAsyncpg(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	url := strings.Replace(settings.Database.URL, "sslmode=disable", "ssl=", 1)
+	settings.Database.URL = url + "false"
+	testkit.Start(t, settings)
+	settings.Database.URL = url + "true"
+	_, err := testkit.Open(t, settings)
+	require.ErrorContains(t, err, "TLS", "the test's server has none")
 }

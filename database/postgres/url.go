@@ -54,6 +54,8 @@ func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
 	if err != nil || parsed.Scheme != driverName && parsed.Scheme != schemeAlias {
 		return nil, errors.New("is malformed: it begins with postgres:// or postgresql://, and special characters in its parts must be percent-encoded")
 	}
+	// In a URL of PostgreSQL a plus sign is no space.
+	parsed.RawQuery = strings.ReplaceAll(parsed.RawQuery, "+", "%2B")
 	query := parsed.Query()
 	// SQLAlchemy and asyncpg have a word of their own for sslmode, and one for a
 	// cache that is not ours.
@@ -65,7 +67,7 @@ func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
 	if mode != "" && !query.Has(execMode) {
 		query.Set(execMode, mode)
 	}
-	parsed.RawQuery = query.Encode()
+	parsed.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
 
 	config, err := pgx.ParseConfig(parsed.String())
 	if err != nil {
