@@ -313,6 +313,8 @@ func TestDotEnvNamesEverySetting(t *testing.T) {
 	require.Greater(t, got.Limits.LoginsPerMinute, want.Limits.LoginsPerMinute)
 	got.Limits.LoginsPerMinute, got.Limits.RegistrationsPerHour = want.Limits.LoginsPerMinute, want.Limits.RegistrationsPerHour
 	got.Limits.TenantsPerHour, got.Limits.AllTenantsPerHour = want.Limits.TenantsPerHour, want.Limits.AllTenantsPerHour
+	got.Limits.PasswordsPerMinute, got.Limits.WritesPerMinute = want.Limits.PasswordsPerMinute, want.Limits.WritesPerMinute
+	got.Limits.AllWritesPerMinute = want.Limits.AllWritesPerMinute
 	require.False(t, got.PasswordRules.Blocklist)
 	got.PasswordRules = want.PasswordRules
 	require.Equal(t, want, got, "the guesses and all else are as by default")
