@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -26,8 +25,9 @@ import (
 const maxOpen = 10_000
 
 type backend struct {
-	config   *pgx.ConnConfig
-	tenants  *pgx.ConnConfig // how requests reach tenants: maybe through a pooler
+	*server
+
+	tenants  *server // how requests reach tenants: maybe through a pooler
 	pools    pools
 	core     *gorm.DB
 	log      *slog.Logger
@@ -45,14 +45,14 @@ type backend struct {
 // Open opens the core database, which must exist. It refuses a server that is too
 // old, and fewer than database.MinConnections.
 func Open(ctx context.Context, o database.Options) (database.Backend, error) {
-	config, err := parseURL(o.URL)
+	core, err := parseURL(o.URL)
 	if err != nil {
 		return nil, err
 	}
 	if o.MaxConnections < database.MinConnections {
 		return nil, fmt.Errorf("at least %d database connections are needed, not %d", database.MinConnections, o.MaxConnections)
 	}
-	b := &backend{config: config, tenants: config, log: o.Logger}
+	b := &backend{server: core, tenants: core, log: o.Logger}
 	b.roleConnections = cmp.Or(o.TenantConnections, database.DefaultTenantConnections)
 	b.pools = newPools(o.MaxConnections, b.roleConnections)
 	if o.TenantURL != "" {
@@ -61,9 +61,9 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 		}
 	}
 	b.sessions = make(chan struct{}, b.pools.locks())
-	b.core, err = b.open(ctx, b.pools.core, &target{config: config, name: config.Database, path: tablesPath})
+	b.core, err = b.open(ctx, b.pools.core, &target{server: core, name: core.config.Database, path: tablesPath})
 	if isMissing(err) {
-		return nil, fmt.Errorf("core database %q does not exist: create it first, for example with createdb", config.Database)
+		return nil, fmt.Errorf("core database %q does not exist: create it first, for example with createdb", core.config.Database)
 	}
 	if old, ok := errors.AsType[*oldServerError](err); ok {
 		return nil, fmt.Errorf("open core database: %w", old)
@@ -125,7 +125,7 @@ func (b *backend) Close() error { return database.Close(b.core) }
 
 // OpenDatabase opens a tenant's database to make or migrate it.
 func (b *backend) OpenDatabase(ctx context.Context, name string, check database.Check) (*gorm.DB, error) {
-	return b.openTenant(ctx, b.pools.making, &target{config: b.config, name: name, check: check, path: catalogPath})
+	return b.openTenant(ctx, b.pools.making, &target{server: b.server, name: name, check: check, path: catalogPath})
 }
 
 // OpenTenant opens a tenant's database to serve requests. Only a tenant's own role
@@ -133,9 +133,9 @@ func (b *backend) OpenDatabase(ctx context.Context, name string, check database.
 // which our check never sees. After a deletion the role is gone, so such a connection
 // cannot reach a new database of the same name. The application's own role could.
 func (b *backend) OpenTenant(ctx context.Context, name string, login database.Login, check database.Check) (*gorm.DB, error) {
-	t := &target{config: b.tenants, name: name, login: login, check: check, path: tablesPath, isPooled: b.tenants != b.config}
+	t := &target{server: b.tenants, name: name, login: login, check: check, path: tablesPath, isPooled: b.tenants != b.server}
 	if login == (database.Login{}) {
-		t.config, t.isPooled = b.config, false
+		t.server, t.isPooled = b.server, false
 	}
 	return b.openTenant(ctx, b.pools.tenants, t)
 }

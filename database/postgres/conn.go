@@ -31,10 +31,10 @@ const (
 	readOnlyState = "25006"
 )
 
-// connect makes a connection with a permit. It leaves the permit when it fails.
-func connect(ctx context.Context, config pgx.ConnConfig, p *pool.Permit) (*serverConn, error) {
+// dial makes a connection with a permit. It leaves the permit when it fails.
+func (h *hosts) dial(ctx context.Context, config pgx.ConnConfig, p *pool.Permit) (*serverConn, error) {
 	config.DialFunc = countingDial(config.DialFunc, p)
-	conn, err := stdlib.GetConnector(config).Connect(ctx)
+	conn, err := h.connect(ctx, config)
 	if err != nil {
 		p.Leave()
 		switch {

@@ -90,7 +90,7 @@ func (b *backend) connectAs(ctx context.Context, name string, login database.Log
 // openAs opens any database, core too, and not through a pooler: the server itself
 // must refuse.
 func (b *backend) openAs(ctx context.Context, name string, login database.Login) (*gorm.DB, error) {
-	return b.open(ctx, b.pools.making, &target{config: b.config, name: name, login: login, path: catalogPath})
+	return b.open(ctx, b.pools.making, &target{server: b.server, name: name, login: login, path: catalogPath})
 }
 
 func isRefusedEntry(err error) bool { return database.IsDenied(err) || database.HasState(err, "28000") }

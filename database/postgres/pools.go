@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"multitenant/database"
@@ -118,10 +117,11 @@ func connOf(taken *pool.Conn) (*serverConn, error) {
 
 // target says which database to connect to, and as whom.
 type target struct {
-	config *pgx.ConnConfig // of which the rest is taken
-	name   string
-	login  database.Login
-	check  database.Check
+	*server // of which the rest is taken
+
+	name  string
+	login database.Login
+	check database.Check
 
 	path     string // of the sessions
 	isPooled bool   // whether a pooler may stand between
@@ -135,7 +135,7 @@ func (t *target) dial(ctx context.Context, p *pool.Permit) (pool.Wire, error) {
 		config.User, config.Password = t.login.Role, t.login.Password
 	}
 	config.AfterConnect = t.setUp
-	conn, err := connect(ctx, config, p)
+	conn, err := t.hosts.dial(ctx, config, p)
 	if err != nil {
 		return nil, err
 	}

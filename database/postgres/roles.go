@@ -96,7 +96,7 @@ func (b roles) Secure(ctx context.Context) error {
 		b.log.WarnContext(ctx, "the server does not keep tenants apart: all are reached by one role, since it may not make others; "+
 			"ALTER ROLE … CREATEROLE, and each gets its own when it is next used")
 	}
-	if !b.makesRoles.Load() && b.tenants != b.config {
+	if !b.makesRoles.Load() && b.tenants != b.server {
 		b.log.WarnContext(ctx, "tenants without a role of their own are reached as core is, and not by the tenants' URL")
 	}
 	var open, ours bool

@@ -14,6 +14,8 @@ import (
 const (
 	// dialTimeout is for URLs that give no connect_timeout.
 	dialTimeout = 5 * time.Second
+	// fewSeconds is connect_timeout for URLs with several hosts that give none.
+	fewSeconds = "2"
 	// applicationName is how the server lists our connections, if the URL has no other.
 	applicationName = "multitenant"
 	driverName      = "postgres" // of the URL's scheme, of GORM's dialect and of the server's own database
@@ -23,7 +25,7 @@ const (
 )
 
 // parseURL reads the URL of the core database.
-func parseURL(raw string) (*pgx.ConnConfig, error) {
+func parseURL(raw string) (*server, error) {
 	config, err := parseServerURL(raw, "")
 	if err != nil {
 		return nil, fmt.Errorf("database URL %w", err)
@@ -31,19 +33,19 @@ func parseURL(raw string) (*pgx.ConnConfig, error) {
 	if config.Database == "" {
 		return nil, errors.New("database URL must name the core database")
 	}
-	return config, nil
+	return newServer(config), nil
 }
 
 // parseTenantURL reads the URL by which requests reach tenants. By default no
 // statement relies on an earlier one of its connection, so a pooler may switch
 // connections.
-func parseTenantURL(raw string) (*pgx.ConnConfig, error) {
+func parseTenantURL(raw string) (*server, error) {
 	config, err := parseServerURL(raw, "exec")
 	if err != nil {
 		return nil, fmt.Errorf("tenant URL %w", err)
 	}
 	maps.Copy(config.RuntimeParams, trackedSettings())
-	return config, nil
+	return newServer(config), nil
 }
 
 // parseServerURL reads a URL, with a mode of execution for those that give none.
@@ -67,6 +69,10 @@ func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
 	if mode != "" && !query.Has(execMode) {
 		query.Set(execMode, mode)
 	}
+	if hasSeveralHosts := strings.Contains(parsed.Host+query.Get("host"), ","); hasSeveralHosts {
+		setDefault(query, "target_session_attrs", "read-write") // any server takes a connection, and one takes writes
+		setDefault(query, "connect_timeout", fewSeconds)        // a silent host must not hold up the next
+	}
 	parsed.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
 
 	config, err := pgx.ParseConfig(parsed.String())
@@ -80,6 +86,12 @@ func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
 		config.RuntimeParams["application_name"] = applicationName
 	}
 	return config, nil
+}
+
+func setDefault(query url.Values, name, value string) {
+	if !query.Has(name) {
+		query.Set(name, value)
+	}
 }
 
 // sslMode turns asyncpg's value of ssl into libpq's value of sslmode.

@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// server is what a URL says: how to connect, and to which hosts.
+type server struct {
+	config *pgx.ConnConfig
+	hosts  *hosts
+}
+
+func newServer(config *pgx.ConnConfig) *server {
+	return &server{config: config, hosts: newHosts(config)}
+}
+
+// hosts are the servers that a URL names. All pools ask the one that served last first,
+// and go on to the next whatever it answers: a standby says of a database that it does
+// not have yet that there is none, and knows no role that was just made.
+type hosts struct {
+	ways [][]*pgconn.FallbackConfig // to each server, in the order of the URL
+	last atomic.Int32
+}
+
+// errNotPrimary says that a server is not the one that the URL wants.
+var errNotPrimary = errors.New("not the primary")
+
+func newHosts(config *pgx.ConnConfig) *hosts {
+	h := &hosts{}
+	all := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}}, config.Fallbacks...)
+	for _, way := range all {
+		at := slices.IndexFunc(h.ways, func(ways []*pgconn.FallbackConfig) bool {
+			return ways[0].Host == way.Host && ways[0].Port == way.Port
+		})
+		if at < 0 {
+			h.ways = append(h.ways, []*pgconn.FallbackConfig{way})
+		} else {
+			h.ways[at] = append(h.ways[at], way)
+		}
+	}
+	return h
+}
+
+// connect connects to the first host that takes the connection.
+func (h *hosts) connect(ctx context.Context, config pgx.ConnConfig) (driver.Conn, error) {
+	if validate := config.ValidateConnect; validate != nil {
+		config.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+			if err := validate(ctx, conn); err != nil {
+				return fmt.Errorf("%w: %w", errNotPrimary, err)
+			}
+			return nil
+		}
+	}
+	last := int(h.last.Load())
+	var refusal error
+	for i := range h.ways {
+		at := (last + i) % len(h.ways)
+		ways := h.ways[at]
+		config.Host, config.Port, config.TLSConfig, config.Fallbacks = ways[0].Host, ways[0].Port, ways[0].TLSConfig, ways[1:]
+		conn, err := stdlib.GetConnector(config).Connect(ctx)
+		if err == nil {
+			h.last.Store(int32(at)) //nolint:gosec // a URL has few hosts
+			return conn, nil
+		}
+		refusal = moreTelling(refusal, err)
+	}
+	return nil, refusal
+}
+
+// moreTelling chooses between the errors of two hosts. One that did not answer may be
+// the primary, so the answer of another proves nothing. A standby knows least.
+func moreTelling(one, other error) error {
+	weight := func(err error) int {
+		_, isAnswer := errors.AsType[*pgconn.PgError](err)
+		switch {
+		case err == nil:
+			return 0
+		case errors.Is(err, errNotPrimary):
+			return 1
+		case isAnswer:
+			return 2
+		}
+		return 3
+	}
+	if weight(other) > weight(one) {
+		return other
+	}
+	return one
+}
