@@ -23,7 +23,7 @@ func ChangeCorePassword(ctx context.Context, db *gorm.DB, event *Event, user *Co
 }
 
 func changeCorePassword(ctx context.Context, tx *gorm.DB, user *CoreUser, next NewPassword) error {
-	if err := replaceHash[CoreUser](ctx, tx, &user.Account, next.Hash, nextEpoch()); err != nil {
+	if err := replaceHash[CoreUser](ctx, tx, &user.Account, next.Hash, nextEpoch(tx)); err != nil {
 		return err
 	}
 	if err := readEpoch(tx, user); err != nil {

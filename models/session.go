@@ -144,7 +144,7 @@ func endSessions(ctx context.Context, tx *gorm.DB, userID int64) error {
 // user was removed meanwhile.
 func EndSessionsEverywhere(ctx context.Context, db *gorm.DB, event *Event, user *CoreUser) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		if err := tx.Model(&CoreUser{}).Where("id = ?", user.ID).UpdateColumns(nextEpoch()).Error; err != nil {
+		if err := tx.Model(&CoreUser{}).Where("id = ?", user.ID).UpdateColumns(nextEpoch(tx)).Error; err != nil {
 			return err
 		}
 		if err := readEpoch(tx, user); err != nil {
@@ -154,8 +154,12 @@ func EndSessionsEverywhere(ctx context.Context, db *gorm.DB, event *Event, user 
 	})
 }
 
-func nextEpoch() map[string]any {
-	return map[string]any{"session_epoch": gorm.Expr("session_epoch + 1")}
+// nextEpoch sets an epoch above all earlier ones, also above those that a restored core
+// has forgotten while tenants keep sessions of them. That is why it is a time, unless the
+// clock was set back.
+func nextEpoch(tx *gorm.DB) map[string]any {
+	now := tx.NowFunc().UnixMicro()
+	return map[string]any{"session_epoch": gorm.Expr("CASE WHEN session_epoch < ? THEN ? ELSE session_epoch + 1 END", now, now)}
 }
 
 // readEpoch reads the epoch that the same transaction has just written.
