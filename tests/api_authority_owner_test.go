@@ -1,10 +1,12 @@
 package tests_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -71,5 +73,93 @@ func TestARestoredCoreEndsSessions(t *testing.T) {
 
 		logOut(app.TokenOf("", "ada@example.com"))
 		requireDead(t, app, stolen.tokens)
+	})
+}
+
+// TestWhatTheOwnersSessionsAreWorth, the one at the core and the one inside the
+// organization, after a change of the core user or of the user inside.
+func TestWhatTheOwnersSessionsAreWorth(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		s := staffOf(t, app)
+		second := hire(t, app, s.owner, "olga@example.com", "owner")
+		inside := func(method string, body any) func(held ownersSessions) {
+			return func(held ownersSessions) {
+				answer := app.Do(testkit.Request{Method: method, Path: held.inside.path, Token: second.tokens.access, Body: body})
+				require.Less(t, answer.Code, 300, answer.Raw)
+			}
+		}
+		logOut := func(query string, of func(ownersSessions) tokens) func(held ownersSessions) {
+			return func(held ownersSessions) {
+				require.Equal(t, http.StatusNoContent, app.Post(logoutPath+query, of(held).access, nil).Code)
+			}
+		}
+		atCore, entered := func(held ownersSessions) tokens { return held.core }, func(held ownersSessions) tokens { return held.inside.tokens }
+		for _, row := range []struct {
+			name   string
+			change func(held ownersSessions)
+			want   string
+		}{
+			{"nothing", func(ownersSessions) {}, "200 200, 200 200"},
+			{"renamed", func(held ownersSessions) {
+				require.Equal(t, http.StatusOK, app.Put(profilePath, held.core.access, testkit.JSON{"full_name": "Another"}).Code)
+			}, "200 200, 200 200"},
+			{"demoted inside", inside(http.MethodPut, testkit.JSON{"role": "member"}), "200 200, 200 200"},
+			{"promoted inside", inside(http.MethodPut, testkit.JSON{"role": "owner"}), "200 200, 200 200"},
+			{"deactivated inside", inside(http.MethodPut, testkit.JSON{"is_active": false}), "200 200, 401 401"},
+			{"removed inside", inside(http.MethodDelete, nil), "200 200, 404 401"},
+			{"logged out inside", logOut("", entered), "200 200, 401 401"},
+			{"logged out everywhere inside", logOut("?scope=all", entered), "200 200, 401 401"},
+			{"logged out at core", logOut("", atCore), "401 401, 200 200"},
+			{"logged out everywhere", logOut("?scope=all", atCore), "401 401, 401 401"},
+			{"password changed inside", func(held ownersSessions) { changeAndBack(t, app, held.inside.tokens) }, "401 401, 401 401"},
+			{"password changed at core", func(held ownersSessions) { changeAndBack(t, app, held.core) }, "401 401, 401 401"},
+			{"reset redeemed", func(ownersSessions) {
+				requireReset(t, app, resetOf(t, &app.Settings, "", "ada@example.com"))
+				next := tokensOf(t, app, app.LoginWith("", "ada@example.com", newPassword))
+				tokensOf(t, app, app.Do(change(next.access, newPassword, testkit.Password)))
+			}, "401 401, 401 401"},
+			{"deactivated at core", func(ownersSessions) {
+				activate(t, app, "", "ada@example.com", false)
+				awaitRefused(t, app, s.owner)
+			}, "401 401, 401 401"},
+		} {
+			held := ownersSessions{core: login(t, app, "", "ada@example.com")}
+			held.inside = enter(t, app, held.core.access)
+			s.owner = enter(t, app, held.core.access)
+			row.change(held)
+			require.Equal(t, row.want, held.worth(app), row.name)
+		}
+	})
+}
+
+// ownersSessions are those that a core user has at the core and inside acme.
+type ownersSessions struct {
+	core   tokens
+	inside tenantUser
+}
+
+// worth returns the status of each access token and refresh token.
+func (held ownersSessions) worth(app *testkit.App) string {
+	status := func(of tokens) string {
+		return fmt.Sprint(app.Get(profilePath, of.access).Code, " ", app.Do(testkit.Refreshing(of.refresh)).Code)
+	}
+	return status(held.core) + ", " + status(held.inside.tokens)
+}
+
+// changeAndBack changes the password, and then back.
+func changeAndBack(t *testing.T, app *testkit.App, by tokens) {
+	t.Helper()
+	next := requireChange(t, app, by.access)
+	tokensOf(t, app, app.Do(change(next.access, newPassword, testkit.Password)))
+}
+
+// awaitRefused waits until the application has seen that the core user may not enter.
+func awaitRefused(t *testing.T, app *testkit.App, owner tenantUser) {
+	t.Helper()
+	testkit.Await(t, 10*time.Second, func() error { // the documented 2 seconds
+		if answer := app.Get(profilePath, owner.tokens.access); answer.Code != http.StatusUnauthorized {
+			return fmt.Errorf("the owner is answered %d", answer.Code)
+		}
+		return nil
 	})
 }
