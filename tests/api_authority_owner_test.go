@@ -45,8 +45,10 @@ func TestWhatCredentialsAreWorthInARestoredTenant(t *testing.T) {
 		lost := issueAll(t, app, s.owner, "lost@example.com")
 
 		restore()
-		issueAll(t, app, s.owner, "found@example.com")
+		found := issueAll(t, app, s.owner, "found@example.com")
+		require.Equal(t, lost.holder.id, found.holder.id)
 		require.Equal(t, "401 401 400 403 400", lost.worth(app))
+		require.Equal(t, "200 200 204 200 204", found.worth(app))
 		requireLives(t, app, before.tokens)
 
 		restore = keeping(t, app, app.Settings.DatabaseName("acme"), "tenant_users", "sessions")
