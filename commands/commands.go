@@ -43,6 +43,7 @@ type commandLine struct {
 	Migrate migrateCommand `cmd:"" help:"Migrate core and all tenants, show how far they are, or take a migration back."`
 	Tenants tenantsCommand `cmd:"" help:"List, show, create, suspend, resume, delete or examine tenants."`
 	Users   usersCommand   `cmd:"" help:"List or create users, or let them choose a new password."`
+	Audit   auditCommand   `cmd:"" help:"Export the audit trail."`
 }
 
 // Run does what the command line says and returns the exit code. The process

@@ -18,10 +18,10 @@ type usersCommand struct {
 	ResetPassword usersResetPasswordCommand `cmd:"" help:"Make a token by which a user chooses a new password."`
 }
 
-// realmFlag says where users are.
+// realmFlag says which database is meant.
 type realmFlag struct {
 	// An empty slug is a mistake, and never means the core.
-	Tenant *string `placeholder:"SLUG" help:"The tenant that the user is in; the core if it is not given."`
+	Tenant *string `placeholder:"SLUG" help:"The tenant that is meant; the core if it is not given."`
 }
 
 // in calls atCore, or inTenant with the tenant for as long as that takes.

@@ -14,7 +14,8 @@ import (
 // organizations, to owners and admins of a tenant all events of the tenant.
 type Audit struct{}
 
-type eventResponse struct {
+// EventResponse is an event as clients and programs see it.
+type EventResponse struct {
 	ID        int64           `json:"id"`
 	At        time.Time       `json:"at"`
 	Action    models.Action   `json:"action"`
@@ -39,8 +40,9 @@ type targetResponse struct {
 	Name string            `json:"name"`
 }
 
-func newEventResponse(event *models.Event) eventResponse {
-	response := eventResponse{
+// NewEventResponse returns the event as clients and programs see it.
+func NewEventResponse(event *models.Event) EventResponse {
+	response := EventResponse{
 		ID:        event.ID,
 		At:        event.At.UTC(),
 		Action:    event.Action,
@@ -77,7 +79,7 @@ func (*Audit) List(c *gin.Context, caller *middleware.Caller) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, listing(p, events, func(event *models.Event) int64 { return event.ID }, newEventResponse))
+	c.JSON(http.StatusOK, listing(p, events, func(event *models.Event) int64 { return event.ID }, NewEventResponse))
 	return nil
 }
 

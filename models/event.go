@@ -153,3 +153,24 @@ func ListEvents(ctx context.Context, db *gorm.DB, page EventPage) ([]Event, erro
 	}
 	return query.Find(ctx)
 }
+
+// EventSpan is a part of the events of a database: at most Limit of them, in the order
+// of their ids, which are greater than After.
+type EventSpan struct {
+	After int64
+	Limit int
+	Since time.Time // at this time or later, where it is not zero
+	Until time.Time // before this time, where it is not zero
+}
+
+// ListEventSpan returns a part of the events of a database.
+func ListEventSpan(ctx context.Context, db *gorm.DB, span EventSpan) ([]Event, error) {
+	query := gorm.G[Event](db).Where("id > ?", span.After)
+	if !span.Since.IsZero() {
+		query = query.Where("at >= ?", span.Since.UTC())
+	}
+	if !span.Until.IsZero() {
+		query = query.Where("at < ?", span.Until.UTC())
+	}
+	return query.Order("id").Limit(span.Limit).Find(ctx)
+}
