@@ -93,6 +93,7 @@ func (in *installation) options() tenants.Options {
 		AutoCreate:     in.config.TenantAutoCreate,
 		Spares:         in.config.TenantSpares,
 		SlugRest:       in.config.TenantSlugRest,
+		AuditKeep:      in.config.AuditKeep,
 		Logger:         in.logger,
 		Migrations:     in.invocation.Migrations,
 	}

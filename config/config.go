@@ -25,6 +25,7 @@ type Config struct {
 	TenantAutoCreate   bool
 	TenantSpares       int
 	TenantSlugRest     time.Duration
+	AuditKeep          time.Duration // 0 means for good
 	CORSAllowedOrigins []string
 	TrustedProxies     []string
 	CoreRegistration   models.Registration // open or closed
@@ -58,6 +59,7 @@ type settings struct {
 	TenantAutoCreate       bool   `env:"TENANT_AUTO_CREATE" envDefault:"true"`
 	TenantSpares           int    `env:"TENANT_SPARES" envDefault:"2"`
 	TenantSlugRestDays     int    `env:"TENANT_SLUG_REST_DAYS" envDefault:"30"`
+	AuditKeepDays          int    `env:"AUDIT_KEEP_DAYS" envDefault:"0"`
 	TenantDatabasePrefix   string `env:"TENANT_DATABASE_PREFIX" envDefault:"multitenant_"`
 	CORSAllowedOrigins     list   `env:"CORS_ALLOWED_ORIGINS"`
 	TrustedProxies         list   `env:"TRUSTED_PROXIES"`
@@ -157,6 +159,7 @@ func (s *settings) config(secret []byte) Config {
 		TenantAutoCreate:   s.TenantAutoCreate,
 		TenantSpares:       s.TenantSpares,
 		TenantSlugRest:     time.Duration(s.TenantSlugRestDays) * 24 * time.Hour,
+		AuditKeep:          time.Duration(s.AuditKeepDays) * 24 * time.Hour,
 		CORSAllowedOrigins: s.CORSAllowedOrigins,
 		TrustedProxies:     s.TrustedProxies,
 		Limits:             s.limits(),

@@ -33,6 +33,7 @@ const (
 	ActionOrganizationDeleted   Action = "organization.deleted"
 	ActionOrganizationEntered   Action = "organization.entered"
 	ActionSlugReleased          Action = "slug.released"
+	ActionAuditPruned           Action = "audit.pruned"
 )
 
 // Actions lists them all.
@@ -44,7 +45,7 @@ func Actions() []Action {
 		ActionUserCreated, ActionUserUpdated, ActionUserRoleChanged, ActionUserDeactivated, ActionUserActivated, ActionUserRemoved,
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationSuspended, ActionOrganizationResumed,
-		ActionOrganizationDeleted, ActionOrganizationEntered, ActionSlugReleased,
+		ActionOrganizationDeleted, ActionOrganizationEntered, ActionSlugReleased, ActionAuditPruned,
 	}
 }
 

@@ -33,8 +33,8 @@ const (
 )
 
 // Event is a line of the audit trail: the actor, the action, the time and the origin.
-// It is kept in the database that it is about, and is never changed or removed. It
-// holds no secret, and no text that an unknown caller typed.
+// It is kept in the database that it is about, and is never changed; PruneEvents alone
+// removes old ones. It holds no secret, and no text that an unknown caller typed.
 type Event struct {
 	ID      int64 `gorm:"primaryKey"`
 	At      time.Time

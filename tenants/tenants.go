@@ -67,7 +67,9 @@ type Options struct {
 	// SlugRest is how long only the owner of a deleted tenant may use its slug again; 0
 	// frees it at once.
 	SlugRest time.Duration
-	Logger   *slog.Logger
+	// AuditKeep is how long events stay on record; 0 keeps them for good.
+	AuditKeep time.Duration
+	Logger    *slog.Logger
 	// Migrations, if set, replace the tenants' migrations, so that a test can stand
 	// for another release.
 	Migrations []*gormigrate.Migration
@@ -91,6 +93,7 @@ type Manager struct {
 	autoCreate    bool
 	spares        int
 	slugRest      time.Duration
+	auditKeep     time.Duration
 	onProvisioned func(Provisioned) // may be nil
 	counts        *counts
 
@@ -132,6 +135,7 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 		every(background, reportEvery, func() { m.report(background) })
 	})
 	m.background.Go(func() { m.keepSpares(background) })
+	m.background.Go(func() { m.keepPruning(background) })
 	return m, nil
 }
 
@@ -149,6 +153,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		autoCreate:    o.AutoCreate,
 		spares:        o.Spares,
 		slugRest:      o.SlugRest,
+		auditKeep:     o.AuditKeep,
 		onProvisioned: o.OnProvisioned,
 		counts:        &counts{},
 		making:        semaphore.NewWeighted(maxMaking),

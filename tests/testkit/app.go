@@ -57,10 +57,11 @@ type Settings struct {
 	Migrations     []*gormigrate.Migration `json:"-"` // of tenants, to be another release
 	AllowedOrigins []string
 	TrustedProxies []string
-	Admin          string `json:"-"` // the URL of a superuser, for what others do to the server
-	OpenFiles      int    // how many a process of its own may have open; zero: as many as this one
-	Quiet          bool   // logs and limits clients as main does, but logs to nowhere: for benchmarks
-	Metrics        bool   // exports metrics, see Scrape
+	AuditKeep      time.Duration // of events; by default for good
+	Admin          string        `json:"-"` // the URL of a superuser, for what others do to the server
+	OpenFiles      int           // how many a process of its own may have open; zero: as many as this one
+	Quiet          bool          // logs and limits clients as main does, but logs to nowhere: for benchmarks
+	Metrics        bool          // exports metrics, see Scrape
 	// SessionLifetime is how long sessions last; zero means 90 days.
 	SessionLifetime time.Duration `json:"-"`
 	// NoBlocklist lets users have the commonest passwords.
@@ -168,6 +169,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		AutoCreate:     !settings.NoAutoCreate,
 		Spares:         settings.Spares,
 		SlugRest:       settings.SlugRest,
+		AuditKeep:      settings.AuditKeep,
 		Logger:         logger,
 		OnStep:         settings.OnStep,
 		Migrations:     settings.Migrations,
