@@ -27,6 +27,7 @@ func unrecorded() map[string]string {
 		"CreateOrganization": "an organization is recorded once its tenant is ready, and else it is undone",
 		"CreateUser":         "it is a part of registering and of making an organization, which are recorded",
 		"UpdateProfile":      "users' changes of their own profile are not on record",
+		"PruneEvents":        "it makes the event itself, which says how many it removed",
 		"RotateSession":      "every refresh would be an event; a token that was used twice is one",
 	}
 }
