@@ -103,5 +103,7 @@ func pruneBatchOf(ctx context.Context, db *gorm.DB, before time.Time) (int, erro
 	if err != nil || count == 0 {
 		return 0, err
 	}
-	return count, migrations.RemoveEvents(ctx, db, func(tx *gorm.DB) error { return models.PruneEvents(tx, pruning) })
+	return count, migrations.RemoveEvents(ctx, db, pruning.Table, func(tx *gorm.DB) error {
+		return models.PruneEvents(tx, pruning)
+	})
 }

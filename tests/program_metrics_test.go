@@ -132,7 +132,8 @@ func TestMetricsOfUnfinishedBusiness(t *testing.T) {
 		var samples testkit.Samples
 		testkit.Await(t, patience, func() error { // they are counted after their rows are gone
 			samples = app.Scrape()
-			if samples[deleted] == 0 || samples[`multitenant_reconciler_actions_total{action="undone"}`] == 0 {
+			if samples[deleted] == 0 || samples[`multitenant_reconciler_actions_total{action="undone"}`] == 0 ||
+				samples[`multitenant_reconciler_actions_total{action="deleted"}`] == 0 {
 				return errors.New("not everything is counted")
 			}
 			return nil

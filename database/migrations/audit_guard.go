@@ -4,20 +4,14 @@ import (
 	"context"
 
 	"gorm.io/gorm"
-
-	"multitenant/database"
 )
 
-// auditTable is the table of the audit trail.
-const auditTable = "audit_events"
-
 // RemoveEvents runs remove in a transaction in which the trigger of the audit trail does
-// not refuse removal. No other transaction can profit from that: none can write to the
-// trail before this one ends. On PostgreSQL only the owner of the table may do it, and a
-// tenant's role is not the owner.
-func RemoveEvents(ctx context.Context, db *gorm.DB, remove func(tx *gorm.DB) error) error {
+// not refuse removal. table names the trail, with its schema where it needs one. No other
+// transaction can profit from that: none can write to the trail before this one ends. On
+// PostgreSQL only the owner of the table may do it, and a tenant's role is not the owner.
+func RemoveEvents(ctx context.Context, db *gorm.DB, table string, remove func(tx *gorm.DB) error) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		table := database.Qualified(tx, auditTable)
 		guardAgain, err := liftGuard(tx, table)
 		if err != nil {
 			return err
