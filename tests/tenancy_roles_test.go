@@ -152,7 +152,7 @@ func TestTenantsAreServedAsTheirRoleOnceTheyHaveOne(t *testing.T) {
 	administer(`ALTER ROLE "` + app + `" NOCREATEROLE`)
 	server := testkit.Start(t, settings)
 	member := server.Token("acme", "grace@example.com")
-	const users = "SELECT string_agg(DISTINCT usename::text, ' ') FROM pg_stat_activity WHERE datname = '%s'"
+	const users = "SELECT coalesce(string_agg(DISTINCT usename::text, ' '), '') FROM pg_stat_activity WHERE datname = '%s'"
 	query := fmt.Sprintf(users, settings.DatabaseName("acme"))
 	require.Equal(t, app, testkit.Scalar[string](t, &settings, settings.CoreName(), query))
 	administer(`ALTER ROLE "` + app + `" CREATEROLE`)
