@@ -43,9 +43,10 @@ func ReleaseSlug(ctx context.Context, db *gorm.DB, event *Event, slug Slug) erro
 	})
 }
 
-// rest lets the slug of a tenant that is being deleted rest from now on.
+// rest lets the slug of a tenant that is being deleted rest from now on. A spare has
+// none.
 func rest(ctx context.Context, tx *gorm.DB, tenantID string) error {
-	tenants, err := gorm.G[Tenant](tx).Where("id = ? AND status = ?", tenantID, TenantDeleting).Find(ctx)
+	tenants, err := gorm.G[Tenant](tx).Where("id = ? AND status = ? AND slug IS NOT NULL", tenantID, TenantDeleting).Find(ctx)
 	if err != nil || len(tenants) == 0 {
 		return err
 	}
