@@ -140,16 +140,16 @@ func openings() []opening {
 		{`ALTER ROLE "$roleB" CREATEDB`, `ALTER ROLE "$roleB" NOCREATEDB`, []string{"fleet_powers"}},
 		{`ALTER ROLE "$roleB" INHERIT`, `ALTER ROLE "$roleB" NOINHERIT`, []string{"fleet_powers"}},
 		{
-			`GRANT pg_read_server_files TO "$roleA"; ALTER ROLE "$roleA" INHERIT`, `REVOKE pg_read_server_files FROM "$roleA"; ALTER ROLE "$roleA" NOINHERIT`,
+			`ALTER ROLE "$roleA" INHERIT; GRANT pg_read_server_files TO "$roleA"`, `REVOKE pg_read_server_files FROM "$roleA"; ALTER ROLE "$roleA" NOINHERIT`,
 			[]string{"read_file", "fleet_members", "fleet_powers"},
 		},
 		{
-			`GRANT pg_write_server_files, pg_execute_server_program TO "$roleA"; ALTER ROLE "$roleA" INHERIT`,
+			`ALTER ROLE "$roleA" INHERIT; GRANT pg_write_server_files, pg_execute_server_program TO "$roleA"`,
 			`REVOKE pg_write_server_files, pg_execute_server_program FROM "$roleA"; ALTER ROLE "$roleA" NOINHERIT`,
 			[]string{"write_file", "run_program", "fleet_members", "fleet_powers"},
 		},
 		{
-			`GRANT pg_signal_backend, pg_read_all_stats TO "$roleA"; ALTER ROLE "$roleA" INHERIT`,
+			`ALTER ROLE "$roleA" INHERIT; GRANT pg_signal_backend, pg_read_all_stats TO "$roleA"`,
 			`REVOKE pg_signal_backend, pg_read_all_stats FROM "$roleA"; ALTER ROLE "$roleA" NOINHERIT`,
 			[]string{"end_session", "watch_session", "fleet_members", "fleet_powers"},
 		},
@@ -190,7 +190,13 @@ func TestIsolationFindsWhatIsOpen(t *testing.T) {
 	fill := strings.NewReplacer("$acme", s.acme, "$globex", s.globex, "$spare", s.spare, "$core", settings.CoreName(),
 		"$roleA", s.acmeRole, "$roleB", s.globexRole, "$roleS", s.spareRole, "$app", appRole(t, &settings)).Replace
 	administer := administratorIn(t, &settings, s.acme)
-	for rest := openings(); len(rest) > 0; {
+	all := openings()
+	if testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT current_setting('server_version_num')::int") >= 160000 {
+		// The application's role is a member of the roles that it made, so none of them
+		// can be made a member of it.
+		all = slices.DeleteFunc(all, func(o opening) bool { return slices.Contains(o.failures, "become_application") })
+	}
+	for rest := all; len(rest) > 0; {
 		var round []opening
 		round, rest = splitOpenings(rest)
 		var failures []string
