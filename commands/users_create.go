@@ -82,10 +82,7 @@ func (c *usersCreateCommand) password(inv *Invocation) (string, error) {
 
 // account checks the user's fields, as a registration does, and hashes the password.
 func (c *usersCreateCommand) account(ctx context.Context, in *installation, password string) (account models.Account, err error) {
-	owner := models.PasswordOwner{Email: models.TrimEmail(c.Email)}
-	if c.FullName != nil {
-		owner.FullName = *c.FullName
-	}
+	owner := models.PasswordOwner{Email: models.TrimEmail(c.Email), FullName: c.FullName}
 	if c.Tenant != nil {
 		owner.Tenant = models.Slug(*c.Tenant)
 	}

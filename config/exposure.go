@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// warnings are about settings that hold, and that an operator may not have meant.
+// warnings returns sentences about valid settings that an operator may not have meant.
 func (s *settings) warnings() []string {
 	if s.TenantAutoCreate && !isLoopback(s.HTTPAddr) {
 		return []string{"TENANT_AUTO_CREATE is on and HTTP_ADDR is not loopback: " +
@@ -31,11 +31,9 @@ func dropLoose(shared, own map[string]string) (dropped []string) {
 	for field := range reflect.TypeFor[settings]().Fields() {
 		name := field.Tag.Get("env")
 		value, set := shared[name]
-		if !set || !isGuard(name) || !looser(value, field.Tag.Get("envDefault")) {
-			continue
-		}
-		delete(shared, name)
-		if _, overridden := own[name]; !overridden {
+		_, overridden := own[name]
+		if set && !overridden && isGuard(name) && looser(value, field.Tag.Get("envDefault")) {
+			delete(shared, name)
 			dropped = append(dropped, name)
 		}
 	}

@@ -22,7 +22,7 @@ const (
 )
 
 // merge returns the settings' texts by name, from the environment and the files, and
-// warnings about what it does not use.
+// warnings about names and values that it does not use.
 func merge(environ map[string]string, dir string, wrong mistakes) (merged map[string]string, warnings []string) {
 	own, warnings := readSettings(dir, ownFile, wrong)
 	maps.Copy(own, known(environ))

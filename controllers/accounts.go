@@ -47,12 +47,9 @@ type newUser struct {
 }
 
 func (u newUser) check(checks *models.Checks, rules models.PasswordRules) {
-	owner := models.PasswordOwner{Tenant: u.tenant}
+	owner := models.PasswordOwner{FullName: u.fullName, Tenant: u.tenant}
 	if u.email != nil {
 		owner.Email = models.TrimEmail(*u.email)
-	}
-	if u.fullName != nil {
-		owner.FullName = *u.fullName
 	}
 	checks.Email("email", u.email)
 	rules.Check(checks, "password", u.password, owner)

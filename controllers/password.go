@@ -38,11 +38,7 @@ func (ctl *Password) bind(c *gin.Context, user *models.Account, slug models.Slug
 }
 
 func passwordOwner(user *models.Account, slug models.Slug) models.PasswordOwner {
-	owner := models.PasswordOwner{Email: user.Email, Tenant: slug}
-	if user.FullName != nil {
-		owner.FullName = *user.FullName
-	}
-	return owner
+	return models.PasswordOwner{Email: user.Email, FullName: user.FullName, Tenant: slug}
 }
 
 // passwordChange is a request for another password, the event to record in the caller's

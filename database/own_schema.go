@@ -45,12 +45,12 @@ func IsInOwnSchema(tx *gorm.DB) bool {
 	return tx.Statement.Context.Value(inOwnSchemaKey{}) != nil
 }
 
-// inOwnSchema runs do while all that is ours is in a schema where no other role can
+// inOwnSchema runs do while all our objects are in a schema where no other role can
 // make anything. Migrations name tables, functions and operators as they like, so
 // schema public must not be searched: a tenant's role may have made a better match
 // there. Nothing of this is seen outside the transaction.
 //
-// It runs do alone in sessions that search schema public, as those of core do.
+// In sessions that search schema public, as those of core do, it only runs do.
 func inOwnSchema(ctx context.Context, tx *gorm.DB, do func(tx *gorm.DB) error) error {
 	searches := true
 	if isPostgres(tx) {
@@ -82,8 +82,8 @@ func inOwnSchema(ctx context.Context, tx *gorm.DB, do func(tx *gorm.DB) error) e
 	return tx.Exec("DROP SCHEMA " + ownSchema).Error
 }
 
-// moveOwn moves all that is ours from one schema to another. What belongs to a table,
-// such as an index or the sequence of its key, goes with the table.
+// moveOwn moves all our objects from one schema to another. An object of a table, such as
+// an index or the sequence of its key, goes with the table.
 func moveOwn(tx *gorm.DB, from, to string) error {
 	var moves []string
 	err := tx.Raw(`

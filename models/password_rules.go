@@ -29,7 +29,7 @@ type PasswordRules struct {
 // PasswordOwner is the user for whom a password is chosen, as far as is known yet.
 type PasswordOwner struct {
 	Email    string
-	FullName string
+	FullName *string
 	Tenant   Slug // "" at the core
 }
 
@@ -55,7 +55,11 @@ func (r PasswordRules) Check(checks *Checks, field string, value *string, owner 
 // suggests reports whether the password is a guess that knowing the user suggests.
 func (o PasswordOwner) suggests(password string) bool {
 	local, _, _ := strings.Cut(o.Email, "@")
-	for _, known := range []string{local, o.FullName, string(o.Tenant)} {
+	known := []string{local, string(o.Tenant)}
+	if o.FullName != nil {
+		known = append(known, *o.FullName)
+	}
+	for _, known := range known {
 		if strings.EqualFold(strings.TrimSpace(password), strings.TrimSpace(known)) {
 			return true
 		}

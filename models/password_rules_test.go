@@ -45,7 +45,8 @@ func TestPasswordRules(t *testing.T) {
 
 func TestTheBlocklist(t *testing.T) {
 	t.Parallel()
-	owner := models.PasswordOwner{Email: "Lovelace@example.com", FullName: " Ada  King ", Tenant: "analytical"}
+	name := " Ada  King "
+	owner := models.PasswordOwner{Email: "Lovelace@example.com", FullName: &name, Tenant: "analytical"}
 	for password, want := range map[string]string{
 		"password":                   "too_common",
 		"PassWord123":                "too_common",

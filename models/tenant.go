@@ -95,7 +95,8 @@ func CreateTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
 	return insertTenant(gorm.G[Tenant](db).Create(ctx, tenant))
 }
 
-// insertTenant knows that the name of a tenant's database follows from its slug.
+// insertTenant translates the error of a statement that takes a slug. The name of the
+// tenant's database follows from the slug.
 func insertTenant(err error) error {
 	return insert(err, ErrSlugTaken, "ix_tenants_slug", "ix_tenants_database_name")
 }

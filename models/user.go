@@ -29,7 +29,7 @@ type Account struct {
 type CoreUser struct {
 	Account
 
-	// SessionEpoch grows with whatever ends all their sessions. A session of an
+	// SessionEpoch grows each time all their sessions end. A session of an
 	// earlier epoch is dead, wherever it is kept.
 	SessionEpoch int64
 }

@@ -65,10 +65,9 @@ func OpenDatabases(ctx context.Context, o Options) (*Databases, error) {
 	return d, d.Identify(ctx)
 }
 
-// Identify checks the core's schema and reads the core's own id, for one that was opened
-// with Options.AnySchema. The prefix may
-// never change: the names of unfinished databases begin with it, and another
-// prefix would not find those that a dead process has left.
+// Identify checks the core's schema and reads the core's own id, where core was opened
+// with Options.AnySchema. The prefix may never change: the names of unfinished databases
+// begin with it, and another prefix would not find those that a dead process has left.
 func (d *Databases) Identify(ctx context.Context) error {
 	if err := d.CheckCore(ctx); err != nil {
 		return err

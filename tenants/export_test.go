@@ -47,7 +47,7 @@ func (hs *Handles) Lend(ctx context.Context, id string) (tenant *Tenant, release
 			return nil, nil, err
 		}
 	}
-	return admitted(h)
+	return admitted(h, admit)
 }
 
 // Retire retires a tenant's handle.

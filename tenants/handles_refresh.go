@@ -18,7 +18,8 @@ func (hs *handles) ids() []string {
 }
 
 // refresh reads the rows of these tenants into their handles. It retires the handles of
-// tenants without a row, and of tenants that have another role now. If this process changes a row meanwhile,
+// tenants without a row, and of tenants that have another role now. If this process
+// changes a row meanwhile,
 // refresh reads again, so that an older row never replaces a newer one.
 func (hs *handles) refresh(ctx context.Context, ids []string) error {
 	for {

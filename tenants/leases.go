@@ -39,7 +39,7 @@ func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, rel
 		return nil, nil, err
 	}
 	if h, found := m.handles.borrow(id); found {
-		if tenant, release, err := admitted(h); err == nil {
+		if tenant, release, err := admitted(h, admit); err == nil {
 			return tenant, release, nil
 		}
 		// Another process may have resumed the tenant a moment ago.
@@ -51,7 +51,7 @@ func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, rel
 	if err != nil {
 		return nil, nil, err
 	}
-	return admitted(h)
+	return admitted(h, admit)
 }
 
 // lend lends the database of a tenant whose row was just read.
@@ -70,7 +70,7 @@ func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tena
 			return nil, nil, err
 		}
 	}
-	return admitted(h)
+	return admitted(h, admit)
 }
 
 func (m *Manager) handle(ctx context.Context, id string) (*handle, error) {
@@ -79,10 +79,10 @@ func (m *Manager) handle(ctx context.Context, id string) (*handle, error) {
 	return m.handles.acquire(ctx, id, false)
 }
 
-// admitted returns the tenant, or ends the lease if the tenant's last known status
-// admits no requests.
-func admitted(h *handle) (tenant *Tenant, release func(), err error) {
-	if err := admit(h.record.Load().Status); err != nil {
+// admitted returns the tenant, or ends the lease if admits refuses the tenant's last
+// known status.
+func admitted(h *handle, admits func(models.TenantStatus) error) (tenant *Tenant, release func(), err error) {
+	if err := admits(h.record.Load().Status); err != nil {
 		h.release()
 		return nil, nil, err
 	}

@@ -27,7 +27,7 @@ func (m *Manager) AcquireForLogin(ctx context.Context, slug models.Slug) (tenant
 			return nil, nil, err
 		}
 	}
-	return admittedForLogin(h)
+	return admitted(h, admitLogin)
 }
 
 // AcquireIDForLogin is AcquireForLogin for a tenant's id.
@@ -39,7 +39,7 @@ func (m *Manager) AcquireIDForLogin(ctx context.Context, id string) (tenant *Ten
 	if err != nil {
 		return nil, nil, err
 	}
-	return admittedForLogin(h)
+	return admitted(h, admitLogin)
 }
 
 func (m *Manager) handleForLogin(ctx context.Context, id string) (*handle, error) {
@@ -52,14 +52,6 @@ func (m *Manager) handleForLogin(ctx context.Context, id string) (*handle, error
 			return h, err
 		}
 	}
-}
-
-func admittedForLogin(h *handle) (tenant *Tenant, release func(), err error) {
-	if err := admitLogin(h.record.Load().Status); err != nil {
-		h.release()
-		return nil, nil, err
-	}
-	return &h.tenant, h.release, nil
 }
 
 // admitLogin is admit for a login.

@@ -79,7 +79,7 @@ type attempt struct {
 	turn               time.Time // that the address had; zero for none
 }
 
-// count is what an attempt has changed: until when the account is closed.
+// count holds the time until which the account was closed before and after an attempt.
 type count struct{ before, after time.Time }
 
 // begin counts an attempt. It returns how long to wait where there were too

@@ -13,8 +13,8 @@ import (
 // addresses that begin like it.
 const siteBits = 64
 
-// rates allows each key, such as an address, so many of something at once, and as many again in
-// the time per, one after the other.
+// rates allows each key, such as an address, so many of something at once, and as many
+// again in the time per, one after the other.
 type rates struct{ bucket *table[bucket] }
 
 // bucket holds what an address may still do.

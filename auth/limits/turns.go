@@ -16,15 +16,14 @@ import (
 // forgotten that had no more turns than others.
 const maxTurnCounts = 1024
 
-// Turn says who waits for something that only a few may do at once. A login goes
-// before everything else.
+// Turn describes a caller who waits. A login goes before everything else.
 type Turn struct {
 	Login  bool
 	Tenant string // empty at the core
 	From   netip.Addr
 }
 
-// Turns lets a few callers at a time do what takes long. The others wait. Logins go
+// Turns bounds how many callers do slow work at once. The others wait. Logins go
 // first; then the next turn is that of the tenant and the address that have had the
 // fewest. So a tenant, or an address, with many waiting callers delays the others by
 // one turn.
@@ -53,7 +52,7 @@ type turnWaiter struct {
 	place *list.Element
 }
 
-// NewTurns lets so many at once, and the others wait for as long as wait.
+// NewTurns lets atOnce callers work at a time. The others wait for at most wait.
 func NewTurns(atOnce int, wait time.Duration) *Turns {
 	t := &Turns{free: atOnce, wait: wait}
 	for i := range t.waiting {

@@ -115,7 +115,7 @@ func (x *crossing) reaches() []database.Attempt {
 	}
 }
 
-// excesses try to take from the server what all tenants share.
+// excesses try to use up resources of the server that all tenants share.
 func (x *crossing) excesses() []database.Attempt {
 	const limit = "SELECT count(*) FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolconnlimit "
 	return []database.Attempt{

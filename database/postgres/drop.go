@@ -95,8 +95,8 @@ func (s *session) endSessions(ctx context.Context, name string) (ended int, err 
 	return ended, nil
 }
 
-// explainUse says who uses the database. The server counts the sessions, and says
-// what uses the database if there are none.
+// explainUse names the sessions that use the database. If there are none, the server's
+// own detail explains the refusal.
 func (s *session) explainUse(ctx context.Context, name string, cause error) error {
 	var users string
 	err := s.conn.QueryRowContext(ctx, `SELECT coalesce(string_agg(usename || ' (process ' || pid || ')', ', '), '')

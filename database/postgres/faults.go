@@ -50,7 +50,7 @@ func (b roles) settings(ctx context.Context, prefix string) (faults []database.F
 	return faults, err
 }
 
-// ownerOf names what a setting belongs to, as ALTER takes it.
+// ownerOf names the owner of a setting in the words of ALTER.
 func ownerOf(fault *database.Fault) string {
 	switch {
 	case fault.Role == "" && fault.Database == "":

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// server is what a URL says: how to connect, and to which hosts.
+// server holds the connection settings of a URL, and its hosts.
 type server struct {
 	config *pgx.ConnConfig
 	hosts  *hosts

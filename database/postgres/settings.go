@@ -67,8 +67,8 @@ func meanings(path string) []setting {
 	}
 }
 
-// timeouts are the settings that end what takes long. The program has limits of its
-// own, and a session that holds a lock is idle for long. The URL may have others.
+// timeouts are the settings that end slow statements and sessions. The program has limits
+// of its own, and a session that holds a lock is idle for long. The URL may have others.
 func timeouts(version int, statement time.Duration) []setting {
 	none := "0"
 	list := []setting{

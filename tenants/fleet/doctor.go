@@ -40,8 +40,8 @@ type Finding struct {
 	tenantID string
 }
 
-// IsNote reports whether it is only to be known: an object of another role, which is left
-// alone.
+// IsNote reports whether the finding needs no action: it is about objects of another role,
+// which are left alone.
 func (f *Finding) IsNote() bool { return f.Kind == string(database.FaultForeign) }
 
 // CanRepair reports whether Repair may be called.
@@ -89,7 +89,7 @@ func unlessFound(findings []Finding, err error) error {
 	return err
 }
 
-// examineRows examines what the registry has rows of.
+// examineRows examines the tenants in the registry.
 func (x *examination) examineRows(ctx context.Context, plan Plan) error {
 	selection := models.Selection{}
 	var err error
