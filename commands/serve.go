@@ -2,10 +2,7 @@ package commands
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -19,12 +16,6 @@ import (
 )
 
 const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second
-	writeTimeout      = 30 * time.Second
-	idleTimeout       = time.Minute
-	maxHeaderBytes    = 16 << 10
-
 	// leaveDelay is how long the service still accepts requests after it has
 	// said that it is not ready, so that a load balancer can notice.
 	leaveDelay      = time.Second
@@ -117,51 +108,24 @@ func newHandler(
 
 // serve answers requests until ctx ends, then lets those under way finish.
 func serve(ctx context.Context, addr string, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
-	server := NewServer(handler, logger)
-	listener, err := listen(ctx, addr)
+	api, err := listen(ctx, addr)
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	base := "http://" + listener.Addr().String()
-	logger.InfoContext(ctx, "serving", "api", base, "docs", base+"/docs")
+	api.serve(handler, logger)
+	logger.InfoContext(ctx, "serving", "api", api.url(), "docs", api.url()+"/docs")
 
 	select {
-	case err := <-failed:
-		return err
+	case <-api.ended:
+		return api.err
 	case <-ctx.Done():
 	}
-	logger.InfoContext(ctx, "stopping")
 	status.Leave()
+	api.drain.begin()
+	logger.InfoContext(ctx, "stopping")
 	<-time.After(leaveDelay)
-	return shutDown(ctx, server, shutdownTimeout)
-}
-
-// NewServer returns a server that gives clients the time they may take.
-func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-}
-
-func listen(ctx context.Context, addr string) (net.Listener, error) {
-	var listening net.ListenConfig
-	return listening.Listen(ctx, "tcp", addr)
-}
-
-// shutDown lets requests under way finish, for as long as limit.
-func shutDown(ctx context.Context, server *http.Server, limit time.Duration) error {
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	defer cancel()
-	if err := server.Shutdown(closing); err != nil {
-		return errors.Join(fmt.Errorf("stop serving: %w", err), server.Close())
+	if err := api.stop(ctx, shutdownTimeout); err != nil {
+		logger.WarnContext(ctx, "stop", "error", err) // their clients were slow; the stop is still in order
 	}
 	return nil
 }

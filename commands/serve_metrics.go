@@ -2,9 +2,7 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"multitenant/commands/metrics"
@@ -33,22 +31,18 @@ func (in *installation) serveMetrics(
 		return func() {}, nil
 	}
 	exported.Watch(manager, in.backend)
-	listener, err := listen(ctx, in.config.MetricsAddr)
+	server, err := listen(ctx, in.config.MetricsAddr)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	server := NewServer(exported.Handler(in.logger), in.logger)
-	ended := make(chan struct{})
+	server.serve(exported.Handler(in.logger), in.logger)
+	in.logger.InfoContext(ctx, "serving metrics", "url", server.url()+"/metrics")
 	go func() {
-		defer close(ended)
+		<-server.ended
 		// The API goes on without: only the operator misses them.
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			in.logger.ErrorContext(ctx, "serve metrics", "error", err)
+		if !server.drain.leaving.Load() {
+			in.logger.ErrorContext(ctx, "serve metrics", "error", server.err)
 		}
 	}()
-	in.logger.InfoContext(ctx, "serving metrics", "url", "http://"+listener.Addr().String()+"/metrics")
-	return func() {
-		in.logFailure(shutDown(ctx, server, metricsShutdownTimeout))
-		<-ended
-	}, nil
+	return func() { in.logFailure(server.stop(ctx, metricsShutdownTimeout)) }, nil
 }

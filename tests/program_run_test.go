@@ -101,6 +101,8 @@ func TestTheProgram(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T, binary string){
 		"starts from nothing":          startsFromNothing,
 		"finishes what is under way":   finishesWhatIsUnderWay,
+		"resets no connection":         resetsNoConnection,
+		"ends without slow readers":    endsWithoutSlowReaders,
 		"ends at once when told twice": endsAtOnceWhenToldTwice,
 		"reports all mistakes":         reportsAllMistakes,
 		"needs a port":                 needsAPort,
