@@ -31,9 +31,9 @@ type installation struct {
 func openInstallation(
 	ctx context.Context, inv *Invocation, load func(map[string]string, string) (config.Config, error), existing bool,
 ) (*installation, error) {
-	cfg, err := load(inv.Environ, ".")
+	cfg, err := inv.settings(load)
 	if err != nil {
-		return nil, &settingsError{fmt.Errorf("settings:\n%w", err)}
+		return nil, err
 	}
 	cfg.Database.Existing = existing
 	logger, flush := NewLogger(inv.Stderr, cfg.LogLevel, cfg.LogFormat)
@@ -44,6 +44,15 @@ func openInstallation(
 		return nil, err
 	}
 	return &installation{config: cfg, logger: logger, flush: flush, backend: backend, invocation: inv}, nil
+}
+
+// settings reads the settings with load.
+func (inv *Invocation) settings(load func(map[string]string, string) (config.Config, error)) (config.Config, error) {
+	cfg, err := load(inv.Environ, ".")
+	if err != nil {
+		return config.Config{}, &settingsError{fmt.Errorf("settings:\n%w", err)}
+	}
+	return cfg, nil
 }
 
 // withManager is withInstallation for a command that needs nothing else.

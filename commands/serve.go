@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -41,6 +42,11 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if inv.Environ["GOGC"] == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	ports, err := openPorts(ctx, inv)
+	if err != nil {
+		return err
+	}
+	defer ports.close()
 	in, err := openInstallation(ctx, inv, config.Load, false)
 	if err != nil {
 		return err
@@ -65,12 +71,39 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if err != nil {
 		return err
 	}
-	stop, err := in.serveMetrics(ctx, exported, manager)
+	defer in.serveMetrics(ctx, ports.metrics, exported, manager)()
+	return serve(ctx, ports.api, handler, status, in.logger)
+}
+
+// ports are the program's addresses.
+type ports struct {
+	api     *server
+	metrics *server // nil where the settings want none
+}
+
+// openPorts begins to listen, and makes nothing else: a program whose port is taken leaves
+// no token key, no folder and no table behind.
+func openPorts(ctx context.Context, inv *Invocation) (*ports, error) {
+	cfg, err := inv.settings(config.LoadKeyless)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer stop()
-	return serve(ctx, in.config.HTTPAddr, handler, status, in.logger)
+	opened := &ports{}
+	if opened.api, err = listen(ctx, cfg.HTTPAddr); err != nil || cfg.MetricsAddr == "" {
+		return opened, err
+	}
+	if opened.metrics, err = listen(ctx, cfg.MetricsAddr); err != nil {
+		opened.close()
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return opened, nil
+}
+
+func (p *ports) close() {
+	p.api.close()
+	if p.metrics != nil {
+		p.metrics.close()
+	}
 }
 
 // newHandler wires the API together.
@@ -107,11 +140,7 @@ func newHandler(
 }
 
 // serve answers requests until ctx ends, then lets those under way finish.
-func serve(ctx context.Context, addr string, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
-	api, err := listen(ctx, addr)
-	if err != nil {
-		return err
-	}
+func serve(ctx context.Context, api *server, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
 	api.serve(handler, logger)
 	logger.InfoContext(ctx, "serving", "api", api.url(), "docs", api.url()+"/docs")
 

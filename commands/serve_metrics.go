@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"multitenant/commands/metrics"
@@ -25,16 +24,12 @@ func newMetrics(cfg *config.Config) *metrics.Metrics {
 // serveMetrics answers Prometheus on an address of its own until stop is called,
 // which lets a scrape under way finish. Without metrics it does nothing.
 func (in *installation) serveMetrics(
-	ctx context.Context, exported *metrics.Metrics, manager *tenants.Manager,
-) (stop func(), err error) {
+	ctx context.Context, server *server, exported *metrics.Metrics, manager *tenants.Manager,
+) (stop func()) {
 	if exported == nil {
-		return func() {}, nil
+		return func() {}
 	}
 	exported.Watch(manager, in.backend)
-	server, err := listen(ctx, in.config.MetricsAddr)
-	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
-	}
 	server.serve(exported.Handler(in.logger), in.logger)
 	in.logger.InfoContext(ctx, "serving metrics", "url", server.url()+"/metrics")
 	go func() {
@@ -44,5 +39,5 @@ func (in *installation) serveMetrics(
 			in.logger.ErrorContext(ctx, "serve metrics", "error", server.err)
 		}
 	}()
-	return func() { in.logFailure(server.stop(ctx, metricsShutdownTimeout)) }, nil
+	return func() { in.logFailure(server.stop(ctx, metricsShutdownTimeout)) }
 }

@@ -18,7 +18,8 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// server answers requests on one address and ends without resetting a connection.
+// server answers requests on one address and ends without resetting a connection. A
+// connection that comes before serve waits for it.
 type server struct {
 	listener *drainListener
 	drain    *drain
@@ -44,6 +45,9 @@ func listen(ctx context.Context, addr string) (*server, error) {
 		ended:    make(chan struct{}),
 	}, nil
 }
+
+// close closes the port of a server that does not serve. After stop it does nothing.
+func (s *server) close() { _ = s.listener.Close() }
 
 // url is where the server is reached.
 func (s *server) url() string { return "http://" + s.listener.Addr().String() }

@@ -3,7 +3,6 @@ package tests_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/commands"
 	"multitenant/tests/testkit"
 )
 
@@ -106,6 +106,7 @@ func TestTheProgram(t *testing.T) {
 		"ends at once when told twice": endsAtOnceWhenToldTwice,
 		"reports all mistakes":         reportsAllMistakes,
 		"needs a port":                 needsAPort,
+		"serves what came early":       servesWhatCameEarly,
 		"serves metrics":               servesMetrics,
 		"shares its folder":            sharesItsFolder,
 		"obeys beside a server":        obeysBesideAServer,
@@ -157,78 +158,6 @@ func startsFromNothing(t *testing.T, binary string) {
 	require.NotContains(t, p.Log.String()+again.Log.String(), owner)
 }
 
-// halfLogin sends one half of a login and returns what sends the other and
-// reads the status.
-func halfLogin(t *testing.T, p *program) (finish func() (string, error)) {
-	t.Helper()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(p.URL, "http://"))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	body := fmt.Sprintf(`{"email":"ada@example.com","password":%q}`, testkit.Password)
-	_, err = fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
-		"Content-Length: %d\r\n\r\n%s", len(body), body[:10])
-	require.NoError(t, err)
-	return func() (string, error) {
-		if _, err := conn.Write([]byte(body[10:])); err != nil {
-			return "", err
-		}
-		answer := make([]byte, 64)
-		n, err := conn.Read(answer)
-		status, _, _ := strings.Cut(string(answer[:n]), "\r\n")
-		return status, err
-	}
-}
-
-func finishesWhatIsUnderWay(t *testing.T, binary string) {
-	t.Helper()
-	p := run(t, binary, t.TempDir())
-	token := p.Token("", "ada@example.com")
-	finish := halfLogin(t, p)
-
-	p.signal(t, syscall.SIGTERM)
-	testkit.Await(t, time.Second, func() error {
-		if ready := p.Get("/ready", ""); ready.Code != http.StatusServiceUnavailable {
-			return errors.New("readiness is not off")
-		}
-		return nil
-	})
-	require.Equal(t, http.StatusOK, p.Get("/api/users/me", token).Code, "requests are still served after readiness is off")
-	testkit.Await(t, 5*time.Second, func() error {
-		if _, err := p.Try(testkit.Request{Method: http.MethodGet, Path: "/health"}); err == nil {
-			return errors.New("new requests are still served")
-		}
-		return nil
-	})
-	status, err := finish()
-	require.NoError(t, err)
-	require.Equal(t, "HTTP/1.1 200 OK", status)
-	p.requireExit(t, 0)
-	require.NotRegexp(t, `level=ERROR msg="?(close|stop)`, p.Log.String())
-}
-
-func endsAtOnceWhenToldTwice(t *testing.T, binary string) {
-	t.Helper()
-	p := run(t, binary, t.TempDir())
-	p.Token("", "ada@example.com")
-	halfLogin(t, p)
-
-	p.signal(t, os.Interrupt)
-	testkit.Await(t, 5*time.Second, func() error {
-		if !strings.Contains(p.Log.String(), "msg=stopping") {
-			return errors.New(p.Log.String())
-		}
-		return nil
-	})
-	told := time.Now()
-	p.signal(t, os.Interrupt)
-	<-p.exited
-	require.Less(t, time.Since(told), 3*time.Second)
-	status, ok := p.command.ProcessState.Sys().(syscall.WaitStatus)
-	require.True(t, ok)
-	require.Equal(t, syscall.SIGINT, status.Signal(), p.command.ProcessState)
-}
-
 func reportsAllMistakes(t *testing.T, binary string) {
 	t.Helper()
 	for _, mistakes := range []map[string]string{
@@ -261,20 +190,76 @@ func reportsAllMistakes(t *testing.T, binary string) {
 
 func needsAPort(t *testing.T, binary string) {
 	t.Helper()
-	var listening net.ListenConfig
-	listener, err := listening.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-
+	taken, _ := takePort(t)
 	for setting, whose := range map[string]string{"HTTP_ADDR": "", "METRICS_ADDR": "metrics: "} {
-		p := launch(t, binary, t.TempDir(), setting+"="+listener.Addr().String())
+		folder := t.TempDir()
+		p := launch(t, binary, folder, setting+"="+taken)
 
 		p.requireExit(t, 1)
-		require.Contains(t, p.Log.String(), whose+"listen tcp "+listener.Addr().String())
+		require.Contains(t, p.Log.String(), whose+"listen tcp "+taken)
 		require.Contains(t, p.Log.String(), "address already in use")
 		require.NotContains(t, p.Log.String(), "goroutine", "a panic is no message")
 		require.NotContains(t, p.Log.String(), "msg=serving")
+		left, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		require.Empty(t, left, "the port comes first")
 	}
+}
+
+// takePort listens on a port until free is called or the test ends.
+func takePort(t *testing.T) (address string, free func()) {
+	t.Helper()
+	var listening net.ListenConfig
+	listener, err := listening.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	free = func() { _ = listener.Close() }
+	t.Cleanup(free)
+	return listener.Addr().String(), free
+}
+
+func TestATakenPortIsSaidBeforeCoreIsMade(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		taken, _ := takePort(t)
+		for _, setting := range []string{"HTTP_ADDR", "METRICS_ADDR"} {
+			environ := settings.Environ()
+			environ[setting], environ["GOGC"] = taken, "100" // serve would set the whole test's
+			var stderr testkit.Log
+			code := commands.Run(t.Context(), &commands.Invocation{Environ: environ, Stdout: &stderr, Stderr: &stderr})
+
+			require.Equal(t, commands.ExitFailed, code)
+			require.Contains(t, stderr.String(), "address already in use")
+		}
+		if settings.Engine == testkit.SQLite {
+			require.NoDirExists(t, settings.Folder())
+			return
+		}
+		status := settings.Command(t, "migrate", "status").RequireCode(t, 0)
+		require.Regexp(t, `^core +has none`, status.Stdout)
+	})
+}
+
+// servesWhatCameEarly holds the core database while the program starts.
+func servesWhatCameEarly(t *testing.T, binary string) {
+	t.Helper()
+	folder := t.TempDir()
+	operate(t, binary, folder, "migrate").RequireCode(t, 0)
+	core := hold(t, filepath.Join(folder, "data", "core.db"))
+	address, free := takePort(t)
+	free()
+	p := launch(t, binary, folder, "HTTP_ADDR="+address)
+	p.URL = "http://" + address
+	var early *caller
+	testkit.Await(t, 20*time.Second, func() (err error) {
+		early, err = dial(t, p)
+		return err
+	})
+	defer early.conn.Close()
+	require.NotContains(t, p.Log.String(), "msg=serving")
+
+	_, err := core.ExecContext(t.Context(), "ROLLBACK")
+	require.NoError(t, err)
+	_, err = early.ask()
+	require.NoError(t, err)
 }
 
 func sharesItsFolder(t *testing.T, binary string) {

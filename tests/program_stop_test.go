@@ -20,6 +20,78 @@ import (
 	"multitenant/tests/testkit"
 )
 
+// halfLogin sends one half of a login and returns what sends the other and
+// reads the status.
+func halfLogin(t *testing.T, p *program) (finish func() (string, error)) {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(p.URL, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	body := fmt.Sprintf(`{"email":"ada@example.com","password":%q}`, testkit.Password)
+	_, err = fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\n\r\n%s", len(body), body[:10])
+	require.NoError(t, err)
+	return func() (string, error) {
+		if _, err := conn.Write([]byte(body[10:])); err != nil {
+			return "", err
+		}
+		answer := make([]byte, 64)
+		n, err := conn.Read(answer)
+		status, _, _ := strings.Cut(string(answer[:n]), "\r\n")
+		return status, err
+	}
+}
+
+func finishesWhatIsUnderWay(t *testing.T, binary string) {
+	t.Helper()
+	p := run(t, binary, t.TempDir())
+	token := p.Token("", "ada@example.com")
+	finish := halfLogin(t, p)
+
+	p.signal(t, syscall.SIGTERM)
+	testkit.Await(t, time.Second, func() error {
+		if ready := p.Get("/ready", ""); ready.Code != http.StatusServiceUnavailable {
+			return errors.New("readiness is not off")
+		}
+		return nil
+	})
+	require.Equal(t, http.StatusOK, p.Get("/api/users/me", token).Code, "requests are still served after readiness is off")
+	testkit.Await(t, 5*time.Second, func() error {
+		if _, err := p.Try(testkit.Request{Method: http.MethodGet, Path: "/health"}); err == nil {
+			return errors.New("new requests are still served")
+		}
+		return nil
+	})
+	status, err := finish()
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 200 OK", status)
+	p.requireExit(t, 0)
+	require.NotRegexp(t, `level=ERROR msg="?(close|stop)`, p.Log.String())
+}
+
+func endsAtOnceWhenToldTwice(t *testing.T, binary string) {
+	t.Helper()
+	p := run(t, binary, t.TempDir())
+	p.Token("", "ada@example.com")
+	halfLogin(t, p)
+
+	p.signal(t, os.Interrupt)
+	testkit.Await(t, 5*time.Second, func() error {
+		if !strings.Contains(p.Log.String(), "msg=stopping") {
+			return errors.New(p.Log.String())
+		}
+		return nil
+	})
+	told := time.Now()
+	p.signal(t, os.Interrupt)
+	<-p.exited
+	require.Less(t, time.Since(told), 3*time.Second)
+	status, ok := p.command.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	require.Equal(t, syscall.SIGINT, status.Signal(), p.command.ProcessState)
+}
+
 // keepAliveClients are as many as a small load balancer keeps.
 const keepAliveClients = 48
 
