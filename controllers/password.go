@@ -58,7 +58,7 @@ func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
 		if err := ctl.changeCore(change, user); err != nil {
 			return err
 		}
-		ctl.Tenants.ChangeOwner(user.AsOwner())
+		ctl.Tenants.OwnerChanged(user.ID)
 		return nil
 	})
 }
@@ -124,7 +124,7 @@ func (ctl *Password) changeOwner(change *passwordChange, tenant *tenants.Tenant,
 	if err := ctl.changeCore(&passwordChange{c: change.c, body: change.body, event: event}, &owner); err != nil {
 		return ctl.Tenants.ClassifyCore(err)
 	}
-	ctl.Tenants.ChangeOwner(owner.AsOwner())
+	ctl.Tenants.OwnerChanged(owner.ID)
 	return models.RenewSessions(ctx, tenant.DB, change.event, owner.SessionEpoch, change.session)
 }
 

@@ -99,7 +99,7 @@ func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *a
 	if err != nil {
 		return err
 	}
-	ctl.Tenants.ChangeOwner(user.AsOwner())
+	ctl.Tenants.OwnerChanged(user.ID)
 	return nil
 }
 

@@ -112,6 +112,6 @@ func (ctl *Sessions) endAll(c *gin.Context, caller *middleware.Caller) error {
 	if err := models.EndSessionsEverywhere(ctx, caller.DB, event, caller.Core); err != nil {
 		return err
 	}
-	ctl.Tenants.ChangeOwner(caller.Core.AsOwner())
+	ctl.Tenants.OwnerChanged(caller.Core.ID)
 	return nil
 }

@@ -65,11 +65,6 @@ func (a *Account) isSignedIn(epoch int64) bool {
 // IsSignedIn reports whether the session that the user was found by lives.
 func (u *CoreUser) IsSignedIn() bool { return u.isSignedIn(u.SessionEpoch) }
 
-// AsOwner returns what the tenants of the user's organizations have to know.
-func (u *CoreUser) AsOwner() Owner {
-	return Owner{ID: u.ID, IsActive: u.IsActive, SessionEpoch: u.SessionEpoch}
-}
-
 // IsSignedIn reports whether the session that the user was found by lives. That
 // of the tenant's owner does so only as long as the core user lets it.
 func (u *TenantUser) IsSignedIn(owner Owner) bool {

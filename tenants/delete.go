@@ -37,7 +37,7 @@ func (m *Manager) SetSuspended(
 	if err != nil {
 		return err
 	}
-	m.handles.changed(id, status)
+	m.handles.changed(id)
 	return nil
 }
 
@@ -57,7 +57,7 @@ func (m *Manager) Delete(ctx context.Context, id string, event *models.Event) er
 	if err != nil {
 		return err
 	}
-	m.handles.changed(id, models.TenantDeleting)
+	m.handles.changed(id)
 	m.databases.step(StepMarked)
 	if err := m.remove(ctx, id); err != nil {
 		m.reconcileSoon()

@@ -39,15 +39,9 @@ func NewHandles(limit int, k Keeper) *Handles {
 	return &Handles{handles: newHandles(limit, k, &counts{})}
 }
 
-// Lend lends a tenant's database as Manager does.
+// Lend lends a tenant's database as Manager.AcquireID does.
 func (hs *Handles) Lend(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
-	h, found := hs.handles.borrow(id)
-	if !found {
-		if h, err = hs.handles.acquire(ctx, id, false); err != nil {
-			return nil, nil, err
-		}
-	}
-	return admitted(h, admit)
+	return hs.handles.lend(ctx, id, models.TenantReady, false)
 }
 
 // Retire retires a tenant's handle.
@@ -61,8 +55,8 @@ func (hs *Handles) Refresh(ctx context.Context) error {
 	return hs.handles.refresh(ctx, hs.handles.ids())
 }
 
-// Changed notes a new status.
-func (hs *Handles) Changed(id string, status models.TenantStatus) { hs.handles.changed(id, status) }
+// Changed notes a change by this process.
+func (hs *Handles) Changed(id string) { hs.handles.changed(id) }
 
 // Shut closes the pool. Closing twice does no harm, as with a Manager.
 func (hs *Handles) Shut(ctx context.Context) error {

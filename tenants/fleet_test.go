@@ -28,6 +28,7 @@ type fleet struct {
 	*tenants.Handles
 
 	late    func()        // where not nil, it is called between reading rows and their arrival
+	silent  atomic.Bool   // the registry does not answer
 	opening chan struct{} // where not nil, each opening waits for a turn
 	failing atomic.Bool   // openings fail
 	open    atomic.Int64  // databases that are open
@@ -57,7 +58,11 @@ func (f *fleet) set(id string, status models.TenantStatus) {
 	f.status[id] = status
 }
 
-func (f *fleet) read(_ context.Context, ids []string) ([]models.Tenant, error) {
+func (f *fleet) read(ctx context.Context, ids []string) ([]models.Tenant, error) {
+	if f.silent.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	f.mu.Lock()
 	var records []models.Tenant
 	for _, id := range ids {

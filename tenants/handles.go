@@ -6,12 +6,17 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"multitenant/database"
 	"multitenant/models"
 )
+
+// acquireWait bounds how long a request waits until a database is opened or migrated;
+// the opening itself continues.
+const acquireWait = 5 * time.Second
 
 // handles keeps tenants' databases open: one handle for each tenant, at most limit
 // in all. It lends them and counts the leases. It closes only handles without a
@@ -23,20 +28,20 @@ type handles struct {
 	permits *semaphore.Weighted // one for each database that is open, being opened or being closed
 	ctx     context.Context     // the lifetime of what is opened, not of a request
 	stop    context.CancelFunc
+	looks   looks
 
 	mu      sync.Mutex // guards the fields below, and the fields of handles that say so
 	byID    map[string]*handle
 	lru     *list.List // of *handle, the least recently lent first
 	waiting int        // openings that wait for a permit
-	changes int        // how often this process has changed a row, see refresh
 	closed  bool
 }
 
 // handle is one tenant's open database.
 type handle struct {
-	tenant  Tenant                        // its slug and DB are set once opened
-	record  atomic.Pointer[models.Tenant] // the registry's row as last read; set once opened
-	release func()                        // ends one lease
+	tenant  Tenant              // its slug and DB are set once opened
+	row     atomic.Pointer[row] // is stored under handles.mu; read once opened
+	release func()              // ends one lease
 
 	forLogin bool   // a login opens it, so a suspended tenant is opened as well
 	role     string // that the database is opened as; set once opened
@@ -79,9 +84,25 @@ func (hs *handles) borrow(id string) (*handle, bool) {
 }
 
 // acquire lends the tenant's database and opens it if necessary: that of a suspended
-// tenant only for a login. The opening continues when ctx ends, because other requests
-// may wait for it.
+// tenant only for a login. It waits for at most acquireWait.
 func (hs *handles) acquire(ctx context.Context, id string, forLogin bool) (*handle, error) {
+	if h, found := hs.borrow(id); found {
+		return h, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, acquireWait)
+	defer cancel()
+	for {
+		h, err := hs.awaitOpening(ctx, id, forLogin)
+		// Another request, which is refused, may have begun the opening.
+		if !forLogin || !models.IsKind(err, models.KindTenantSuspended) || ctx.Err() != nil {
+			return h, err
+		}
+	}
+}
+
+// awaitOpening takes a lease and waits for the opening. The opening continues when ctx
+// ends, because other requests may wait for it.
+func (hs *handles) awaitOpening(ctx context.Context, id string, forLogin bool) (*handle, error) {
 	h := hs.lease(id, forLogin) //nolint:contextcheck // opening outlives the request that asks first
 	if h == nil {
 		return nil, models.ErrBusy.Because(errors.New("shutting down"))
@@ -116,7 +137,8 @@ func (hs *handles) lease(id string, forLogin bool) *handle {
 			closed:   make(chan struct{}),
 			leases:   1, // the opening's own
 		}
-		h.tenant.record = &h.record
+		h.row.Store(&row{})
+		h.tenant.row = &h.row
 		h.release = func() { hs.release(h) }
 		h.position = hs.lru.PushBack(h)
 		hs.byID[id] = h
@@ -227,6 +249,7 @@ func (hs *handles) shut(ctx context.Context) error {
 		hs.remove(h)
 	}
 	hs.mu.Unlock()
+	hs.looks.running.Wait()
 	return hs.permits.Acquire(ctx, hs.limit)
 }
 

@@ -61,18 +61,15 @@ func (hs *handles) register(h *handle) (*models.Tenant, error) {
 	if err := hs.refresh(ctx, []string{h.tenant.ID}); err != nil {
 		return nil, err
 	}
-	record := h.record.Load()
-	if record == nil {
+	record := h.row.Load().Tenant
+	if record.ID == "" {
 		return nil, models.ErrTenantNotFound
 	}
 	h.tenant.Slug = record.Slug
-	switch {
-	case record.Status == models.TenantProvisioning: // its maker seeds it
-		return record, nil
-	case h.forLogin:
-		return record, admitLogin(record.Status)
+	if record.Status == models.TenantProvisioning { // its maker seeds it
+		return &record, nil
 	}
-	return record, admit(record.Status)
+	return &record, admit(record.Status, h.forLogin)
 }
 
 func (hs *handles) openWithPermit(record *models.Tenant) (*gorm.DB, error) {

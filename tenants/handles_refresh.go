@@ -2,9 +2,31 @@ package tenants
 
 import (
 	"context"
+	"time"
 
 	"multitenant/models"
 )
+
+// row is a tenant's row of the registry as this process last read it. The zero value was
+// not read yet.
+type row struct {
+	models.Tenant
+
+	// Both times are of the monotonic clock: a clock that is set back makes no row young.
+	asked   time.Time // when the registry was asked for the row
+	changed time.Time // when this process last changed it
+}
+
+// decides reports whether the row may say if a request that came at that time is served.
+// status, if set, is the tenant's status as the request knows it. A row that says
+// otherwise must not be older than the request.
+func (r *row) decides(came time.Time, status models.TenantStatus) bool {
+	if time.Since(r.asked) >= maxAge {
+		return false
+	}
+	agrees := status == "" || r.Status == status
+	return !r.asked.Before(came) || agrees && r.asked.After(r.changed)
+}
 
 // ids returns the tenants whose databases are open or being opened.
 func (hs *handles) ids() []string {
@@ -18,51 +40,39 @@ func (hs *handles) ids() []string {
 }
 
 // refresh reads the rows of these tenants into their handles. It retires the handles of
-// tenants without a row, and of tenants that have another role now. If this process
-// changes a row meanwhile,
-// refresh reads again, so that an older row never replaces a newer one.
+// tenants without a row, and of tenants that have another role now. Of several refreshes
+// at once, the one that asked last has the last word, whenever the answers come.
 func (hs *handles) refresh(ctx context.Context, ids []string) error {
-	for {
-		changes := hs.changeCount()
-		records, err := hs.keeper.read(ctx, ids)
-		if err != nil {
-			return err
-		}
-		if hs.apply(changes, ids, records) {
-			return nil
-		}
+	asked := time.Now()
+	records, err := hs.keeper.read(ctx, ids)
+	if err != nil {
+		return err
 	}
-}
-
-func (hs *handles) changeCount() int {
-	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	return hs.changes
-}
-
-// apply stores rows in the handles if the count of changes is still changes, and
-// reports whether it was.
-func (hs *handles) apply(changes int, ids []string, records []models.Tenant) bool {
-	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	if hs.changes != changes {
-		return false
-	}
-	rows := make(map[string]*models.Tenant, len(records))
+	found := make(map[string]*models.Tenant, len(records))
 	for i := range records {
-		rows[records[i].ID] = &records[i]
+		found[records[i].ID] = &records[i]
 	}
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
 	for _, id := range ids {
-		h, found := hs.byID[id]
-		switch {
-		case !found:
-		case rows[id] == nil, h.isOpen() && h.role != rows[id].Role:
-			hs.remove(h)
-		default:
-			h.record.Store(rows[id])
+		if h := hs.byID[id]; h != nil {
+			hs.update(h, found[id], asked)
 		}
 	}
-	return true
+	return nil
+}
+
+// update stores what the registry said when it was asked: the tenant's row, or nil for
+// none. The caller must hold hs.mu.
+func (hs *handles) update(h *handle, record *models.Tenant, asked time.Time) {
+	known := h.row.Load()
+	switch {
+	case known.asked.After(asked):
+	case record == nil, h.isOpen() && h.role != record.Role:
+		hs.remove(h)
+	default:
+		h.row.Store(&row{Tenant: *record, asked: asked, changed: known.changed})
+	}
 }
 
 // retireRoleless retires the handles of databases that are open without a role of their
@@ -77,31 +87,28 @@ func (hs *handles) retireRoleless() {
 	}
 }
 
-// changed stores a status that this process has given the tenant.
-func (hs *handles) changed(id string, status models.TenantStatus) {
-	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	hs.changes++
-	h, found := hs.byID[id]
-	if !found || h.record.Load() == nil {
-		return
-	}
-	record := *h.record.Load()
-	record.Status = status
-	h.record.Store(&record)
+// changed notes that this process has changed the tenant's row. Requests that come later
+// read it again.
+func (hs *handles) changed(id string) {
+	hs.noteChange(func(h *handle) bool { return h.tenant.ID == id })
 }
 
-// ownerChanged stores a change that this process has made to a core user in the
-// handles of the tenants that the user owns.
-func (hs *handles) ownerChanged(owner models.Owner) {
+// ownerChanged is changed for the tenants that the core user owns.
+func (hs *handles) ownerChanged(ownerID int64) {
+	hs.noteChange(func(h *handle) bool {
+		known := h.row.Load()
+		return known.ID == "" || known.Owner.ID == ownerID
+	})
+}
+
+func (hs *handles) noteChange(concerns func(*handle) bool) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	hs.changes++
 	for _, h := range hs.byID {
-		if old := h.record.Load(); old != nil && old.Owner.ID == owner.ID {
-			record := *old
-			record.Owner = owner
-			h.record.Store(&record)
+		if concerns(h) {
+			noted := *h.row.Load()
+			noted.changed = time.Now()
+			h.row.Store(&noted)
 		}
 	}
 }

@@ -209,7 +209,7 @@ func TestAnOlderRowNeverUndoesAChange(t *testing.T) {
 	f.late = func() {
 		once.Do(func() {
 			f.set("acme", models.TenantSuspended)
-			f.Changed("acme", models.TenantSuspended)
+			f.Changed("acme")
 		})
 	}
 	require.NoError(t, f.Refresh(t.Context()))

@@ -15,9 +15,6 @@ const (
 	// is unreachable, the request is refused.
 	maxAge         = 2 * time.Second
 	refreshTimeout = 2 * time.Second
-	// acquireWait bounds how long a request waits until a database is opened or
-	// migrated; the opening itself continues.
-	acquireWait = 5 * time.Second
 )
 
 // Acquire lends the database of the tenant with that slug. The caller must call
@@ -25,77 +22,80 @@ const (
 // KindTenantUnavailable if the database cannot be opened, and KindBusy if too many
 // others are in use.
 func (m *Manager) Acquire(ctx context.Context, slug models.Slug) (tenant *Tenant, release func(), err error) {
+	return m.acquireSlug(ctx, slug, false)
+}
+
+// AcquireForLogin is Acquire for a login. It also lends a suspended tenant, since only
+// a user with the right password may learn that it is suspended.
+func (m *Manager) AcquireForLogin(ctx context.Context, slug models.Slug) (tenant *Tenant, release func(), err error) {
+	return m.acquireSlug(ctx, slug, true)
+}
+
+func (m *Manager) acquireSlug(
+	ctx context.Context, slug models.Slug, forLogin bool,
+) (tenant *Tenant, release func(), err error) {
 	record, err := models.FindTenantBySlug(ctx, m.core, slug)
 	if err != nil {
 		return nil, nil, err
 	}
-	return m.lend(ctx, &record)
+	return m.lend(ctx, &record, forLogin)
+}
+
+// lend lends the database of a tenant whose row was just read.
+func (m *Manager) lend(ctx context.Context, record *models.Tenant, forLogin bool) (tenant *Tenant, release func(), err error) {
+	if err := admit(record.Status, forLogin); err != nil {
+		return nil, nil, err
+	}
+	return m.handles.lend(ctx, record.ID, record.Status, forLogin)
 }
 
 // AcquireID is Acquire for a tenant's id, as a token has it. It needs no query if
 // the tenant's database is open and admits requests, else one.
 func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
-	if err := m.ensureFresh(ctx); err != nil {
-		return nil, nil, err
-	}
-	if h, found := m.handles.borrow(id); found {
-		if tenant, release, err := admitted(h, admit); err == nil {
-			return tenant, release, nil
-		}
-		// Another process may have resumed the tenant a moment ago.
-		if err := m.lookAgain(ctx, id); err != nil {
+	return m.handles.lend(ctx, id, models.TenantReady, false)
+}
+
+// AcquireIDForLogin is AcquireForLogin for the id of a tenant that AcquireForLogin has
+// lent. It takes as long for a suspended tenant as for any other.
+func (m *Manager) AcquireIDForLogin(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
+	return m.handles.lend(ctx, id, "", true)
+}
+
+// lend lends the tenant's database. status, if set, is the tenant's status as the caller
+// knows it. A row that is old or says otherwise is read again before it decides.
+func (hs *handles) lend(
+	ctx context.Context, id string, status models.TenantStatus, forLogin bool,
+) (tenant *Tenant, release func(), err error) {
+	came := time.Now()
+	for {
+		h, err := hs.acquire(ctx, id, forLogin)
+		if err != nil {
 			return nil, nil, err
 		}
-	}
-	h, err := m.handle(ctx, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	return admitted(h, admit)
-}
-
-// lend lends the database of a tenant whose row was just read.
-func (m *Manager) lend(ctx context.Context, record *models.Tenant) (tenant *Tenant, release func(), err error) {
-	if err := admit(record.Status); err != nil {
-		return nil, nil, err
-	}
-	h, err := m.handle(ctx, record.ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	if admit(h.record.Load().Status) != nil {
-		// The open handle's row may be older than the row just read.
-		if err := m.lookAgain(ctx, record.ID); err != nil {
-			h.release()
-			return nil, nil, err
+		if known := h.row.Load(); known.decides(came, status) {
+			if err := admit(known.Status, forLogin); err != nil {
+				h.release()
+				return nil, nil, err
+			}
+			return &h.tenant, h.release, nil
 		}
-	}
-	return admitted(h, admit)
-}
-
-func (m *Manager) handle(ctx context.Context, id string) (*handle, error) {
-	ctx, cancel := context.WithTimeout(ctx, acquireWait)
-	defer cancel()
-	return m.handles.acquire(ctx, id, false)
-}
-
-// admitted returns the tenant, or ends the lease if admits refuses the tenant's last
-// known status.
-func admitted(h *handle, admits func(models.TenantStatus) error) (tenant *Tenant, release func(), err error) {
-	if err := admits(h.record.Load().Status); err != nil {
 		h.release()
-		return nil, nil, err
+		if err := hs.lookAgain(ctx, id); err != nil {
+			return nil, nil, fmt.Errorf("read registry: %w", err)
+		}
 	}
-	return &h.tenant, h.release, nil
 }
 
-// admit returns nil if a tenant of that status admits requests. An unfinished
-// tenant and a spare do not exist for them.
-func admit(status models.TenantStatus) error {
+// admit returns nil if a tenant of that status admits requests; a suspended one admits
+// logins alone. An unfinished tenant and a spare do not exist for either.
+func admit(status models.TenantStatus, forLogin bool) error {
 	switch status {
 	case models.TenantReady:
 		return nil
 	case models.TenantSuspended:
+		if forLogin {
+			return nil
+		}
 		return models.ErrTenantSuspended
 	case models.TenantMaking, models.TenantSpare, models.TenantProvisioning, models.TenantDeleting, models.TenantUndoing:
 		return models.ErrTenantNotFound
@@ -103,30 +103,13 @@ func admit(status models.TenantStatus) error {
 	return fmt.Errorf("tenant has unknown status %q", status)
 }
 
-// ensureFresh makes sure that the rows of the open tenants are at most maxAge old.
-func (m *Manager) ensureFresh(ctx context.Context) error {
-	if time.Since(time.Unix(0, m.refreshed.Load())) < maxAge {
-		return nil
-	}
-	_, err, _ := m.refreshes.Do("", func() (any, error) {
-		// Other requests wait for this, so it must not end with the first one.
-		return nil, m.refresh(context.WithoutCancel(ctx))
-	})
-	return err
-}
-
 func (m *Manager) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	started := time.Now()
 	if err := m.handles.refresh(ctx, m.handles.ids()); err != nil {
 		return fmt.Errorf("read registry: %w", err)
 	}
-	if err := m.noticeRoles(ctx); err != nil {
-		return err
-	}
-	m.refreshed.Store(started.UnixNano())
-	return nil
+	return m.noticeRoles(ctx)
 }
 
 // noticeRoles retires the databases that are served without a role of their own, once the

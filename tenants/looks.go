@@ -2,21 +2,25 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"multitenant/models"
 )
 
 // lookEvery is the least time between two looks at the registry, so that refused
 // requests cost core little, however many there are.
 const lookEvery = 25 * time.Millisecond
 
-// looks read rows of the registry for requests that a row would refuse, because
-// another process may have changed it a moment ago. Requests share a look that has
-// not begun when they ask. The zero value is ready for use.
+// looks read rows of the registry for requests that a row would refuse or that find it
+// too old: another process may have changed it. Requests share a look that has not begun
+// when they ask. The zero value is ready for use.
 type looks struct {
-	turn sync.Mutex // held by the look that is under way
+	turn    sync.Mutex     // held by the look that is under way
+	running sync.WaitGroup // of looks
 
 	mu   sync.Mutex // guards next and the tenants in it
 	next *look
@@ -29,42 +33,51 @@ type look struct {
 	err     error
 }
 
+// errNoLook says that core did not answer in time.
+var errNoLook = models.ErrCoreUnavailable.Because(errors.New("the registry did not answer in time"))
+
 // lookAgain reads the row of the tenant into its handle. What it reads is not older
-// than the call.
-func (m *Manager) lookAgain(ctx context.Context, id string) error {
-	l := m.joinLook(id) //nolint:contextcheck // other requests wait for it as well
+// than the call. It waits for at most refreshTimeout.
+func (hs *handles) lookAgain(ctx context.Context, id string) error {
+	l := hs.joinLook(id) //nolint:contextcheck // other requests wait for it as well
+	timer := time.NewTimer(refreshTimeout)
+	defer timer.Stop()
 	select {
 	case <-l.done:
 		return l.err
+	case <-timer.C:
+		return errNoLook
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
 // joinLook adds the tenant to the next look, and begins it if the tenant is the first.
-func (m *Manager) joinLook(id string) *look {
-	m.looks.mu.Lock()
-	defer m.looks.mu.Unlock()
-	if m.looks.next == nil {
-		m.looks.next = &look{tenants: make(map[string]bool), done: make(chan struct{})}
-		l := m.looks.next
-		m.background.Go(func() { m.runLook(l) })
+func (hs *handles) joinLook(id string) *look {
+	hs.looks.mu.Lock()
+	defer hs.looks.mu.Unlock()
+	if hs.looks.next == nil {
+		hs.looks.next = &look{tenants: make(map[string]bool), done: make(chan struct{})}
+		l := hs.looks.next
+		hs.looks.running.Go(func() { hs.runLook(l) })
 	}
-	m.looks.next.tenants[id] = true
-	return m.looks.next
+	hs.looks.next.tenants[id] = true
+	return hs.looks.next
 }
 
-func (m *Manager) runLook(l *look) {
-	m.looks.turn.Lock()
-	defer m.looks.turn.Unlock()
-	ids := m.looks.begin()
-	ctx, cancel := context.WithTimeout(m.handles.ctx, refreshTimeout)
+func (hs *handles) runLook(l *look) {
+	hs.looks.turn.Lock()
+	defer hs.looks.turn.Unlock()
+	ids := hs.looks.begin()
+	ctx, cancel := context.WithTimeout(hs.ctx, refreshTimeout)
 	defer cancel()
-	l.err = m.handles.refresh(ctx, ids)
+	if l.err = hs.refresh(ctx, ids); ctx.Err() != nil {
+		l.err = errNoLook
+	}
 	close(l.done)
 	select {
 	case <-time.After(lookEvery):
-	case <-m.handles.ctx.Done():
+	case <-hs.ctx.Done():
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 	"multitenant/models"
 )
 
-// ChangeOwner applies a change of a core user to the open tenants that the user
-// owns, at once; other processes see it within maxAge.
-func (m *Manager) ChangeOwner(owner models.Owner) {
-	m.handles.ownerChanged(owner)
+// OwnerChanged notes that this process has changed a core user. Requests that come later
+// see it in the tenants that the user owns, those of other processes within maxAge.
+func (m *Manager) OwnerChanged(userID int64) {
+	m.handles.ownerChanged(userID)
 }
 
 // ClassifyCore turns an error of the core database into KindCoreUnavailable if the

@@ -195,7 +195,7 @@ func takeSlug(ctx context.Context, tx *gorm.DB, record *models.Tenant, plan plan
 
 // seed writes the tenant's first rows and makes the tenant ready.
 func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan plan) error {
-	h, err := m.handle(ctx, record.ID)
+	h, err := m.handles.acquire(ctx, record.ID, false)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,6 @@ func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan plan) er
 	if err := m.makeReady(ctx, record.ID, plan); err != nil {
 		return err
 	}
-	m.handles.changed(record.ID, models.TenantReady)
 	m.databases.step(StepReady)
 	return nil
 }

@@ -23,7 +23,7 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invit
 	record, registration, err := models.FindRegistration(ctx, m.core, slug)
 	switch {
 	case err == nil && record.Status == models.TenantSuspended:
-		return false, admit(record.Status)
+		return false, admit(record.Status, false)
 	case err == nil:
 		return false, registration.Admit(invited)
 	case !models.IsKind(err, models.KindTenantNotFound):
@@ -110,7 +110,7 @@ func (m *Manager) registerFirst(ctx context.Context, slug models.Slug, mayMake f
 }
 
 func (m *Manager) registerIn(ctx context.Context, record *models.Tenant, do Registration) error {
-	tenant, release, err := m.lend(ctx, record)
+	tenant, release, err := m.lend(ctx, record, false)
 	if err != nil {
 		return err
 	}

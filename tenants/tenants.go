@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
 
 	"multitenant/database"
@@ -32,15 +31,15 @@ type Tenant struct {
 	Slug models.Slug
 	DB   *gorm.DB
 
-	record *atomic.Pointer[models.Tenant] // the handle's row of the registry
+	row *atomic.Pointer[row] // the handle's
 }
 
 // Owner returns the core user who owns the tenant. The data is at most 2 seconds
 // old, as the tenant's status is.
-func (t *Tenant) Owner() models.Owner { return t.record.Load().Owner }
+func (t *Tenant) Owner() models.Owner { return t.row.Load().Owner }
 
 // IsSuspended reports whether the tenant is suspended, as far as this process knows.
-func (t *Tenant) IsSuspended() bool { return t.record.Load().Status == models.TenantSuspended }
+func (t *Tenant) IsSuspended() bool { return t.row.Load().Status == models.TenantSuspended }
 
 // Classify turns an error of the tenant's database into KindBusy if no connection
 // was free in time, and into KindTenantUnavailable if the database is
@@ -101,10 +100,6 @@ type Manager struct {
 	slugs     slugLocks // held while a tenant is made
 	making    *semaphore.Weighted
 	migrating *semaphore.Weighted
-
-	refreshed atomic.Int64       // when the handles' rows were last read, in Unix nanoseconds
-	refreshes singleflight.Group // of requests that find the rows too old
-	looks     looks              // of requests that a row would refuse
 
 	reported   map[Stray]bool // only the background that reports uses it
 	unfinished chan struct{}  // asks the background to reconcile at once
