@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"testing"
 	"time"
 
@@ -122,13 +121,8 @@ func TestAPoolerSitsInSpares(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.Postgres)
 	pooler := pgtest.StartSessionPooler(t, settings.Admin)
-	require.NoError(t, pooler.Admit(t.Context()))
-	through, err := url.Parse(settings.Database.URL)
-	require.NoError(t, err)
-	way, err := url.Parse(pooler.URL())
-	require.NoError(t, err)
-	through.Host, through.RawQuery = way.Host, way.RawQuery
-	settings.Database.URL, settings.Spares = through.String(), 1
+	settings = allThrough(t, pooler, settings)
+	settings.Spares = 1
 	settings.OnStep = func(step tenants.Step) {
 		if step == tenants.StepReserved {
 			_ = pooler.Admit(t.Context()) // if the role may not pass, the test fails

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,6 +31,51 @@ func behindPooler(t *testing.T, settings testkit.Settings) (*pgtest.Pooler, test
 		}
 	}
 	return pooler, settings
+}
+
+// allThrough are settings by which core, too, is reached through a pooler.
+func allThrough(t *testing.T, pooler *pgtest.Pooler, settings testkit.Settings) testkit.Settings {
+	t.Helper()
+	require.NoError(t, pooler.Admit(t.Context()))
+	address, err := url.Parse(settings.Database.URL)
+	require.NoError(t, err)
+	way, err := url.Parse(pooler.URL())
+	require.NoError(t, err)
+	address.Host, address.RawQuery = way.Host, way.RawQuery
+	settings.Database.URL = address.String()
+	return settings
+}
+
+// TestCoreBehindPgBouncerIsRefused: in transaction mode a lock belongs to no process.
+func TestCoreBehindPgBouncerIsRefused(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	pooler := pgtest.StartTransactionPooler(t, settings.Admin)
+
+	_, err := testkit.Open(t, allThrough(t, pooler, settings))
+
+	require.ErrorContains(t, err, "a pooler in transaction mode")
+	require.NotContains(t, err.Error(), "password")
+	require.NotContains(t, err.Error(), settings.Database.URL)
+}
+
+// TestAServerThatIsNoPostgreSQLIsRefused: these functions answer as those engines do.
+func TestAServerThatIsNoPostgreSQLIsRefused(t *testing.T) {
+	t.Parallel()
+	for text, function := range map[string]string{
+		"or to no PostgreSQL":       "pg_try_advisory_lock(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+		"the server is CockroachDB": "version() RETURNS text LANGUAGE sql AS $$SELECT 'CockroachDB CCL v25.2.1'$$",
+		"the server is YugabyteDB":  "version() RETURNS text LANGUAGE sql AS $$SELECT 'PostgreSQL 15.12-YB-2025.1.0.0-b0'$$",
+	} {
+		settings := testkit.Fresh(t, testkit.Postgres)
+		superuser := settings
+		superuser.Database.URL = replaceDatabase(t, settings.Admin, settings.CoreName())
+		superuser.Exec(t, settings.CoreName(), "CREATE OR REPLACE FUNCTION pg_catalog."+function)
+
+		_, err := testkit.Open(t, settings)
+
+		require.ErrorContains(t, err, text)
+	}
 }
 
 // TestBehindPgBouncer: tenants are served through it, by their own roles, and

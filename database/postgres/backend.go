@@ -43,7 +43,8 @@ type backend struct {
 }
 
 // Open opens the core database, which must exist. It refuses a server that is too
-// old, and fewer than database.MinConnections.
+// old or is no PostgreSQL, an address that does not keep locks apart, and fewer than
+// database.MinConnections.
 func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 	core, err := parseURL(o.URL)
 	if err != nil {
@@ -65,16 +66,28 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 	if isMissing(err) {
 		return nil, fmt.Errorf("core database %q does not exist: create it first, for example with createdb", core.config.Database)
 	}
-	if old, ok := errors.AsType[*oldServerError](err); ok {
-		return nil, fmt.Errorf("open core database: %w", old)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open core database: %w", err)
+		return nil, fmt.Errorf("open core database: %w", unwrapRefusal(err))
+	}
+	if err := b.checkLocks(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open core database: %w", err), b.Close())
 	}
 	if err := b.inspect(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// unwrapRefusal returns the reason why a server cannot be used, without the words of
+// the driver.
+func unwrapRefusal(err error) error {
+	if old, ok := errors.AsType[*oldServerError](err); ok {
+		return old
+	}
+	if other, ok := errors.AsType[*otherEngineError](err); ok {
+		return other
+	}
+	return err
 }
 
 // Core returns the core database.

@@ -112,7 +112,8 @@ func roleSettings(limitsFiles bool) []setting {
 }
 
 // setUp gives a new session the settings that the program relies on, whatever the
-// server, the database or the role has. It refuses a server that is too old.
+// server, the database or the role has. It refuses a server that is too old or is no
+// PostgreSQL.
 func (t *target) setUp(ctx context.Context, server *pgconn.PgConn) error {
 	version, err := majorVersion(server.ParameterStatus("server_version"))
 	if err != nil || t.isPooled {
@@ -123,6 +124,7 @@ func (t *target) setUp(ctx context.Context, server *pgconn.PgConn) error {
 		statement = statementTimeout
 	}
 	var text strings.Builder
+	text.WriteString("SELECT pg_catalog.version();")
 	for _, s := range timeouts(version, statement) { // first, since they bound the others
 		if !isInURL(t.config, s.name) {
 			text.WriteString("SET " + s.name + " = " + s.value + ";")
@@ -131,7 +133,13 @@ func (t *target) setUp(ctx context.Context, server *pgconn.PgConn) error {
 	for _, s := range meanings(t.path) {
 		text.WriteString("SET " + s.name + " = " + s.value + ";")
 	}
-	return server.Exec(ctx, text.String()).Close()
+	results, err := server.Exec(ctx, text.String()).ReadAll()
+	if len(results) > 0 && len(results[0].Rows) > 0 { // also where a setting is not known
+		if err := checkEngine(string(results[0].Rows[0][0])); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // isInURL reports whether the URL has a value for the setting.

@@ -59,6 +59,13 @@ func StartSessionPooler(tb testing.TB, admin string) *Pooler {
 	return startPooler(tb, &Pooler{admin: admin, mode: "session", size: 20})
 }
 
+// StartTransactionPooler is StartSessionPooler in transaction mode, in which a program
+// cannot reach core.
+func StartTransactionPooler(tb testing.TB, admin string) *Pooler {
+	tb.Helper()
+	return startPooler(tb, &Pooler{admin: admin, mode: "transaction", size: 4})
+}
+
 // StartPooler puts a PgBouncer before the server of the superuser's URL, until
 // the end of the test. Roles whose name begins with prefix may pass, see Admit. It
 // skips or fails like Server where PgBouncer is not installed.
@@ -150,7 +157,8 @@ func (p *Pooler) find(ctx context.Context) error {
 	if _, err := fmt.Sscanf(string(text), "PgBouncer %d.%d", &major, &minor); err != nil {
 		return fmt.Errorf("PgBouncer says it is %q: %w", text, err)
 	}
-	p.asks = major > 1 || minor >= asksElsewhere
+	// The lookup knows tenants' roles only.
+	p.asks = p.prefix != "" && (major > 1 || minor >= asksElsewhere)
 	return nil
 }
 
