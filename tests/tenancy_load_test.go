@@ -30,8 +30,9 @@ type load struct {
 	app    *testkit.App
 	tokens []string
 
-	stop chan struct{}
-	all  sync.WaitGroup
+	stop   chan struct{}
+	ending sync.Once
+	all    sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
 	next    int
@@ -42,9 +43,16 @@ type load struct {
 
 func newLoad(t *testing.T, app *testkit.App) *load {
 	t.Helper()
-	l := &load{app: app, stop: make(chan struct{})}
+	return newLoadFrom(t, app, 0)
+}
+
+// newLoadFrom is newLoad beside another load on the same databases: no two may register
+// the same users, which are numbered.
+func newLoadFrom(t *testing.T, app *testkit.App, number int) *load {
+	t.Helper()
+	l := &load{app: app, stop: make(chan struct{}), next: number}
 	for _, tenant := range []string{"", "acme", "globex"} {
-		l.tokens = append(l.tokens, app.Token(tenant, "ada@example.com"))
+		l.tokens = append(l.tokens, app.Token(tenant, fmt.Sprintf("ada%d@example.com", number)))
 	}
 	for worker := range 4 {
 		l.all.Go(func() { l.work(worker) })
@@ -119,14 +127,19 @@ func (l *load) registrations() int { return len(l.kept) }
 // that nobody was told what they must not be.
 func (l *load) requireKept(t *testing.T) {
 	t.Helper()
-	close(l.stop)
-	l.all.Wait()
+	l.end()
 	require.Empty(t, l.wrong)
 	l.app.Settings.RequireTidy(t)
 	for _, who := range l.kept {
 		l.app.Register(who[0], who[1]).RequireProblem(l.app, 400, "email_taken", "Email already registered")
 	}
 	t.Logf("%d registered, %d refused", len(l.kept), l.refused)
+}
+
+// end ends the load.
+func (l *load) end() {
+	l.ending.Do(func() { close(l.stop) })
+	l.all.Wait()
 }
 
 // requireRecovery requires that everything works soon.

@@ -61,6 +61,7 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 			return nil, err
 		}
 	}
+	b.hosts.peers.log, b.tenants.hosts.peers.log = b.log, b.log
 	b.sessions = make(chan struct{}, b.pools.locks())
 	b.core, err = b.open(ctx, b.pools.core, &target{server: core, name: core.config.Database, path: tablesPath})
 	if isMissing(err) {

@@ -5,14 +5,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"multitenant/database"
@@ -20,11 +16,6 @@ import (
 )
 
 const (
-	// drainTimeout bounds the wait for a server that does not close its end.
-	drainTimeout = 10 * time.Second
-	// closePatience is how long closing a socket holds up its caller. Draining goes
-	// on in the background.
-	closePatience = 100 * time.Millisecond
 	// outsideTransaction is what the server calls a session that is in none.
 	outsideTransaction = 'I'
 	// readOnlyState is the server's answer to a write that it does not allow.
@@ -33,7 +24,7 @@ const (
 
 // dial makes a connection with a permit. It leaves the permit when it fails.
 func (h *hosts) dial(ctx context.Context, config pgx.ConnConfig, p *pool.Permit) (*serverConn, error) {
-	config.DialFunc = countingDial(config.DialFunc, p)
+	config.DialFunc = h.countingDial(p)
 	conn, err := h.connect(ctx, config)
 	if err != nil {
 		p.Leave()
@@ -133,75 +124,4 @@ func (c *serverConn) Close() error {
 		}
 	})
 	return c.err
-}
-
-// countingDial makes sockets that count as users of the permit.
-func countingDial(next pgconn.DialFunc, p *pool.Permit) pgconn.DialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if !p.Use() {
-			return nil, net.ErrClosed
-		}
-		conn, err := next(ctx, network, addr)
-		if err != nil {
-			p.Leave()
-			return nil, err
-		}
-		return &socket{Conn: conn, gone: p.Leave, drained: make(chan struct{})}, nil
-	}
-}
-
-// socket is a connection that reports when the server has closed its end. The server
-// does so when the session's process ends, so the session has left the database.
-type socket struct {
-	net.Conn
-	gone    func()
-	drained chan struct{}
-	once    sync.Once
-}
-
-// peekerOf returns a peeker on the socket below a connection, or below its TLS; nil
-// when there is no such socket.
-func peekerOf(conn net.Conn) *peeker {
-	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = secure.NetConn()
-	}
-	if mine, ok := conn.(*socket); ok {
-		conn = mine.Conn
-	}
-	system, ok := conn.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	raw, err := system.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	return newPeeker(raw)
-}
-
-// Close closes our end and reads until the server has closed its own.
-func (s *socket) Close() error {
-	s.once.Do(func() {
-		if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite() // draining finds the error
-		}
-		go s.drain()
-	})
-	timer := time.NewTimer(closePatience)
-	defer timer.Stop()
-	select {
-	case <-s.drained:
-	case <-timer.C:
-	}
-	return nil
-}
-
-func (s *socket) drain() {
-	defer close(s.drained)
-	defer s.gone()
-	defer func() { _ = s.Conn.Close() }() // there is no caller to tell
-	if err := s.SetDeadline(time.Now().Add(drainTimeout)); err != nil {
-		return
-	}
-	_, _ = io.Copy(io.Discard, s.Conn) // any end is an end
 }

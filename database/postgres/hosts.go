@@ -27,15 +27,17 @@ func newServer(config *pgx.ConnConfig) *server {
 // and go on to the next whatever it answers: a standby says of a database that it does
 // not have yet that there is none, and knows no role that was just made.
 type hosts struct {
-	ways [][]*pgconn.FallbackConfig // to each server, in the order of the URL
-	last atomic.Int32
+	ways    [][]*pgconn.FallbackConfig // to each server, in the order of the URL
+	last    atomic.Int32
+	peers   *peers
+	history history
 }
 
 // errNotPrimary says that a server is not the one that the URL wants.
 var errNotPrimary = errors.New("not the primary")
 
 func newHosts(config *pgx.ConnConfig) *hosts {
-	h := &hosts{}
+	h := &hosts{peers: newPeers(newDialer(config.ConnectTimeout))}
 	all := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}}, config.Fallbacks...)
 	for _, way := range all {
 		at := slices.IndexFunc(h.ways, func(ways []*pgconn.FallbackConfig) bool {
@@ -71,22 +73,30 @@ func (h *hosts) connect(ctx context.Context, config pgx.ConnConfig) (driver.Conn
 			h.last.Store(int32(at)) //nolint:gosec // a URL has few hosts
 			return conn, nil
 		}
+		if at == last && !isAnswer(err) { // another is asked first then
+			h.last.CompareAndSwap(int32(last), int32((last+1)%len(h.ways))) //nolint:gosec // as above
+		}
 		refusal = moreTelling(refusal, err)
 	}
 	return nil, refusal
+}
+
+// isAnswer reports whether a server refused a connection, a standby included.
+func isAnswer(err error) bool {
+	_, isRefusal := errors.AsType[*pgconn.PgError](err)
+	return isRefusal || errors.Is(err, errNotPrimary)
 }
 
 // moreTelling chooses between the errors of two hosts. One that did not answer may be
 // the primary, so the answer of another proves nothing. A standby knows least.
 func moreTelling(one, other error) error {
 	weight := func(err error) int {
-		_, isAnswer := errors.AsType[*pgconn.PgError](err)
 		switch {
 		case err == nil:
 			return 0
 		case errors.Is(err, errNotPrimary):
 			return 1
-		case isAnswer:
+		case isAnswer(err):
 			return 2
 		}
 		return 3

@@ -139,7 +139,10 @@ func (t *target) setUp(ctx context.Context, server *pgconn.PgConn) error {
 			return err
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return t.hosts.admit(ctx, server)
 }
 
 // isInURL reports whether the URL has a value for the setting.

@@ -17,10 +17,10 @@ import (
 // worse to the connections of one database, see Afflict.
 type Proxy struct {
 	listener net.Listener
-	server   string
 	ending   chan struct{} // closed at the end
 
 	mu     sync.Mutex // guards what follows
+	server string
 	open   *sync.Cond // signals that held may be false
 	held   bool
 	closed bool
@@ -77,6 +77,23 @@ func (p *Proxy) Hold() { p.set(true) }
 // Release lets everything pass again, what was held up first.
 func (p *Proxy) Release() { p.set(false) }
 
+// Lead sends new connections to another server, as a balancer does after a failover.
+// Those there are stay where they are.
+func (p *Proxy) Lead(server string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server = server
+}
+
+func (p *Proxy) current() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server
+}
+
+// Address is where the proxy listens.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
+
 func (p *Proxy) set(held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +120,7 @@ func (p *Proxy) serve(client net.Conn) {
 	if err != nil || p.faultOf(database).Refuse || !p.keep(client, database) {
 		return
 	}
-	server, err := net.Dial("tcp", p.server) //nolint:noctx // it is on this machine
+	server, err := net.Dial("tcp", p.current()) //nolint:noctx // it is on this machine
 	if err != nil {
 		return
 	}
