@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/swaggest/swgui/v5emb"
 )
 
 // contentSecurityPolicy allows the page its own files and calls to its own
@@ -28,6 +26,17 @@ var pageCSS []byte
 //go:embed page/page.js
 var pageJS []byte
 
+// Swagger UI as its npm package has it. .ci/swagger-ui brings the files here and
+// compares them.
+var (
+	//go:embed page/swagger-ui/swagger-ui-bundle.js.gz
+	swaggerUIBundle []byte
+	//go:embed page/swagger-ui/swagger-ui.css.gz
+	swaggerUICSS []byte
+	//go:embed page/swagger-ui/favicon-32x32.png
+	favicon []byte
+)
+
 // Page is the interactive documentation: Swagger UI at /docs, and under /docs/
 // its scripts and styles and the Postman files. It expects the document at
 // /openapi.json.
@@ -37,7 +46,6 @@ type Page struct {
 
 // NewPage returns the page.
 func NewPage() *Page {
-	swaggerUI := v5emb.New("Multi-Tenant API", "/openapi.json", "/docs")
 	index := newFile("text/html; charset=utf-8", indexHTML)
 	return &Page{files: map[string]http.Handler{
 		"/docs":                          index,
@@ -46,9 +54,9 @@ func NewPage() *Page {
 		"/docs/page.js":                  newFile("text/javascript; charset=utf-8", pageJS),
 		"/docs/postman_collection.json":  newFile("application/json", postmanCollection),
 		"/docs/postman_environment.json": newFile("application/json", postmanEnvironment),
-		"/docs/swagger-ui.css":           swaggerUI,
-		"/docs/swagger-ui-bundle.js":     swaggerUI,
-		"/docs/favicon-32x32.png":        swaggerUI,
+		"/docs/swagger-ui.css":           newPacked("text/css; charset=utf-8", swaggerUICSS),
+		"/docs/swagger-ui-bundle.js":     newPacked("text/javascript; charset=utf-8", swaggerUIBundle),
+		"/docs/favicon-32x32.png":        newFile("image/png", favicon),
 	}}
 }
 

@@ -1,9 +1,14 @@
 package docs_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -122,5 +127,52 @@ func TestPageRefuses(t *testing.T) {
 		got := ask(t, method, "/docs")
 		require.Equal(t, http.StatusMethodNotAllowed, got.Code, method)
 		require.Equal(t, "GET, HEAD", got.Header().Get("Allow"), method)
+	}
+}
+
+// Below these versions Swagger UI, or the DOMPurify in it, has known faults.
+func TestSwaggerUIHasNoKnownFaults(t *testing.T) {
+	t.Parallel()
+
+	bundle := ask(t, http.MethodGet, "/docs/swagger-ui-bundle.js").Body.String()
+	for name, version := range map[string]struct{ mark, least string }{
+		"Swagger UI": {`PACKAGE_VERSION:"([\d.]+)"`, "5.35.0"},
+		"DOMPurify":  {`DOMPurify\.version="([\d.]+)"`, "3.4.17"},
+	} {
+		found := regexp.MustCompile(version.mark).FindStringSubmatch(bundle)
+		require.Len(t, found, 2, name)
+		require.GreaterOrEqual(t, slices.Compare(numbers(t, found[1]), numbers(t, version.least)), 0, "%s is %s", name, found[1])
+	}
+}
+
+func numbers(t *testing.T, version string) (parts []int) {
+	t.Helper()
+	for text := range strings.SplitSeq(version, ".") {
+		part, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+func TestLargeFilesAreSentCompressed(t *testing.T) {
+	t.Parallel()
+
+	for _, path := range []string{"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"} {
+		plain := ask(t, http.MethodGet, path, "Accept-Encoding", "gzip;q=0, br")
+		require.Empty(t, plain.Header().Get("Content-Encoding"), path)
+
+		compressed := ask(t, http.MethodGet, path, "Accept-Encoding", "br, gzip")
+		require.Equal(t, "gzip", compressed.Header().Get("Content-Encoding"), path)
+		require.Less(t, compressed.Body.Len(), plain.Body.Len()/3, path)
+		require.NotEqual(t, plain.Header().Get("ETag"), compressed.Header().Get("ETag"), path)
+		reader, err := gzip.NewReader(compressed.Body)
+		require.NoError(t, err)
+		content, err := io.ReadAll(reader)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(plain.Body.Bytes(), content), path)
+		for _, got := range []*httptest.ResponseRecorder{plain, compressed} {
+			require.Equal(t, "Accept-Encoding", got.Header().Get("Vary"), path)
+		}
 	}
 }
