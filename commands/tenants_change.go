@@ -22,7 +22,7 @@ type tenantsCreateCommand struct {
 // Help describes the command.
 func (tenantsCreateCommand) Help() string {
 	return "With --owner it makes an organization and its tenant, as the API does. Without, it makes a tenant that belongs to " +
-		"no organization and has no users: any user who knows its slug may register there, and the command line alone manages it."
+		"no organization and has no users: any user who knows its slug may register there, as a member. `users create` makes an owner."
 }
 
 // Validate is called by kong.

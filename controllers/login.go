@@ -33,7 +33,8 @@ type login struct {
 	user     *models.Account // in that database; nil for an unknown user
 	hash     string          // of the password: for the owner of a tenant the core user's
 	active   bool
-	epoch    int64 // of the core user, when the password is theirs
+	role     models.Role // in the tenant; empty at the core
+	epoch    int64       // of the core user, when the password is theirs
 }
 
 // LoginCore begins a session of a core user.
@@ -59,7 +60,8 @@ func (ctl *Accounts) LoginCore(c *gin.Context) error {
 
 // LoginTenant begins a session of a user of the tenant. A tenant that does not exist
 // is answered like a wrong password, and as late. Only the right password tells that a
-// tenant is suspended.
+// tenant is suspended. The owners of a tenant that an owner has suspended may log in, for
+// the routes that resume and delete it.
 func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 	body, err := bindChecked[loginRequest](c)
 	if err != nil {
@@ -92,11 +94,10 @@ func (ctl *Accounts) beginInside(c *gin.Context, found *login, verified error) e
 		return err
 	}
 	defer release()
-	switch {
-	case verified != nil:
-	case tenant.IsSuspended():
-		verified = models.ErrTenantSuspended
-	default:
+	if verified == nil {
+		verified = tenant.Admit(found.role)
+	}
+	if verified == nil {
 		verified = signIn[models.TenantUser](c, ctl.Tokens, tenant.DB, tenantClaims(tenant), found)
 	}
 	return tenant.Classify(refuseSignIn(c, tenant.DB, found, verified))
@@ -126,7 +127,8 @@ func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email str
 	if err != nil {
 		return found, unless(tenant.Classify(err), models.KindUserNotFound)
 	}
-	found.user, found.hash, found.active = &user.Account, user.HashedPassword, user.IsActive
+	found.user, found.role = &user.Account, user.Role
+	found.hash, found.active = user.HashedPassword, user.IsActive
 	if user.CoreUserID != nil {
 		owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), *user.CoreUserID)
 		if err != nil {

@@ -62,11 +62,10 @@ func (r *createOrganizationRequest) organization() models.Organization {
 }
 
 type updateOrganizationRequest struct {
+	updateTenantRequest
+
 	Name        optional[string] `json:"name"`
 	Description optional[string] `json:"description"`
-	IsActive    optional[bool]   `json:"is_active"`
-
-	Registration optional[models.Registration] `json:"registration"`
 }
 
 func (r *updateOrganizationRequest) check() error {
@@ -77,10 +76,7 @@ func (r *updateOrganizationRequest) check() error {
 	if r.Description.check(&checks, "description") {
 		checks.Text("description", r.Description.Value, models.MaxDescriptionLength)
 	}
-	r.IsActive.checkKept(&checks, "is_active", "must be true or false")
-	if r.Registration.checkKept(&checks, "registration", knownRegistrations) {
-		checkRegistration(&checks, *r.Registration.Value)
-	}
+	r.checkFields(&checks)
 	return checks.Err()
 }
 
@@ -97,24 +93,11 @@ func (r *updateOrganizationRequest) apply(org *models.Organization) []string {
 	}
 	if r.IsActive.Set {
 		org.IsActive = *r.IsActive.Value
-		columns = append(columns, "is_active")
 	}
 	if r.Registration.Set {
 		org.Registration = *r.Registration.Value
-		columns = append(columns, "registration")
 	}
-	return columns
-}
-
-// action is what the change is on record as.
-func (r *updateOrganizationRequest) action() models.Action {
-	switch {
-	case !r.IsActive.Set:
-		return models.ActionOrganizationUpdated
-	case *r.IsActive.Value:
-		return models.ActionOrganizationResumed
-	}
-	return models.ActionOrganizationSuspended
+	return append(columns, r.fields()...)
 }
 
 type organizationResponse struct {

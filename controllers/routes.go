@@ -52,6 +52,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	addSignIn(api, gate, o)
 	addOwn(api, gate, o)
 	addUsers(api, gate, o)
+	addTenant(api, gate, o)
 	addOrganizations(api, gate, o)
 	addHeads(router)
 	return router, nil
@@ -109,6 +110,15 @@ func addUsers(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	collection(api, "/invitations", gate.Managing(invitations.Create), gate.Managing(invitations.List))
 	api.DELETE("/invitations/:id", gate.Managing(invitations.Withdraw))
 	collection(api, "/audit", nil, gate.ManagingAnywhere(audit.List))
+}
+
+// addTenant adds the routes of owners of a tenant for the tenant itself.
+func addTenant(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
+	tenant := &Tenant{Tenants: o.Tenants}
+
+	api.GET("/tenant", gate.Owning(tenant.Show))
+	api.PUT("/tenant", gate.Owning(tenant.Update))
+	api.DELETE("/tenant", gate.OwningBefore(tenant.Mark, tenant.Delete))
 }
 
 // addOrganizations adds the routes of core users for their organizations.

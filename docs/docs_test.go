@@ -65,6 +65,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
 		"POST /api/organizations/{slug}/token",
+		"GET /api/tenant", "PUT /api/tenant", "DELETE /api/tenant",
 		"GET /api/users/me", "PUT /api/users/me", "PUT /api/users/me/password",
 		"GET /api/users/", "POST /api/users/",
 		"GET /api/users/{id}", "PUT /api/users/{id}", "DELETE /api/users/{id}",
@@ -163,6 +164,7 @@ func TestTenantHeader(t *testing.T) {
 		"GET /api/audit/":       true,
 		"GET /api/invitations/": true, "POST /api/invitations/": true, "DELETE /api/invitations/{id}": true,
 		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
+		"GET /api/tenant": true, "PUT /api/tenant": true, "DELETE /api/tenant": true,
 		"GET /api/users/": true, "POST /api/users/": true,
 		"GET /api/users/{id}": true, "PUT /api/users/{id}": true, "DELETE /api/users/{id}": true,
 	}, asked)

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -65,7 +66,7 @@ func (g *Gate) ByToken(handler func(c *gin.Context, slug models.Slug) error) gin
 // SignedIn serves the bearer of a token: by core or by tenant, as the token says. An
 // X-TENANT header must agree with the token.
 func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error { return g.enter(c, core, tenant) })
+	return Handle(func(c *gin.Context) error { return g.enter(c, g.Tenants.AcquireID, core, tenant) })
 }
 
 // SignedInAtCore serves the bearer of a core token. It ignores X-TENANT.
@@ -125,14 +126,14 @@ func (g *Gate) ManagingAfter(prepare func(c *gin.Context, slug models.Slug) (Ten
 			slug = tenant.Slug
 			return nil
 		}
-		if err := g.enter(c, notAtCore, managing(admit)); err != nil {
+		if err := g.enter(c, g.Tenants.AcquireID, notAtCore, managing(admit)); err != nil {
 			return err
 		}
 		tenant, err := prepare(c, slug)
 		if err != nil {
 			return err
 		}
-		return g.enter(c, notAtCore, managing(tenant))
+		return g.enter(c, g.Tenants.AcquireID, notAtCore, managing(tenant))
 	})
 }
 
@@ -146,9 +147,52 @@ func managing(tenant TenantHandler) TenantHandler {
 	}
 }
 
+// Owning is SignedInAtTenant for the owners of a tenant without an organization alone, also
+// while an owner has suspended it. The owner of an organization manages it at the core.
+func (g *Gate) Owning(tenant TenantHandler) gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error {
+		return g.enter(c, g.Tenants.AcquireIDForOwner, notAtCore, owning(tenant))
+	})
+}
+
+// OwningBefore is Owning for a request that goes on, by rest, once the tenant's database
+// is returned.
+func (g *Gate) OwningBefore(tenant TenantHandler, rest func(c *gin.Context, tenantID string) error) gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error {
+		var id string
+		first := func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
+			id = lent.ID
+			return tenant(c, lent, user)
+		}
+		if err := g.enter(c, g.Tenants.AcquireIDForOwner, notAtCore, owning(first)); err != nil {
+			return err
+		}
+		return rest(c, id)
+	})
+}
+
+// owning refuses users who are no owners, and tenants that belong to an organization.
+func owning(tenant TenantHandler) TenantHandler {
+	return func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
+		if err := lent.Admit(user.Role); err != nil {
+			return err
+		}
+		switch {
+		case user.Role != models.RoleOwner:
+			return models.ErrRoleRequired
+		case lent.HasOrganization():
+			return models.ErrCoreTokenRequired
+		}
+		return tenant(c, lent, user)
+	}
+}
+
 func notAtCore(*gin.Context, *models.CoreUser) error { return models.ErrTenantTokenRequired }
 
-func (g *Gate) enter(c *gin.Context, core CoreHandler, tenant TenantHandler) error {
+// acquire lends the database of the tenant with that id, as one of the manager's methods.
+type acquire = func(ctx context.Context, id string) (tenant *tenants.Tenant, release func(), err error)
+
+func (g *Gate) enter(c *gin.Context, acquire acquire, core CoreHandler, tenant TenantHandler) error {
 	claims, err := g.claims(c)
 	if err != nil {
 		return err
@@ -161,7 +205,7 @@ func (g *Gate) enter(c *gin.Context, core CoreHandler, tenant TenantHandler) err
 		return models.ErrTenantTokenRequired
 	}
 	if claims.Realm == auth.RealmTenant {
-		return g.enterTenant(c, claims, tenant)
+		return g.enterTenant(c, acquire, claims, tenant)
 	}
 	return g.enterCore(c, claims, core)
 }
@@ -180,9 +224,9 @@ func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler
 	return handler(c, &user)
 }
 
-func (g *Gate) enterTenant(c *gin.Context, claims auth.Claims, handler TenantHandler) error {
+func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, handler TenantHandler) error {
 	SetTenant(c, models.Slug(claims.Tenant))
-	tenant, release, err := g.Tenants.AcquireID(c.Request.Context(), claims.TenantID)
+	tenant, release, err := acquire(c.Request.Context(), claims.TenantID)
 	if models.IsKind(err, models.KindTenantNotFound) {
 		return models.ErrInvalidToken.Because(err)
 	}

@@ -92,6 +92,14 @@ func (e *Event) AboutTenant(slug Slug) *Event {
 	return e
 }
 
+// InCore returns the event of a user of a tenant as core keeps it: with the address of the
+// actor, but without ids, which core users have too. No core user may read it.
+func (e *Event) InCore() *Event {
+	inCore := *e
+	inCore.ActorID, inCore.ReaderID = nil, nil
+	return &inCore
+}
+
 // Refused says that the action was refused; detail is a short code for the reason.
 func (e *Event) Refused(detail string) *Event {
 	e.Outcome, e.Detail = OutcomeRefused, detail

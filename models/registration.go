@@ -7,7 +7,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// Registration says who may register in the tenant of an organization.
+// Registration says who may register in a tenant.
 type Registration string
 
 // The registration modes: all users who know the slug, those with an invitation, or
@@ -36,15 +36,18 @@ func (r Registration) Admit(invited bool) error {
 }
 
 // FindRegistration returns the tenant with that slug, or KindTenantNotFound, and
-// who may register in it. One that belongs to no organization is open.
+// who may register in it, which its organization says if it has one.
 func FindRegistration(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, Registration, error) {
 	var row struct {
-		Tenant       Tenant `gorm:"embedded"`
-		Registration Registration
+		Tenant         Tenant `gorm:"embedded"`
+		OfOrganization *Registration
 	}
 	err := db.WithContext(ctx).Table("tenants").
-		Select("tenants.*, COALESCE(o.registration, ?) AS registration", RegistrationOpen).
+		Select("tenants.*, o.registration AS of_organization").
 		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id").
 		Where("tenants.slug = ?", slug).Take(&row).Error
-	return row.Tenant, row.Registration, lookup(err, ErrTenantNotFound)
+	if row.OfOrganization != nil {
+		return row.Tenant, *row.OfOrganization, nil
+	}
+	return row.Tenant, row.Tenant.Registration, lookup(err, ErrTenantNotFound)
 }

@@ -61,6 +61,12 @@ type Tenant struct {
 	Error         string // what last went wrong with it, for the operator
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	// Registration says who may register in a tenant without an organization, which has
+	// its own.
+	Registration Registration
+	// SuspendedByOwner says that an owner inside has suspended it, who may then resume it.
+	// It is false for one that the operator, or the owner of its organization, has suspended.
+	SuspendedByOwner bool
 
 	Owner Owner `gorm:"-"` // of ListTenants only
 }
@@ -147,9 +153,10 @@ func ListUnfinishedTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
 }
 
 // MoveTenant changes the status of a tenant that is in one of the states from,
-// and reports whether it was.
+// and reports whether it was. No owner inside has suspended it then.
 func MoveTenant(ctx context.Context, db *gorm.DB, id string, to TenantStatus, from ...TenantStatus) (bool, error) {
-	moved, err := gorm.G[Tenant](db).Where("id = ? AND status IN ?", id, from).Update(ctx, "status", to)
+	moved, err := gorm.G[Tenant](db).Where("id = ? AND status IN ?", id, from).
+		Select("status", "suspended_by_owner").Updates(ctx, Tenant{Status: to})
 	return moved > 0, err
 }
 

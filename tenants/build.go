@@ -15,7 +15,9 @@ import (
 // newRecord describes a database that is to be made and that no tenant has
 // claimed.
 func (d *Databases) newRecord() *models.Tenant {
-	record := &models.Tenant{ID: uuid.NewString(), Status: models.TenantMaking, SchemaVersion: d.Version}
+	record := &models.Tenant{
+		ID: uuid.NewString(), Status: models.TenantMaking, SchemaVersion: d.Version, Registration: models.RegistrationOpen,
+	}
 	record.DatabaseName = d.PrivateName(record.ID)
 	if d.CanCreateRoles() {
 		record.Role = d.roleName(record.ID)

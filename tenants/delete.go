@@ -41,6 +41,20 @@ func (m *Manager) SetSuspended(
 	return nil
 }
 
+// ChangeByOwner changes a tenant's row on behalf of an owner inside, and records the
+// event. Marking the tenant as deleting refuses all requests; FinishDeletion must follow
+// once its database is returned. This process obeys at once, other processes within
+// maxAge. It returns the errors of models.ChangeTenant.
+func (m *Manager) ChangeByOwner(
+	ctx context.Context, event *models.Event, id string, change func(tenant *models.Tenant),
+) (models.Tenant, error) {
+	tenant, err := models.ChangeTenant(ctx, m.core, event, id, change)
+	if err == nil {
+		m.handles.changed(id)
+	}
+	return tenant, err
+}
+
 // Delete removes a tenant for good: its database, its row of the registry and its
 // organization. One transaction on core marks the tenant, which refuses all
 // requests at once, and records the event. A repeated deletion records nothing; it
@@ -58,6 +72,12 @@ func (m *Manager) Delete(ctx context.Context, id string, event *models.Event) er
 		return err
 	}
 	m.handles.changed(id)
+	return m.FinishDeletion(ctx, id)
+}
+
+// FinishDeletion removes a tenant that is marked for deletion. It returns KindBusy and
+// KindTenantUnavailable; the reconciler then goes on.
+func (m *Manager) FinishDeletion(ctx context.Context, id string) error {
 	m.databases.step(StepMarked)
 	if err := m.remove(ctx, id); err != nil {
 		m.reconcileSoon()

@@ -61,6 +61,12 @@ func (m *Manager) AcquireIDForLogin(ctx context.Context, id string) (tenant *Ten
 	return m.handles.lend(ctx, id, "", true)
 }
 
+// AcquireIDForOwner is AcquireID for the owners of a tenant, whom it also lends a suspended
+// tenant. The caller must ask the tenant whether it admits the user.
+func (m *Manager) AcquireIDForOwner(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
+	return m.handles.lend(ctx, id, models.TenantReady, true)
+}
+
 // lend lends the tenant's database. status, if set, is the tenant's status as the caller
 // knows it. A row that is old or says otherwise is read again before it decides.
 func (hs *handles) lend(

@@ -38,8 +38,19 @@ type Tenant struct {
 // old, as the tenant's status is.
 func (t *Tenant) Owner() models.Owner { return t.row.Load().Owner }
 
-// IsSuspended reports whether the tenant is suspended, as far as this process knows.
-func (t *Tenant) IsSuspended() bool { return t.row.Load().Status == models.TenantSuspended }
+// HasOrganization reports whether the tenant belongs to an organization.
+func (t *Tenant) HasOrganization() bool { return t.Owner().ID != 0 }
+
+// Admit is KindTenantSuspended if the tenant is suspended, as far as this process knows,
+// unless a user of that role may enter it all the same: an owner, if an owner has
+// suspended it.
+func (t *Tenant) Admit(role models.Role) error {
+	row := t.row.Load()
+	if row.Status != models.TenantSuspended || row.SuspendedByOwner && role == models.RoleOwner {
+		return nil
+	}
+	return models.ErrTenantSuspended
+}
 
 // Classify turns an error of the tenant's database into KindBusy if no connection
 // was free in time, and into KindTenantUnavailable if the database is

@@ -148,6 +148,9 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"GET /api/users/{id}":                  usersRoute,
 		"PUT /api/users/{id}":                  usersRoute,
 		"DELETE /api/users/{id}":               usersRoute,
+		"GET /api/tenant":                      ownersRoute,
+		"PUT /api/tenant":                      ownersRoute,
+		"DELETE /api/tenant":                   ownersRoute,
 		"GET /api/organizations":               coreRoute,
 		"POST /api/organizations":              coreRoute,
 		"GET /api/organizations/":              coreRoute,
@@ -322,6 +325,35 @@ func usersRoute(t *testing.T, s *stage) {
 	own := s.app.Do(request)
 	require.Less(t, own.Code, 300, own.Raw)
 	require.JSONEq(t, elsewhere, s.app.Get(usersPath, s.app.TokenOf("globex", "ada@example.com")).Raw)
+}
+
+// ownersRoute: what the owner of a tenant does to it is done to it, also where the owner
+// of another tenant has the same id and address.
+func ownersRoute(t *testing.T, s *stage) {
+	t.Helper()
+	name := strings.ToLower(s.method)
+	slug, email := "hooli-"+name, name+"@example.com"
+	token, elsewhere := s.app.Token("initech-"+name, email), s.app.Token(slug, email)
+	before := s.app.Get(tenantPath, elsewhere).Raw
+	request := testkit.Request{
+		Method: s.method, Path: s.path + "?tenant=" + slug, Token: token, Tenant: slug,
+		Body: testkit.JSON{"registration": "closed", "slug": slug, "tenant": slug, "tid": tenantID(t, s.app, slug)},
+	}
+	s.app.Do(request).RequireProblem(s.app, 403, "tenant_token_required", "Tenant authentication required for this tenant")
+	for _, change := range []testkit.JSON{{"tenant": slug}, {"tid": tenantID(t, s.app, slug)}} {
+		request.Token = with(t, claimsOf(t, token), change)
+		for _, request.Tenant = range []string{"", slug} {
+			refused := s.app.Do(request)
+			require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, refused.Code, refused.Raw)
+		}
+	}
+	require.Contains(t, s.app.Get(tenantPath, token).Raw, `"registration":"open"`, "nothing has happened yet")
+
+	request.Token, request.Tenant = token, ""
+	own := s.app.Do(request)
+	require.Less(t, own.Code, 300, own.Raw)
+	require.JSONEq(t, before, s.app.Get(tenantPath, elsewhere).Raw)
+	require.Equal(t, http.StatusOK, s.app.Get(profilePath, elsewhere).Code)
 }
 
 func refreshesInOne(t *testing.T, s *stage) {

@@ -16,6 +16,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291000AddResetIssuers(),
 		core202611291110SetSequences(),
 		core202611291200CreateRestingSlugs(),
+		core202611291400LetOwnersManageTenants(),
 	}
 }
 
