@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"multitenant/auth"
@@ -42,6 +44,7 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if inv.Environ["GOGC"] == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	signal.Ignore(syscall.SIGPIPE) // the reader of the log may end before the server
 	ports, err := openPorts(ctx, inv)
 	if err != nil {
 		return err

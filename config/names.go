@@ -22,6 +22,8 @@ func unknownNames(values map[string]string) (unknown []string, misspelt error) {
 		case name == meant, name == strings.ToLower(meant) && slices.Contains(originals(), meant):
 		case meant != "":
 			wrong = append(wrong, fmt.Sprintf("%s (it is spelt %s)", name, meant))
+		case !isName(name):
+			unknown = append(unknown, "a name that is not in capitals") // perhaps the second line of a secret
 		default:
 			unknown = append(unknown, name)
 		}
@@ -30,6 +32,11 @@ func unknownNames(values map[string]string) (unknown []string, misspelt error) {
 		return unknown, fmt.Errorf("misspells %s", strings.Join(wrong, ", "))
 	}
 	return unknown, nil
+}
+
+// isName reports whether a name is in capitals, as those of settings are.
+func isName(name string) bool {
+	return strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == ""
 }
 
 // nearest returns the setting whose name is the nearest, in upper case, or "" where

@@ -40,6 +40,18 @@ func TestAMisspeltNameInAFileIsAMistake(t *testing.T) {
 	}
 }
 
+// A key of several lines ends after the first, and the next looks like a name.
+func TestThePartOfASecretIsNotShown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, ".env.local", "JWT_SECRET_KEY="+secret+"\nh6S12Xoe1eIecc7oE448tw==\n")
+
+	got, err := config.Load(environ{}, dir)
+
+	require.NoError(t, err)
+	require.Equal(t, []string{".env.local: no setting is called a name that is not in capitals"}, got.Warnings)
+}
+
 func TestAllMisspeltNamesAreNamed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

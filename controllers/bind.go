@@ -46,8 +46,10 @@ func bind[T any](c *gin.Context) (T, error) {
 }
 
 func readBody(c *gin.Context) ([]byte, error) {
-	if coding := c.GetHeader("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, models.Errorf(models.KindUnsupportedMediaType, "Unsupported media type")
+	for _, coding := range c.Request.Header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return nil, models.Errorf(models.KindUnsupportedMediaType, "Unsupported media type")
+		}
 	}
 	// A body without a type is taken for JSON, as the Python original did.
 	if given := c.GetHeader("Content-Type"); given != "" {

@@ -12,6 +12,7 @@ const (
 	FaultReadOnly    FaultKind = "read_only"    // nothing can be written
 	FaultSearchPath  FaultKind = "search_path"  // it does not lead to our tables
 	FaultOwner       FaultKind = "owner"        // a table or a database belongs to another role
+	FaultGrants      FaultKind = "grants"       // a role may not use a table or a schema
 	FaultClosed      FaultKind = "closed"       // a database takes no connections
 	FaultForeign     FaultKind = "foreign"      // another role's object, which is not our business
 )

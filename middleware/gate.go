@@ -233,6 +233,7 @@ func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, 
 	if err != nil {
 		return err
 	}
+	defer hold(c)() // after release
 	defer release()
 	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.Session)
 	if err != nil {

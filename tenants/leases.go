@@ -118,18 +118,23 @@ func (m *Manager) refresh(ctx context.Context) error {
 	return m.noticeRoles(ctx)
 }
 
-// noticeRoles retires the databases that are served without a role of their own, once the
-// application's role may make roles. The next lease gives each its role.
+// noticeRoles notices that the application's role may make roles, or that it may not any
+// more. Once it may, it retires the databases that are served without a role of their own;
+// the next lease gives each its role.
 func (m *Manager) noticeRoles(ctx context.Context) error {
-	if m.databases.Roles == nil || m.databases.CanCreateRoles() {
+	if m.databases.Roles == nil {
 		return nil
 	}
+	could := m.databases.CanCreateRoles()
 	if err := m.databases.Roles.Refresh(ctx); err != nil {
 		return err
 	}
-	if m.databases.CanCreateRoles() {
+	switch can := m.databases.CanCreateRoles(); {
+	case can && !could:
 		m.logger.InfoContext(ctx, "tenants get roles of their own from now on")
 		m.handles.retireRoleless()
+	case could && !can:
+		m.logger.WarnContext(ctx, "the role may not create roles any more: new tenants get no role of their own")
 	}
 	return nil
 }

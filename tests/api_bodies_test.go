@@ -189,6 +189,10 @@ func TestContentCodings(t *testing.T) {
 				app.Do(request).RequireProblem(app, 415, "unsupported_media_type", "Unsupported media type")
 			}
 		}
+		app.Do(testkit.Request{
+			Method: http.MethodPut, Path: profilePath, Token: core, Body: `{"full_name":"x"}`,
+			Header: http.Header{"Content-Encoding": {"identity", "gzip"}},
+		}).RequireProblem(app, 415, "unsupported_media_type", "Unsupported media type")
 		for _, taken := range []string{"", "identity", "Identity"} {
 			require.Equal(t, http.StatusOK, app.Do(testkit.Request{
 				Method: http.MethodPut, Path: profilePath, Token: core, Body: `{"full_name":"x"}`, Header: http.Header{"Content-Encoding": {taken}},

@@ -169,6 +169,25 @@ func TestDoctorMendsAReadOnlyCore(t *testing.T) {
 	})
 }
 
+func TestDoctorMendsACoreThatMayNotBeUsed(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	app.Token("", "ada@example.com")
+	administer := administratorIn(t, &settings, settings.CoreName())
+	for _, table := range []string{"sessions", "audit_events", "core_users"} {
+		administer(`REVOKE INSERT ON ` + table + ` FROM "` + appRole(t, &settings) + `"`)
+		app.Get("/ready", "").RequireProblem(app, 503, "core_unavailable", "Service is unavailable")
+
+		require.Contains(t, requireMended(t, &settings, "grants of -: "+settings.CoreName()), "may not use "+table)
+
+		require.Equal(t, http.StatusOK, app.Get("/ready", "").Code)
+		require.Equal(t, http.StatusOK, app.Login("", "ada@example.com").Code)
+	}
+	administer("ALTER SCHEMA public OWNER TO postgres", "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+	app.Get("/ready", "").RequireProblem(app, 503, "core_unavailable", "Service is unavailable")
+}
+
 // A tenant of a server that could make no roles gets one.
 func TestDoctorGivesRoles(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,8 @@ func TestAuditExport(t *testing.T) {
 			require.Equal(t, []string{""}, export("--since", time.Now().Add(time.Hour).Format(time.RFC3339)))
 			require.Equal(t, []string{""}, export("--until", "2026-01-01T10:00:00Z"), "the end is not included")
 		}
+		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
+		require.NotEmpty(t, settings.Command(t, "audit", "export", "--tenant", "acme").RequireCode(t, 0).Stdout)
 		require.Empty(t, settings.Command(t, "audit", "export", "--tenant", "nobody").RequireCode(t, 1).Stdout)
 		settings.Command(t, "audit", "export", "--tenant=").RequireCode(t, 1)
 		settings.Command(t, "audit", "export", "--since", "yesterday").RequireCode(t, 2)

@@ -50,6 +50,48 @@ func TestBodiesThatNeverComeHoldNoDatabase(t *testing.T) {
 	}
 }
 
+// TestAnswersThatAreNotReadHoldNoDatabase: more tenants send such requests than databases
+// may be open. The others are served.
+func TestAnswersThatAreNotReadHoldNoDatabase(t *testing.T) {
+	t.Parallel()
+	app := testkit.Start(t, testkit.Fresh(t, testkit.SQLite))
+	tokens := make([]string, app.Backend.MaxOpen()+4)
+	for i := range tokens {
+		slug := fmt.Sprintf("acme-%d", i)
+		tokens[i] = app.Token(slug, "ada@example.com")
+		app.Settings.Exec(t, app.Settings.DatabaseName(slug), `INSERT INTO tenant_users
+			(email, email_canonical, hashed_password, is_active, role, bio, created_at, updated_at)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+			SELECT i || '@example.com', i || '@example.com', '', TRUE, 'member', replace(hex(zeroblob(1000)), '0', '<'),
+				CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM n`)
+	}
+	for _, token := range tokens[4:] {
+		askAndReadNothing(t, app, token)
+	}
+	for range 3 {
+		for _, token := range tokens[:4] {
+			require.Equal(t, http.StatusOK, app.Get("/api/users/me", token).Code)
+		}
+	}
+}
+
+// askAndReadNothing asks for a list that is larger than what the connection takes, and
+// reads its first byte.
+func askAndReadNothing(t *testing.T, app *testkit.App, token string) {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(app.URL, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	tcp, isTCP := conn.(*net.TCPConn)
+	require.True(t, isTCP)
+	require.NoError(t, tcp.SetReadBuffer(4<<10))
+	_, err = fmt.Fprintf(conn, "GET /api/users/?limit=100 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", token)
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 1))
+	require.NoError(t, err)
+}
+
 // TestABodyThatIsCutIsNotMalformed, and changes nothing.
 func TestABodyThatIsCutIsNotMalformed(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -94,9 +95,21 @@ func unwrapRefusal(err error) error {
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
 
-// Ready asks on a connection that is open, if there is one. A read-only connection is not
-// used again: it keeps the settings that it began with.
+// Ready asks whether core takes writes and whether our role may use its tables.
 func (b *backend) Ready(ctx context.Context) error {
+	if err := b.checkWritable(ctx); err != nil {
+		return err
+	}
+	lacking, err := roles{b}.lackingOwn(ctx, b.core)
+	if err == nil && len(lacking) > 0 {
+		err = fmt.Errorf("the role %s may not use %s", b.config.User, strings.Join(lacking, ", "))
+	}
+	return err
+}
+
+// checkWritable asks on a connection that is open, if there is one. A read-only connection
+// is not used again: it keeps the settings that it began with.
+func (b *backend) checkWritable(ctx context.Context) error {
 	handles, err := b.core.DB()
 	if err != nil {
 		return err

@@ -41,8 +41,8 @@ func (s *session) drop(ctx context.Context, name string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	if err == nil && open {
-		err = s.exec(ctx, "ALTER DATABASE "+quoteIdentifier(name)+" WITH ALLOW_CONNECTIONS false")
+	if err == nil && open { // the server drops no template
+		err = s.exec(ctx, "ALTER DATABASE "+quoteIdentifier(name)+" WITH ALLOW_CONNECTIONS false IS_TEMPLATE false")
 	}
 	if err != nil {
 		return fmt.Errorf("close it: %w", err)
@@ -123,7 +123,12 @@ func (s *session) joinRole(ctx context.Context, role string) error {
 	if err != nil || !exists {
 		return err
 	}
-	if err := s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER"); err != nil {
+	err = s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER")
+	if database.HasState(err, "42501") {
+		s.backend.log.Warn("sessions of the role can not be ended: another role has made it", "role", role)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("join role %s: %w", role, err)
 	}
 	return nil

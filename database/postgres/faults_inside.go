@@ -29,7 +29,10 @@ func (b roles) Inspect(ctx context.Context, db *gorm.DB, role string, tables []s
 	if err != nil {
 		return nil, fmt.Errorf("look at the tables: %w", err)
 	}
-	var faults []database.Fault
+	faults, err := b.grantFaults(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	var own []string
 	for i := range relations {
 		r := &relations[i]
@@ -43,6 +46,24 @@ func (b roles) Inspect(ctx context.Context, db *gorm.DB, role string, tables []s
 		return nil, fmt.Errorf("look at the sequences: %w", err)
 	}
 	return append(faults, behind...), nil
+}
+
+// grantFaults says what the application's role may not use. It may grant its own tables to
+// itself, but not the schema of another role.
+func (b roles) grantFaults(ctx context.Context, db *gorm.DB) ([]database.Fault, error) {
+	lacking, err := b.lackingOwn(ctx, db)
+	if err != nil || len(lacking) == 0 {
+		return nil, err
+	}
+	fault := database.Fault{
+		Kind: database.FaultGrants, Problem: "the role " + b.config.User + " may not use " + strings.Join(lacking, ", "),
+	}
+	if !slices.Contains(lacking, schemaPublic) {
+		for _, name := range lacking {
+			fault.Repair = append(fault.Repair, "GRANT ALL ON TABLE public."+quoteIdentifier(name)+" TO "+quoteIdentifier(b.config.User))
+		}
+	}
+	return []database.Fault{fault}, nil
 }
 
 func (b roles) relations(ctx context.Context, db *gorm.DB, role string) (found []relation, err error) {

@@ -98,7 +98,7 @@ func (b roles) warnOfOpenSchema(tx *gorm.DB, role string) error {
 // privileges with yes when the role has one of them.
 func (roles) Lacking(ctx context.Context, db *gorm.DB, role string, guarded database.Guarded) ([]string, error) {
 	lacking, err := listFromCatalogs(ctx, db, `
-		SELECT 'schema public' FROM pg_namespace WHERE nspname = 'public' AND NOT has_schema_privilege(@role, oid, 'USAGE')
+		SELECT '`+schemaPublic+`' FROM pg_namespace WHERE nspname = 'public' AND NOT has_schema_privilege(@role, oid, 'USAGE')
 		UNION ALL
 		SELECT c.relname::text FROM pg_class c WHERE `+own+` AND (
 			c.relkind IN ('r', 'p') AND NOT (has_table_privilege(@role, c.oid, 'SELECT')
@@ -113,6 +113,11 @@ func (roles) Lacking(ctx context.Context, db *gorm.DB, role string, guarded data
 		return nil, fmt.Errorf("look what %s may use: %w", role, err)
 	}
 	return lacking, nil
+}
+
+// lackingOwn is Lacking for the application's role, in core or in a tenant's database.
+func (b roles) lackingOwn(ctx context.Context, db *gorm.DB) ([]string, error) {
+	return b.Lacking(ctx, db, b.config.User, database.Guarded{AppendOnly: []string{"audit_events"}})
 }
 
 // ListForeign lists what other roles have put into schema public, beside our tables.

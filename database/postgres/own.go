@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	schemaPublic = "schema public" // as Lacking lists it
 	// inPublic is the condition that a relation c is in schema public.
 	inPublic = `c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'public')`
 	// own is the condition that it is also ours: its owner owns a table that this
