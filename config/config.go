@@ -125,9 +125,10 @@ func load(environ map[string]string, dir string) (s *settings, warnings []string
 	s = parse(texts, wrong)
 	s.check(wrong)
 
-	s.DatabaseURL, err = normalizeURL(s.DatabaseURL)
+	hasHost := environ["PGHOST"] != "" || environ["PGSERVICE"] != "" // the driver reads them
+	s.DatabaseURL, err = normalizeURL(s.DatabaseURL, hasHost)
 	wrong.add("DATABASE_URL", err)
-	s.TenantDatabaseURL, err = normalizeTenantURL(s.TenantDatabaseURL, s.DatabaseURL)
+	s.TenantDatabaseURL, err = normalizeTenantURL(s.TenantDatabaseURL, s.DatabaseURL, hasHost)
 	wrong.add("TENANT_DATABASE_URL", err)
 	wrong.add("JWT_SECRET_KEY", s.checkSecret(s.DatabaseURL))
 	return s, warnings, wrong.join()

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"multitenant/database"
 )
 
 const (
@@ -13,9 +15,10 @@ const (
 )
 
 // normalizeURL returns the URL of the core database as package database takes
-// it: sqlite:// with a path, or postgres://. Its errors never quote the URL, which
-// may hold a password.
-func normalizeURL(raw string) (string, error) {
+// it: sqlite:// with a path, or postgres://. The URL need not name a host where hasHost
+// says that the environment does. Its errors never quote the URL, which may hold a
+// password.
+func normalizeURL(raw string, hasHost bool) (string, error) {
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
 		return "", errors.New("must be a URL such as sqlite://data/core.db or postgres://user:password@host/database")
@@ -27,9 +30,9 @@ func normalizeURL(raw string) (string, error) {
 	case dialect != "postgres" && dialect != "postgresql":
 		return "", errors.New("must begin with sqlite://, postgres:// or postgresql://")
 	case driver == "" && scheme == dialect:
-		return normalizePostgres(rest)
+		return normalizePostgres(rest, hasHost)
 	case slices.Contains([]string{"asyncpg", "psycopg", "psycopg2"}, driver):
-		return normalizePostgres(fromSQLAlchemy(rest))
+		return normalizePostgres(fromSQLAlchemy(rest), hasHost)
 	default:
 		return "", errors.New("names a Python driver that is not known: write postgres://")
 	}
@@ -37,7 +40,7 @@ func normalizeURL(raw string) (string, error) {
 
 // normalizeTenantURL does the same for the URL by which tenants are reached, where
 // there is one; core is the URL of the core database, and "" where that is wrong.
-func normalizeTenantURL(raw, core string) (string, error) {
+func normalizeTenantURL(raw, core string, hasHost bool) (string, error) {
 	if raw == "" {
 		return "", nil
 	}
@@ -47,7 +50,7 @@ func normalizeTenantURL(raw, core string) (string, error) {
 	if !strings.HasPrefix(raw, "postgres") || !strings.Contains(raw, "://") {
 		return "", errors.New("must be a URL such as postgres://host:6432")
 	}
-	return normalizeURL(raw)
+	return normalizeURL(raw, hasHost)
 }
 
 func normalizeSQLite(path string) (string, error) {
@@ -60,15 +63,29 @@ func normalizeSQLite(path string) (string, error) {
 	return sqliteScheme + path, nil
 }
 
-func normalizePostgres(rest string) (string, error) {
-	u, err := url.Parse(postgresScheme + rest)
-	if err != nil || strings.Contains(rest, "#") {
+func normalizePostgres(rest string, hasHost bool) (string, error) {
+	before, hosts, after := database.CutHosts(postgresScheme + rest)
+	u, err := url.Parse(before + "host" + after)
+	if err != nil || strings.Contains(rest, "#") || !areHosts(hosts) {
 		return "", errors.New("is not a valid URL: special characters in a password must be percent-encoded")
 	}
-	if u.Host == "" && !u.Query().Has("host") {
+	query := u.Query()
+	if hosts == "" && !hasHost && !query.Has("host") && !query.Has("service") {
 		return "", errors.New("must name a host")
 	}
 	return postgresScheme + rest, nil
+}
+
+// areHosts reports whether a list has hosts, with or without ports. The folder of a socket
+// is percent-encoded.
+func areHosts(list string) bool {
+	for host := range strings.SplitSeq(list, ",") {
+		host = strings.ReplaceAll(strings.ReplaceAll(host, "%2F", "-"), "%2f", "-")
+		if _, err := url.Parse(postgresScheme + host); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // fromSQLAlchemy encodes a user and a password that SQLAlchemy takes as they stand.

@@ -27,6 +27,10 @@ func TestDatabaseURLIsNormalized(t *testing.T) {
 		{"postgres:///db?host=/run/postgresql", "postgres:///db?host=/run/postgresql"},
 		{"postgres://u:p@h1:5432,h2:5433/db", "postgres://u:p@h1:5432,h2:5433/db"},
 		{"postgres://u:p@[::1]:5432/db", "postgres://u:p@[::1]:5432/db"},
+		{"postgres://u:p@[::1]:5432,[::2]:5433/db", "postgres://u:p@[::1]:5432,[::2]:5433/db"},
+		{"postgres://u:p@%2Frun%2Fpostgresql:5433,h/db", "postgres://u:p@%2Frun%2Fpostgresql:5433,h/db"},
+		{"postgres://u:p@/db?service=core", "postgres://u:p@/db?service=core"},
+		{"postgresql://?service=core", "postgres://?service=core"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.raw, func(t *testing.T) {
@@ -35,6 +39,16 @@ func TestDatabaseURLIsNormalized(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tc.want, got.Database.URL)
 		})
+	}
+}
+
+func TestDatabaseURLNeedNameNoHostOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"PGHOST", "PGSERVICE"} {
+		got, err := load(t, environ{name: "there", "DATABASE_URL": "postgres:///db", "TENANT_DATABASE_URL": "postgres://?sslmode=require"})
+		require.NoError(t, err)
+		require.Equal(t, "postgres:///db", got.Database.URL)
+		require.Equal(t, "postgres://?sslmode=require", got.Database.TenantURL)
 	}
 }
 
@@ -56,6 +70,8 @@ func TestDatabaseURLIsRefusedWithoutShowingIt(t *testing.T) {
 		"postgres://u:hunter2#@h/db",
 		"postgres://u:hunter2%@h/db",
 		"postgres://u:hunter2@h:port/db",
+		"postgres://u:hunter2@h,h:port/db",
+		"postgres://u:hunter2@[::1,h/db",
 		"postgres://u:hunter2@/db",
 		"postgres://",
 	} {

@@ -3,8 +3,11 @@ package database_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +89,27 @@ func TestPostgresTakesURLsOfTheOriginal(t *testing.T) {
 	named := open(t, withParameter(t, raw, "application_name", "mine"))
 	require.NoError(t, named.Core().Raw("SELECT current_setting('application_name')").Scan(&name).Error)
 	require.Equal(t, "mine", name)
+}
+
+// TestPostgresTakesURLsOfPsql: hosts that package net/url does not know, and none.
+func TestPostgresTakesURLsOfPsql(t *testing.T) {
+	t.Parallel()
+	raw := pgtest.Database(t)
+	parsed, err := url.Parse(raw)
+	require.NoError(t, err)
+	password, _ := parsed.User.Password()
+	service := filepath.Join(t.TempDir(), "services")
+	require.NoError(t, os.WriteFile(service, fmt.Appendf(nil, "[core]\nhost=[::1],%s\nport=1,%s\ndbname=%s\nuser=%s\npassword=%s\n",
+		parsed.Hostname(), parsed.Port(), roleOf(t, raw), roleOf(t, raw), password), 0o600))
+	for _, address := range []string{
+		strings.Replace(raw, "@", "@[::1]:1,", 1),
+		strings.Replace(raw, "@", "@%2Fnowhere%2Fat%20all:1,", 1),
+		"postgres://?sslmode=disable&service=core&servicefile=" + url.QueryEscape(service),
+	} {
+		var name string
+		require.NoError(t, open(t, address).Core().Raw("SELECT current_database()").Scan(&name).Error)
+		require.Equal(t, roleOf(t, raw), name)
+	}
 }
 
 func TestPostgresDatabaseIsClosedToOthers(t *testing.T) {

@@ -37,19 +37,23 @@ type hosts struct {
 var errNotPrimary = errors.New("not the primary")
 
 func newHosts(config *pgx.ConnConfig) *hosts {
-	h := &hosts{peers: newPeers(newDialer(config.ConnectTimeout))}
-	all := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}}, config.Fallbacks...)
-	for _, way := range all {
-		at := slices.IndexFunc(h.ways, func(ways []*pgconn.FallbackConfig) bool {
+	return &hosts{ways: waysOf(config), peers: newPeers(newDialer(config.ConnectTimeout))}
+}
+
+// waysOf returns the ways to each host: with TLS, without, or first one and then the other.
+func waysOf(config *pgx.ConnConfig) (all [][]*pgconn.FallbackConfig) {
+	first := &pgconn.FallbackConfig{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}
+	for _, way := range append([]*pgconn.FallbackConfig{first}, config.Fallbacks...) {
+		at := slices.IndexFunc(all, func(ways []*pgconn.FallbackConfig) bool {
 			return ways[0].Host == way.Host && ways[0].Port == way.Port
 		})
 		if at < 0 {
-			h.ways = append(h.ways, []*pgconn.FallbackConfig{way})
+			all = append(all, []*pgconn.FallbackConfig{way})
 		} else {
-			h.ways[at] = append(h.ways[at], way)
+			all[at] = append(all[at], way)
 		}
 	}
-	return h
+	return all
 }
 
 // connect connects to the first host that takes the connection.

@@ -19,7 +19,7 @@ const (
 	silentAfter = time.Second
 	watchEvery  = 500 * time.Millisecond
 	// probeTimeout is how long a peer has for that sign.
-	probeTimeout = 2 * time.Second
+	probeTimeout = 3 * time.Second
 	// shunFor is how long no connection to a silent peer is tried.
 	shunFor = time.Second
 	// encryptionRequest asks a server whether it speaks TLS. It answers with one byte, and

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,13 +10,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"multitenant/database"
 )
 
 const (
 	// dialTimeout is for URLs that give no connect_timeout.
 	dialTimeout = 5 * time.Second
-	// fewSeconds is connect_timeout for URLs with several hosts that give none.
-	fewSeconds = "2"
+	// shortTimeout is for those with several hosts.
+	shortTimeout = 2 * time.Second
 	// applicationName is how the server lists our connections, if the URL has no other.
 	applicationName = "multitenant"
 	driverName      = "postgres" // of the URL's scheme, of GORM's dialect and of the server's own database
@@ -52,10 +56,48 @@ func parseTenantURL(raw string) (*server, error) {
 // Its errors quote neither the URL nor the message of the parser, since the URL holds
 // the password.
 func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
-	parsed, err := url.Parse(raw)
+	before, hosts, after := database.CutHosts(raw)
+	parsed, err := url.Parse(before + "host" + after)
 	if err != nil || parsed.Scheme != driverName && parsed.Scheme != schemeAlias {
 		return nil, errors.New("is malformed: it begins with postgres:// or postgresql://, and special characters in its parts must be percent-encoded")
 	}
+	query := queryOf(parsed)
+	if mode != "" && !query.Has(execMode) {
+		query.Set(execMode, mode)
+	}
+	address := &strings.Builder{}
+	address.WriteString(driverName + "://")
+	if parsed.User != nil {
+		address.WriteString(parsed.User.String() + "@")
+	}
+	address.WriteString(hosts + parsed.EscapedPath() + "?" + strings.ReplaceAll(query.Encode(), "+", "%20"))
+
+	config, err := pgx.ParseConfig(address.String())
+	if err != nil {
+		return nil, errors.New("is not one PostgreSQL understands: see its host, port and parameters")
+	}
+	setDefaults(config, query)
+	return config, nil
+}
+
+// setDefaults sets values that the URL does not give. With several hosts, any server takes
+// a connection and one takes writes, and a silent host must not hold up the next.
+func setDefaults(config *pgx.ConnConfig, query url.Values) {
+	timeout := dialTimeout
+	if len(waysOf(config)) > 1 {
+		timeout = shortTimeout
+		if config.ValidateConnect == nil && !query.Has("target_session_attrs") {
+			config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		}
+	}
+	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, timeout)
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = applicationName
+	}
+}
+
+// queryOf returns the parameters of a URL as pgx takes them.
+func queryOf(parsed *url.URL) url.Values {
 	// In a URL of PostgreSQL a plus sign is no space.
 	parsed.RawQuery = strings.ReplaceAll(parsed.RawQuery, "+", "%2B")
 	query := parsed.Query()
@@ -66,32 +108,7 @@ func parseServerURL(raw, mode string) (*pgx.ConnConfig, error) {
 	}
 	query.Del("ssl")
 	query.Del("prepared_statement_cache_size")
-	if mode != "" && !query.Has(execMode) {
-		query.Set(execMode, mode)
-	}
-	if hasSeveralHosts := strings.Contains(parsed.Host+query.Get("host"), ","); hasSeveralHosts {
-		setDefault(query, "target_session_attrs", "read-write") // any server takes a connection, and one takes writes
-		setDefault(query, "connect_timeout", fewSeconds)        // a silent host must not hold up the next
-	}
-	parsed.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
-
-	config, err := pgx.ParseConfig(parsed.String())
-	if err != nil {
-		return nil, errors.New("is not one PostgreSQL understands: see its host, port and parameters")
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = dialTimeout
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = applicationName
-	}
-	return config, nil
-}
-
-func setDefault(query url.Values, name, value string) {
-	if !query.Has(name) {
-		query.Set(name, value)
-	}
+	return query
 }
 
 // sslMode turns asyncpg's value of ssl into libpq's value of sslmode.
