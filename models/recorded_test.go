@@ -19,6 +19,7 @@ func unrecorded() map[string]string {
 	return map[string]string{
 		"CreateTenant":       registry,
 		"ClaimTenant":        registry,
+		"ReserveSpare":       registry,
 		"MoveTenant":         registry,
 		"RecordSchema":       registry,
 		"DeleteTenant":       registry,

@@ -6,24 +6,38 @@ import (
 	"gorm.io/gorm"
 )
 
-// CountSpares counts the spare databases that have that schema or
-// a newer one.
+// CountSpares counts the spare databases that have that schema or a newer one, with those
+// that are being made.
 func CountSpares(ctx context.Context, db *gorm.DB, version string) (int64, error) {
-	return sparesFrom(db, version).Count(ctx, "id")
+	return sparesFrom(db, version, TenantMaking, TenantSpare).Count(ctx, "id")
 }
 
-// ListSpares lists them, at most limit, the oldest first.
+// ReserveSpare registers a database that is to become a spare, unless there are most. It
+// reports whether it did. Of several processes at once, one counts after the other.
+func ReserveSpare(ctx context.Context, tx *gorm.DB, spare *Tenant, most int) (bool, error) {
+	if _, err := gorm.G[Installation](tx, forUpdate()).Take(ctx); err != nil {
+		return false, err
+	}
+	count, err := CountSpares(ctx, tx, spare.SchemaVersion)
+	if err != nil || count >= int64(most) {
+		return false, err
+	}
+	return true, CreateTenant(ctx, tx, spare)
+}
+
+// ListSpares lists the spares that have that schema or a newer one, at most limit, the
+// oldest first.
 func ListSpares(ctx context.Context, db *gorm.DB, version string, limit int) ([]Tenant, error) {
-	return sparesFrom(db, version).Order("created_at").Limit(limit).Find(ctx)
+	return sparesFrom(db, version, TenantSpare).Order("created_at").Limit(limit).Find(ctx)
 }
 
 // sparesFrom compares texts in SQL, which is safe here alone: the ids begin with
 // twelve digits of a date, and every collation has digits in their order.
-func sparesFrom(db *gorm.DB, version string) gorm.ChainInterface[Tenant] {
-	return gorm.G[Tenant](db).Where("status = ? AND schema_version >= ?", TenantSpare, version)
+func sparesFrom(db *gorm.DB, version string, statuses ...TenantStatus) gorm.ChainInterface[Tenant] {
+	return gorm.G[Tenant](db).Where("status IN ? AND schema_version >= ?", statuses, version)
 }
 
-// ListOldSpares lists those that have an older schema.
+// ListOldSpares lists the spares that have an older schema.
 func ListOldSpares(ctx context.Context, db *gorm.DB, version string) ([]Tenant, error) {
 	return gorm.G[Tenant](db).Where("status = ? AND schema_version < ?", TenantSpare, version).Find(ctx)
 }

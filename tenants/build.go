@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -25,12 +26,18 @@ func (d *Databases) newRecord() *models.Tenant {
 	return record
 }
 
-// build makes the database of a new record: it registers the record, creates the
-// role and the database, migrates and stamps the database, and closes it again.
-// The caller must hold the lock on the record's id; session is that lock.
-func (d *Databases) build(ctx context.Context, session database.Session, record *models.Tenant) error {
+// registerTimeout bounds the registration of a new database, which may wait for others.
+const registerTimeout = 5 * time.Second
+
+// register writes the record of a new database by create, and creates its role. The
+// caller must hold the lock on the record's id.
+func (d *Databases) register(
+	ctx context.Context, record *models.Tenant, create func(ctx context.Context, tx *gorm.DB) error,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
+	defer cancel()
 	err := d.Core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := models.CreateTenant(ctx, tx, record); err != nil || record.Role == "" {
+		if err := create(ctx, tx); err != nil || record.Role == "" {
 			return err
 		}
 		return d.Roles.Create(tx, d.Login(record))
@@ -39,6 +46,13 @@ func (d *Databases) build(ctx context.Context, session database.Session, record 
 		return fmt.Errorf("register new database: %w", err)
 	}
 	d.step(StepReserved)
+	return nil
+}
+
+// build makes the database of a registered record: it creates, migrates and stamps the
+// database, and closes it again. The caller must hold the lock on the record's id;
+// session is that lock.
+func (d *Databases) build(ctx context.Context, session database.Session, record *models.Tenant) error {
 	if err := session.Create(ctx, record.DatabaseName); err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}

@@ -18,7 +18,9 @@ func MigrateCore(ctx context.Context, backend database.Backend, prefix string) e
 }
 
 func migrateCore(ctx context.Context, backend database.Backend, prefix string) error {
-	session, err := backend.Lock(ctx, "core schema")
+	waiting, cancel := context.WithTimeout(ctx, MigrateTimeout) // for another process that migrates it
+	defer cancel()
+	session, err := backend.Lock(waiting, "core schema")
 	if err != nil {
 		return err
 	}

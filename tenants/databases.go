@@ -16,7 +16,7 @@ import (
 	"multitenant/models"
 )
 
-// lockTimeout bounds how long Lock waits.
+// lockTimeout bounds how long Lock and TryLock wait.
 const lockTimeout = 5 * time.Second
 
 // Databases knows the databases of all tenants: their names, locks, logins and
@@ -102,16 +102,29 @@ func (d *Databases) CheckCore(ctx context.Context) error {
 	return nil
 }
 
-// Lock takes the tenant's lock, which every process respects. It waits for at
-// most 5 seconds and then returns an error of KindBusy.
+// Lock takes the tenant's lock, which every process respects. It waits for at most
+// 5 seconds and then returns an error of KindBusy.
 func (d *Databases) Lock(ctx context.Context, id string) (database.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	session, err := d.Backend.Lock(ctx, LockKey(id))
+	return session, lockError(ctx, err)
+}
+
+// TryLock is Lock if the tenant's lock is free, which it reports. It waits only while
+// this process holds as many locks as it may.
+func (d *Databases) TryLock(ctx context.Context, id string) (session database.Session, free bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	session, free, err = d.Backend.TryLock(ctx, LockKey(id))
+	return session, free, lockError(ctx, err)
+}
+
+func lockError(ctx context.Context, err error) error {
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, models.ErrBusy.Because(err)
+		return models.ErrBusy.Because(err)
 	}
-	return session, err
+	return err
 }
 
 // LockKey returns the name of the lock of the tenant with that id.

@@ -88,6 +88,10 @@ func (m *Manager) FinishDeletion(ctx context.Context, id string) error {
 
 // remove waits for its turn and removes a tenant that is marked for deletion.
 func (m *Manager) remove(ctx context.Context, id string) error {
+	if err := takeTurn(ctx, m.longLocks); err != nil {
+		return err
+	}
+	defer m.longLocks.Release(1)
 	if err := takeTurn(ctx, m.making); err != nil {
 		return err
 	}

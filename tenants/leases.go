@@ -49,8 +49,8 @@ func (m *Manager) lend(ctx context.Context, record *models.Tenant, forLogin bool
 	return m.handles.lend(ctx, record.ID, record.Status, forLogin)
 }
 
-// AcquireID is Acquire for a tenant's id, as a token has it. It needs no query if
-// the tenant's database is open and admits requests, else one.
+// AcquireID is Acquire for a tenant's id, as a token has it. It needs no query if the
+// tenant's database is open and its row, which is not old, admits requests; else one.
 func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
 	return m.handles.lend(ctx, id, models.TenantReady, false)
 }

@@ -48,7 +48,11 @@ func (m *Manager) migrateIfBehind(ctx context.Context, found *models.Tenant) (*m
 		return nil, err
 	}
 	defer m.migrating.Release(1)
-	session, err := m.databases.Backend.Lock(ctx, LockKey(found.ID))
+	if err := m.longLocks.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer m.longLocks.Release(1)
+	session, err := m.databases.Lock(ctx, found.ID)
 	if err != nil {
 		return nil, err
 	}

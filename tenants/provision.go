@@ -131,7 +131,12 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 	}
 	defer session.Unlock()
 	m.databases.step(StepLocked)
-	err = m.databases.build(ctx, session, record)
+	err = m.databases.register(ctx, record, func(ctx context.Context, tx *gorm.DB) error {
+		return models.CreateTenant(ctx, tx, record)
+	})
+	if err == nil {
+		err = m.databases.build(ctx, session, record)
+	}
 	if err == nil {
 		err = m.complete(ctx, session, record, slug, plan)
 	}

@@ -51,10 +51,10 @@ func (m *Manager) pruneAll(ctx context.Context) {
 // rest to the next tick if another process has the lock.
 func (m *Manager) pruneOne(ctx context.Context, lock, name string, prune func(context.Context) (int, error)) {
 	total := 0
-	removed, err := m.underLock(ctx, lock, prune)
+	removed, err := m.pruneUnder(ctx, lock, prune)
 	for err == nil && removed > 0 {
 		total += removed
-		removed, err = m.underLock(ctx, lock, prune)
+		removed, err = m.pruneUnder(ctx, lock, prune)
 	}
 	if err != nil && ctx.Err() == nil {
 		m.logger.WarnContext(ctx, "prune audit trail", "database", name, "error", err)
@@ -64,16 +64,20 @@ func (m *Manager) pruneOne(ctx context.Context, lock, name string, prune func(co
 	}
 }
 
-// underLock calls do if no other process has the lock; otherwise it returns 0.
-func (m *Manager) underLock(ctx context.Context, lock string, do func(context.Context) (int, error)) (int, error) {
+// pruneUnder calls prune if no other process has the lock; otherwise it returns 0.
+func (m *Manager) pruneUnder(ctx context.Context, lock string, prune func(context.Context) (int, error)) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, pruneTimeout)
 	defer cancel()
+	if err := m.longLocks.Acquire(ctx, 1); err != nil {
+		return 0, err
+	}
+	defer m.longLocks.Release(1)
 	session, free, err := m.databases.Backend.TryLock(ctx, lock)
 	if err != nil || !free {
 		return 0, err
 	}
 	defer session.Unlock()
-	return do(ctx)
+	return prune(ctx)
 }
 
 // pruneTenant removes a batch of old events of a tenant, whose lock the caller must hold.

@@ -52,14 +52,14 @@ func (m *Manager) keepReconciling(ctx context.Context) {
 // reconcile removes the tenants that a dead process has left unfinished, several at
 // once, because a frozen session in one of them must not hold up the others.
 func (m *Manager) reconcile(ctx context.Context) {
-	unfinished, err := models.ListUnfinishedTenants(ctx, m.core)
+	unfinished, err := m.listUnfinished(ctx)
 	if err != nil {
 		m.logger.WarnContext(ctx, "list unfinished tenants", "error", err)
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
 	var removing errgroup.Group
-	removing.SetLimit(min(maxReconciling, m.databases.Backend.MaxLocks()-1)) // requests need locks as well
+	removing.SetLimit(maxReconciling)
 	for i := range unfinished {
 		removing.Go(func() error { return m.reconcileOne(ctx, &unfinished[i]) })
 	}
@@ -68,15 +68,22 @@ func (m *Manager) reconcile(ctx context.Context) {
 	}
 }
 
+func (m *Manager) listUnfinished(ctx context.Context) ([]models.Tenant, error) {
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	return models.ListUnfinishedTenants(ctx, m.core)
+}
+
 // errAtWork says that a process is working on a tenant.
 var errAtWork = errors.New("another process is at work on the tenant")
 
 // reconcileOne removes an unfinished tenant. It returns errAtWork if the tenant's lock
 // is held, and the error of a context that has ended.
 func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error {
-	if err := ctx.Err(); err != nil {
+	if err := m.longLocks.Acquire(ctx, 1); err != nil {
 		return err
 	}
+	defer m.longLocks.Release(1)
 	free, err := m.databases.TryRemove(ctx, record.ID)
 	m.counts.noteReconciled(record.Status, free, err)
 	switch {
@@ -84,6 +91,7 @@ func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error
 		m.logger.ErrorContext(ctx, "remove unfinished tenant", "tenant", record.Slug, "error", err)
 	case free:
 		m.logger.WarnContext(ctx, "removed unfinished tenant", "tenant", record.Slug, "status", record.Status)
+		m.makeSparesSoon() // it may have counted as one that is being made
 	default:
 		return errAtWork
 	}
@@ -100,6 +108,8 @@ func (m *Manager) reconcileSoon() {
 
 // report logs a warning about each unexplained thing, once.
 func (m *Manager) report(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, reportEvery)
+	defer cancel()
 	strays, err := m.databases.ListUnexplained(ctx)
 	if err != nil {
 		m.logger.WarnContext(ctx, "look for databases without a tenant", "error", err)

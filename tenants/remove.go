@@ -25,7 +25,7 @@ const (
 func (d *Databases) TryRemove(ctx context.Context, id string) (free bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
-	session, free, err := d.Backend.TryLock(ctx, LockKey(id))
+	session, free, err := d.TryLock(ctx, id)
 	if err != nil || !free {
 		return free, err
 	}

@@ -2,7 +2,11 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"golang.org/x/sync/semaphore"
+	"gorm.io/gorm"
 
 	"multitenant/database"
 	"multitenant/models"
@@ -14,14 +18,12 @@ const (
 	// spareCandidates is how many spares are tried before a new database is made:
 	// other requests are claiming some, and clients may have some open.
 	spareCandidates = 8
-	// sparesLock is the lock of the process that makes spares.
-	sparesLock = "spares"
 )
 
 // lockSpare locks a spare. The session is nil if the spare is not to be had: another
 // request claims it or has claimed it, or a client has its database open.
 func (m *Manager) lockSpare(ctx context.Context, id string) (database.Session, *models.Tenant, error) {
-	session, free, err := m.databases.Backend.TryLock(ctx, LockKey(id))
+	session, free, err := m.databases.TryLock(ctx, id)
 	if err != nil || !free {
 		return nil, nil, err
 	}
@@ -71,62 +73,91 @@ func (m *Manager) keepSpares(ctx context.Context) {
 	}
 }
 
-// makeSpares migrates the old spares and makes those that are missing. One
-// process does so at a time, one database after the other: the server makes them
-// no faster in parallel.
+// makeSpares migrates the old spares and makes those that are missing, one database after
+// the other. Other processes may do so at the same time.
 func (m *Manager) makeSpares(ctx context.Context) error {
-	session, free, err := m.databases.Backend.TryLock(ctx, sparesLock)
-	if err != nil {
+	if err := m.migrateSpares(ctx); err != nil {
 		return err
-	}
-	if !free {
-		// The process that holds the lock may have counted before the last claim.
-		time.AfterFunc(tryAgainAfter, m.makeSparesSoon)
-		return nil
-	}
-	defer session.Unlock()
-	old, err := models.ListOldSpares(ctx, m.core, m.databases.Version)
-	if err != nil {
-		return err
-	}
-	for i := range old {
-		if _, err := m.migrateIfBehind(ctx, &old[i]); err != nil {
-			m.logger.ErrorContext(ctx, "migrate spare database", "database", old[i].DatabaseName, "error", err)
-		}
 	}
 	for {
-		count, err := models.CountSpares(ctx, m.core, m.databases.Version)
-		if err != nil || count >= int64(m.spares) {
-			return err
-		}
-		if err := m.makeSpare(ctx); err != nil {
+		if made, err := m.makeSpare(ctx); err != nil || !made {
 			return err
 		}
 	}
 }
 
-// makeSpare makes one spare. If it fails, the reconciler removes what is left.
-func (m *Manager) makeSpare(ctx context.Context) error {
+func (m *Manager) migrateSpares(ctx context.Context) error {
+	listing, cancel := context.WithTimeout(ctx, spareTimeout)
+	defer cancel()
+	old, err := models.ListOldSpares(listing, m.core, m.databases.Version)
+	for i := range old {
+		err := m.migrateSpare(ctx, &old[i])
+		if err != nil && !models.IsKind(err, models.KindBusy) { // another process may be migrating it
+			m.logger.ErrorContext(ctx, "migrate spare database", "database", old[i].DatabaseName, "error", err)
+		}
+	}
+	return err
+}
+
+func (m *Manager) migrateSpare(ctx context.Context, record *models.Tenant) error {
 	ctx, cancel := context.WithTimeout(ctx, spareTimeout)
 	defer cancel()
-	if err := m.making.Acquire(ctx, 1); err != nil {
-		return err
+	_, err := m.migrateIfBehind(ctx, record)
+	return err
+}
+
+// errEnough says that no spare is missing.
+var errEnough = errors.New("there are enough spares")
+
+// makeSpare makes one spare, unless there are enough. If it fails, the reconciler removes
+// what is left.
+func (m *Manager) makeSpare(ctx context.Context) (made bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, spareTimeout)
+	defer cancel()
+	count, err := models.CountSpares(ctx, m.core, m.databases.Version)
+	if err != nil || count >= int64(m.spares) {
+		return false, err
 	}
-	defer m.making.Release(1)
+	for _, turn := range []*semaphore.Weighted{m.longLocks, m.making} {
+		if err := turn.Acquire(ctx, 1); err != nil {
+			return false, err
+		}
+		defer turn.Release(1)
+	}
 	record := m.databases.newRecord()
 	session, err := m.databases.Lock(ctx, record.ID)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer session.Unlock()
-	if err := m.databases.build(ctx, session, record); err != nil {
-		return m.undo(ctx, session, record, err)
-	}
-	if _, err := models.MoveTenant(ctx, m.core, record.ID, models.TenantSpare, models.TenantMaking); err != nil {
-		return err
+	err = m.buildSpare(ctx, session, record)
+	switch {
+	case errors.Is(err, errEnough):
+		return false, nil
+	case err != nil:
+		return false, m.undo(ctx, session, record, err)
 	}
 	m.databases.step(StepSpare)
-	return nil
+	return true, nil
+}
+
+// buildSpare registers and builds a spare. It returns errEnough if another process has made
+// the last one that was missing.
+func (m *Manager) buildSpare(ctx context.Context, session database.Session, record *models.Tenant) error {
+	err := m.databases.register(ctx, record, func(ctx context.Context, tx *gorm.DB) error {
+		reserved, err := models.ReserveSpare(ctx, tx, record, m.spares)
+		if err == nil && !reserved {
+			err = errEnough
+		}
+		return err
+	})
+	if err == nil {
+		err = m.databases.build(ctx, session, record)
+	}
+	if err == nil {
+		_, err = models.MoveTenant(ctx, m.core, record.ID, models.TenantSpare, models.TenantMaking)
+	}
+	return err
 }
 
 // makeSparesSoon makes the background check the spares at once. It never blocks.

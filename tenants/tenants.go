@@ -111,6 +111,10 @@ type Manager struct {
 	slugs     slugLocks // held while a tenant is made
 	making    *semaphore.Weighted
 	migrating *semaphore.Weighted
+	// longLocks are the locks that may be held for long, for a migration or a removal: all
+	// that this process may hold but one, so that requests can always make tenants. One of
+	// them is left by migrations.
+	longLocks *semaphore.Weighted
 
 	reported   map[Stray]bool // only the background that reports uses it
 	unfinished chan struct{}  // asks the background to reconcile at once
@@ -152,6 +156,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	locks := int64(o.Backend.MaxLocks())
 	m := &Manager{
 		databases:     databases,
 		core:          databases.Core,
@@ -163,7 +168,8 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		onProvisioned: o.OnProvisioned,
 		counts:        &counts{},
 		making:        semaphore.NewWeighted(maxMaking),
-		migrating:     semaphore.NewWeighted(maxMigrating),
+		migrating:     semaphore.NewWeighted(min(maxMigrating, locks-2)),
+		longLocks:     semaphore.NewWeighted(locks - 1),
 		reported:      make(map[Stray]bool),
 		unfinished:    make(chan struct{}, 1),
 		claimed:       make(chan struct{}, 1),

@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-gormigrate/gormigrate/v2"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"multitenant/database"
 	"multitenant/database/migrations"
@@ -157,6 +160,68 @@ func TestManyWaitForTheirMigration(t *testing.T) {
 	app.Token("brand-new", "ada@example.com")
 }
 
+// TestLocksAreLeftForNewTenants: with the fewest connections this process may hold three
+// locks. Migrations and a removal that stand still leave one for new tenants, and
+// migrations alone leave one for the stock of spares.
+func TestLocksAreLeftForNewTenants(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Database.MaxConnections = database.MinConnections
+	app := testkit.Start(t, settings)
+	behind := []string{"acme", "globex"}
+	for _, slug := range append(behind, "initech") {
+		app.Token(slug, "ada@example.com")
+	}
+	app.Close()
+	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting' WHERE slug = 'initech'")
+	removing, remove := standAt(&settings, tenants.StepDropped)
+	defer remove()
+	migrating, goOn := make(chan struct{}, len(behind)), make(chan struct{})
+	migrate := sync.OnceFunc(func() { close(goOn) })
+	defer migrate()
+	settings = nextRelease(settings, &gormigrate.Migration{ID: notesID, Migrate: func(tx *gorm.DB) error {
+		var users int64
+		if err := tx.Table("tenant_users").Count(&users).Error; err != nil || users == 0 {
+			return err
+		}
+		migrating <- struct{}{}
+		<-goOn
+		return nil
+	}})
+	settings.Spares = 1
+	app = testkit.Start(t, settings)
+	<-removing
+	var logins sync.WaitGroup
+	for _, slug := range behind {
+		logins.Go(func() { app.Login(slug, "ada@example.com") })
+	}
+	<-migrating
+
+	for i := range 2 {
+		app.Token(fmt.Sprintf("brand-new-%d", i), "ada@example.com")
+	}
+	remove()
+	awaitSpares(t, &settings)
+
+	require.Empty(t, migrating, "two migrations at once leave no lock")
+	migrate()
+	logins.Wait()
+}
+
+// standAt makes the first to come to that step stand still until goOn is called. The test
+// must call it before it ends.
+func standAt(settings *testkit.Settings, at tenants.Step) (standing <-chan struct{}, goOn func()) {
+	stands, ends := make(chan struct{}), make(chan struct{})
+	var stood atomic.Bool
+	settings.OnStep = func(step tenants.Step) {
+		if step == at && stood.CompareAndSwap(false, true) {
+			close(stands)
+			<-ends
+		}
+	}
+	return stands, sync.OnceFunc(func() { close(ends) })
+}
+
 // TestServingBesideLeftovers: the program serves while it removes what a dead process
 // has left, and one removal that stands still does not hold up the others.
 func TestServingBesideLeftovers(t *testing.T) {
@@ -168,14 +233,8 @@ func TestServingBesideLeftovers(t *testing.T) {
 		}
 		app.Close()
 		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting'")
-		standing, goOn := make(chan struct{}), make(chan struct{})
-		var stood atomic.Bool
-		settings.OnStep = func(step tenants.Step) {
-			if step == tenants.StepDropped && stood.CompareAndSwap(false, true) {
-				close(standing)
-				<-goOn
-			}
-		}
+		standing, goOn := standAt(&settings, tenants.StepDropped)
+		defer goOn()
 
 		app = testkit.Start(t, settings)
 
@@ -183,7 +242,7 @@ func TestServingBesideLeftovers(t *testing.T) {
 		app.Organization(core, "globex")
 		requireWhole(t, app, "globex")
 		awaitUnfinished(t, &settings, 1)
-		close(goOn)
+		goOn()
 		awaitUnfinished(t, &settings, 0)
 		settings.RequireTidy(t)
 	})

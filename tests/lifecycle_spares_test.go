@@ -84,6 +84,28 @@ func TestSparesAreClaimedOnce(t *testing.T) {
 	})
 }
 
+// TestOneStockForAllReplicas: a spare that one replica is making counts for the others.
+func TestOneStockForAllReplicas(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.Spares = 1
+		slow := settings
+		reserved, goOn := standAt(&slow, tenants.StepReserved)
+		defer goOn()
+		first := testkit.Start(t, slow)
+		<-reserved
+
+		second := testkit.Start(t, settings)
+		second.Organization(second.Token("", "ada@example.com"), "acme")
+		goOn()
+
+		awaitSpares(t, &settings)
+		awaitUnfinished(t, &settings, 0)
+		require.Equal(t, 1, testkit.Scalar[int](t, &settings, settings.CoreName(), countSpares))
+		first.Organization(first.TokenOf("", "ada@example.com"), "globex")
+		requireWhole(t, first, "globex")
+	})
+}
+
 // TestASpareOutlivesARefusal: a claim that fails leaves it as it was.
 func TestASpareOutlivesARefusal(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {

@@ -20,6 +20,8 @@ const (
 	// migrated makingConnections, and tenants the rest.
 	minCore = 4
 	maxCore = 16
+	// minLocks is how many locks a process may hold where core has a connection more.
+	minLocks = 4
 	// coreShare gives core one connection in five.
 	coreShare = 5
 	// makingConnections is for databases being made or migrated, one each.
@@ -58,9 +60,9 @@ func newPools(connections, ofRole int) pools {
 	}
 }
 
-// locks is how many connections of core the locks may pin. With few connections it is
-// all but one: no lock waits for another, and each query of core is short.
-func (p pools) locks() int { return max(p.core.Limit()/2, minCore-1) }
+// locks is how many connections of core the locks may pin: half, and with few connections
+// up to four, but never all. Long work waits for a lock, and each query of core is short.
+func (p pools) locks() int { return max(p.core.Limit()/2, min(p.core.Limit()-1, minLocks)) }
 
 func (p pools) stats() (sum database.Stats) {
 	for _, part := range []*pool.Pool{p.core, p.making, p.tenants} {

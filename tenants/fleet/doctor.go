@@ -197,7 +197,7 @@ func (x *examination) examineTenant(ctx context.Context, record *models.Tenant) 
 // examineSpare examines a spare unless a request is claiming it. It holds the lock
 // meanwhile, because a database that is in use cannot be renamed.
 func (x *examination) examineSpare(ctx context.Context, record *models.Tenant) error {
-	session, free, err := x.databases.Backend.TryLock(ctx, tenants.LockKey(record.ID))
+	session, free, err := x.databases.TryLock(ctx, record.ID)
 	if err != nil || !free {
 		return err
 	}
@@ -240,7 +240,7 @@ func (x *examination) examineState(ctx context.Context, record *models.Tenant) e
 
 // examineUnfinished finds an unfinished tenant that no process is working on.
 func (x *examination) examineUnfinished(ctx context.Context, record *models.Tenant) error {
-	session, free, err := x.databases.Backend.TryLock(ctx, tenants.LockKey(record.ID))
+	session, free, err := x.databases.TryLock(ctx, record.ID)
 	if err != nil || !free {
 		return err
 	}

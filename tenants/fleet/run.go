@@ -73,7 +73,9 @@ func (f *Fleet) runOne(ctx context.Context, t *task, record *models.Tenant, sele
 	if ctx.Err() != nil {
 		return
 	}
-	session, err := f.databases.Backend.Lock(ctx, tenants.LockKey(record.ID))
+	waiting, cancel := context.WithTimeout(ctx, tenants.MigrateTimeout) // for another process that migrates it
+	defer cancel()
+	session, err := f.databases.Backend.Lock(waiting, tenants.LockKey(record.ID))
 	if err != nil && ctx.Err() != nil {
 		return
 	}
