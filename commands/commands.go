@@ -39,11 +39,12 @@ type Invocation struct {
 
 // commandLine is the grammar; each command is a struct with a method Run.
 type commandLine struct {
-	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
-	Migrate migrateCommand `cmd:"" help:"Migrate core and all tenants, show how far they are, or take a migration back."`
-	Tenants tenantsCommand `cmd:"" help:"List, show, create, suspend, resume, delete or examine tenants."`
-	Users   usersCommand   `cmd:"" help:"List or create users, or let them choose a new password."`
-	Audit   auditCommand   `cmd:"" help:"Export the audit trail."`
+	Serve   serveCommand       `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
+	Health  healthcheckCommand `cmd:"" name:"healthcheck" help:"Ask the server of these settings whether it lives."`
+	Migrate migrateCommand     `cmd:"" help:"Migrate core and all tenants, show how far they are, or take a migration back."`
+	Tenants tenantsCommand     `cmd:"" help:"List, show, create, suspend, resume, delete or examine tenants."`
+	Users   usersCommand       `cmd:"" help:"List or create users, or let them choose a new password."`
+	Audit   auditCommand       `cmd:"" help:"Export the audit trail."`
 }
 
 // Run does what the command line says and returns the exit code. The process

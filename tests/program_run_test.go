@@ -107,6 +107,7 @@ func TestTheProgram(t *testing.T) {
 		"reports all mistakes":         reportsAllMistakes,
 		"needs a port":                 needsAPort,
 		"serves what came early":       servesWhatCameEarly,
+		"checks its health":            checksItsHealth,
 		"serves metrics":               servesMetrics,
 		"shares its folder":            sharesItsFolder,
 		"obeys beside a server":        obeysBesideAServer,
