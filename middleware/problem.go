@@ -90,7 +90,7 @@ func statusOf(kind models.Kind) int {
 	case models.KindValidationFailed, models.KindMalformedBody:
 		return http.StatusUnprocessableEntity
 	case models.KindTooManyLogins, models.KindTooManyAttempts, models.KindTooManyRegistrations,
-		models.KindTooManyTenants, models.KindTooManyOrganizations, models.KindTooManyRequests:
+		models.KindTooManyTenants, models.KindTooManyOrganizations, models.KindTooManyInvitations, models.KindTooManyRequests:
 		return http.StatusTooManyRequests
 	case models.KindTenantUnavailable, models.KindCoreUnavailable, models.KindBusy, models.KindTimeout:
 		return http.StatusServiceUnavailable

@@ -11,6 +11,13 @@ import (
 
 var errInviterRemoved = errors.New("the user who made the invitation was removed")
 
+// MaxInvitations bounds the invitations of a tenant that are open.
+const MaxInvitations = 1000
+
+// invitationsRetry is how long a user is asked to wait who may make no more. It is long:
+// only a use, a withdrawal or an expiry frees a place.
+const invitationsRetry = time.Hour
+
 // InvitationLifetime is how long an invitation is valid.
 const InvitationLifetime = 7 * 24 * time.Hour
 
@@ -43,8 +50,9 @@ func NewInvitation(email string, role Role, hash string, now time.Time) Invitati
 // Invite stores an invitation by the actor of the event, in place of an earlier one of
 // the same address, and removes those that have expired. KindEmailTaken when a user has
 // the address; KindRoleRequired when the actor may not give the role, or not replace
-// the earlier one; KindUserNotFound and KindInvalidToken when the actor was removed or
-// deactivated meanwhile.
+// the earlier one; KindTooManyInvitations when the tenant has as many as it may;
+// KindUserNotFound and KindInvalidToken when the actor was removed or deactivated
+// meanwhile.
 func Invite(ctx context.Context, db *gorm.DB, event *Event, invitation *Invitation) error {
 	invitation.InvitedBy, event.Detail = event.ActorID, string(invitation.Role)
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
@@ -61,6 +69,9 @@ func Invite(ctx context.Context, db *gorm.DB, event *Event, invitation *Invitati
 		if err := replaceInvitation(ctx, tx, invitation, c.actor.Role); err != nil {
 			return err
 		}
+		if err := checkInvitations(ctx, tx); err != nil {
+			return err
+		}
 		// Last, since replacing waits for a registration that uses the old invitation up.
 		_, err = FindUserByEmail[TenantUser](ctx, tx, invitation.Email)
 		switch {
@@ -72,6 +83,18 @@ func Invite(ctx context.Context, db *gorm.DB, event *Event, invitation *Invitati
 		event.About(TargetInvitation, invitation.ID, invitation.Email)
 		return nil
 	})
+}
+
+// checkInvitations counts the invitations when a new one is stored. Of several users who
+// invite at the same time each may store one beyond the bound.
+func checkInvitations(ctx context.Context, tx *gorm.DB) error {
+	stored, err := gorm.G[Invitation](tx).Count(ctx, "id")
+	if err == nil && stored > MaxInvitations {
+		tooMany := Errorf(KindTooManyInvitations, "No more than %d invitations may be open", MaxInvitations)
+		tooMany.RetryAfter = invitationsRetry
+		return tooMany
+	}
+	return err
 }
 
 // replaceInvitation is one statement, so that of several concurrent ones the last stays.

@@ -43,6 +43,12 @@ func ReleaseSlug(ctx context.Context, db *gorm.DB, event *Event, slug Slug) erro
 	})
 }
 
+// ForgetSlugs removes the slugs that have rested since before a time.
+func ForgetSlugs(ctx context.Context, db *gorm.DB, before time.Time) error {
+	_, err := gorm.G[RestingSlug](db).Where("since <= ?", before).Delete(ctx)
+	return err
+}
+
 // rest lets the slug of a tenant that is being deleted rest from now on. A spare has
 // none.
 func rest(ctx context.Context, tx *gorm.DB, tenantID string) error {

@@ -19,13 +19,24 @@ const (
 	coreAuditLock = "core audit"
 )
 
-// keepPruning removes old events at once and at each tick, until ctx ends.
+// keepPruning removes rows that have no more use, at once and at each tick, until ctx ends.
 func (m *Manager) keepPruning(ctx context.Context) {
-	if m.auditKeep == 0 {
-		return
+	prune := func() {
+		m.forgetSlugs(ctx)
+		if m.auditKeep > 0 {
+			m.pruneAll(ctx)
+		}
 	}
-	m.pruneAll(ctx)
-	every(ctx, pruneEvery, func() { m.pruneAll(ctx) })
+	prune()
+	every(ctx, pruneEvery, prune)
+}
+
+// forgetSlugs removes the slugs whose rest has ended.
+func (m *Manager) forgetSlugs(ctx context.Context) {
+	err := models.ForgetSlugs(ctx, m.core, m.core.NowFunc().Add(-m.slugRest))
+	if err != nil && ctx.Err() == nil {
+		m.logger.WarnContext(ctx, "remove slugs whose rest has ended", "error", err)
+	}
 }
 
 // pruneAll removes old events from core, then from one tenant after the other.

@@ -11,10 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/models"
 	"multitenant/tests/testkit"
 )
 
-const invitationsPath = "/api/invitations/"
+const (
+	invitationsPath = "/api/invitations/"
+	sqlTime         = "2006-01-02 15:04:05-07:00" // as both engines read times
+)
 
 type invitation struct {
 	ID        int64     `json:"id"`
@@ -254,5 +258,32 @@ func TestInvitationsAreWithdrawn(t *testing.T) {
 			o.Delete(invitationsPath+id, o.owner).RequireProblem(o.App, 404, "invitation_not_found", "Invitation not found")
 		}
 		require.Greater(t, invite(t, o.App, o.owner, "hank@example.com", "").ID, made.ID, "an id is never used again")
+	})
+}
+
+// TestInvitationsAreBounded: an owner who fills the tenant can still replace and withdraw.
+func TestInvitationsAreBounded(t *testing.T) {
+	eachOffice(t, func(t *testing.T, o *office) {
+		o.Settings.Exec(t, o.Settings.DatabaseName("acme"), fmt.Sprintf(`INSERT INTO tenant_invitations
+			(email, email_canonical, role, token_hash, invited_by, created_at, expires_at)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+			SELECT 'a' || i, 'a' || i, 'member', 'hash ' || i, 1, '%s', '%s' FROM n`, models.MaxInvitations-1,
+			o.now().UTC().Format(sqlTime), o.now().Add(time.Hour).UTC().Format(sqlTime)))
+		last := invite(t, o.App, o.admin, "hank@example.com", "member")
+		for _, token := range []string{o.owner, o.admin} {
+			refused := o.Post(invitationsPath, token, testkit.JSON{"email": "joan@example.com"})
+			requireTooMany(t, o.App, refused, "too_many_invitations", 3600)
+			require.Equal(t, "No more than 1000 invitations may be open", refused.Text(o.App, "detail"))
+		}
+		require.Equal(t, models.MaxInvitations, o.kept(t))
+
+		again := invite(t, o.App, o.admin, "hank@example.com", "member")
+		require.Equal(t, last.ID, again.ID)
+		require.Equal(t, http.StatusNoContent, o.Delete(again.path(), o.admin).Code)
+		invite(t, o.App, o.admin, "joan@example.com", "member")
+		o.advance(2 * time.Hour)
+		o.admin = o.TokenOf("acme", "alan@example.com")
+		invite(t, o.App, o.admin, "hank@example.com", "member")
+		require.Equal(t, 2, o.kept(t), "expired ones take no place")
 	})
 }

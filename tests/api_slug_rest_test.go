@@ -1,6 +1,7 @@
 package tests_test
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -58,9 +59,16 @@ func TestTheRestEnds(t *testing.T) {
 		requireResting(t, app, stranger) // nobody owned it
 
 		settings.Exec(t, settings.CoreName(), "UPDATE resting_slugs SET since = '"+
-			time.Now().UTC().Add(-monthOfRest-time.Minute).Format("2006-01-02 15:04:05-07:00")+"'")
+			time.Now().UTC().Add(-monthOfRest-time.Minute).Format(sqlTime)+"'")
 
 		app.Organization(stranger, "acme")
+		testkit.Start(t, settings) // a server looks at its start, and then each hour
+		testkit.Await(t, 10*time.Second, func() error {
+			if kept := testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM resting_slugs"); kept > 0 {
+				return errors.New("the slug is kept")
+			}
+			return nil
+		})
 	})
 }
 
