@@ -41,91 +41,92 @@ func passwordOwner(user *models.Account, slug models.Slug) models.PasswordOwner 
 	return models.PasswordOwner{Email: user.Email, FullName: user.FullName, Tenant: slug}
 }
 
-// passwordChange is a request for another password, the event to record in the caller's
-// database, and the caller's session that is to begin there.
-type passwordChange struct {
-	c       *gin.Context
-	body    passwordRequest
-	event   *models.Event
-	session *models.Session
-}
-
 // ChangeCore changes the password of a core user, and ends all their sessions, also
 // inside the tenants of their organizations. A new one begins.
 func (ctl *Password) ChangeCore(c *gin.Context, user *models.CoreUser) error {
+	body, err := ctl.bind(c, &user.Account, "")
+	if err != nil {
+		return err
+	}
+	hash, err := ctl.replace(c, &body, limits.Account{Email: user.Email}, user.HashedPassword)
 	caller := &middleware.Caller{DB: ctl.Tenants.Core(), Account: &user.Account}
-	return ctl.change(c, caller, auth.Claims{Realm: auth.RealmCore}, func(change *passwordChange) error {
-		if err := ctl.changeCore(change, user); err != nil {
-			return err
-		}
-		ctl.Tenants.OwnerChanged(user.ID)
-		return nil
+	return ctl.renew(c, caller, auth.Claims{Realm: auth.RealmCore}, err, func(event *models.Event, session *models.Session) error {
+		return ctl.changeCore(c.Request.Context(), event, user, models.NewPassword{Hash: hash, Session: session})
 	})
+}
+
+func (ctl *Password) changeCore(ctx context.Context, event *models.Event, user *models.CoreUser, next models.NewPassword) error {
+	if err := models.ChangeCorePassword(ctx, ctl.Tenants.Core(), event, user, next); err != nil {
+		return err
+	}
+	ctl.Tenants.OwnerChanged(user.ID)
+	return nil
 }
 
 // ChangeTenant changes the password of a user of a tenant, and ends all their sessions.
 // A new one begins. The password of the organization's owner is that of the core user.
-func (ctl *Password) ChangeTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-	caller := &middleware.Caller{DB: tenant.DB, Account: &user.Account}
-	return ctl.change(c, caller, tenantClaims(tenant), func(change *passwordChange) error {
-		if user.CoreUserID != nil {
-			return ctl.changeOwner(change, tenant, *user.CoreUserID)
-		}
-		return ctl.changeTenant(change, tenant, user)
+// The passwords are compared and hashed before the tenant's database is lent.
+func (ctl *Password) ChangeTenant(c *gin.Context, slug models.Slug, user *models.TenantUser) (middleware.TenantHandler, error) {
+	body, err := ctl.bind(c, &user.Account, slug)
+	if err != nil {
+		return nil, err
+	}
+	if user.CoreUserID != nil {
+		return ctl.changeOwner(c, &body, *user.CoreUserID)
+	}
+	hash, err := ctl.replace(c, &body, limits.Account{Tenant: slug, Email: user.Email}, user.HashedPassword)
+	return ctl.inside(err, func(ctx context.Context, tenant *tenants.Tenant, event *models.Event, session *models.Session) error {
+		return models.ChangeTenantPassword(ctx, tenant.DB, event, user, models.NewPassword{Hash: hash, Session: session})
 	})
-}
-
-// change answers with the tokens of the session that do begins as it changes the
-// password. The tokens that the caller has are worth nothing then, and no copy of them is.
-func (ctl *Password) change(
-	c *gin.Context, caller *middleware.Caller, claims auth.Claims, do func(change *passwordChange) error,
-) error {
-	body, err := ctl.bind(c, caller.Account, models.Slug(claims.Tenant))
-	if err != nil {
-		return err
-	}
-	n := newSession{ctl.Tokens, caller.DB, claims, middleware.NewEvent(c, models.ActionPasswordChanged).By(caller.Account)}
-	err = n.begin(c, func(_ context.Context, session *models.Session) error {
-		return do(&passwordChange{c, body, n.event, session})
-	})
-	return refusePassword(c, caller, err)
-}
-
-// changeCore begins the session of the change, if it has one, at the core.
-func (ctl *Password) changeCore(change *passwordChange, user *models.CoreUser) error {
-	hash, err := ctl.replace(change, limits.Account{Email: user.Email}, user.HashedPassword)
-	if err != nil {
-		return err
-	}
-	next := models.NewPassword{Hash: hash, Session: change.session}
-	return models.ChangeCorePassword(change.c.Request.Context(), ctl.Tenants.Core(), change.event, user, next)
-}
-
-func (ctl *Password) changeTenant(change *passwordChange, tenant *tenants.Tenant, user *models.TenantUser) error {
-	who := limits.Account{Tenant: tenant.Slug, Email: user.Email}
-	hash, err := ctl.replace(change, who, user.HashedPassword)
-	if err != nil {
-		return err
-	}
-	next := models.NewPassword{Hash: hash, Session: change.session}
-	return models.ChangeTenantPassword(change.c.Request.Context(), tenant.DB, change.event, user, next)
 }
 
 // changeOwner changes the password at the core, which ends all sessions of the core
 // user, and then begins one in the tenant. After an interruption between the two the
 // owner has to log in. Both databases record the change.
-func (ctl *Password) changeOwner(change *passwordChange, tenant *tenants.Tenant, coreUserID int64) error {
-	ctx := change.c.Request.Context()
-	owner, err := models.FindUser[models.CoreUser](ctx, ctl.Tenants.Core(), coreUserID)
+func (ctl *Password) changeOwner(c *gin.Context, body *passwordRequest, coreUserID int64) (middleware.TenantHandler, error) {
+	owner, err := models.FindUser[models.CoreUser](c.Request.Context(), ctl.Tenants.Core(), coreUserID)
 	if err != nil {
-		return ctl.Tenants.ClassifyCore(err)
+		return nil, ctl.Tenants.ClassifyCore(err)
 	}
-	event := middleware.NewEvent(change.c, models.ActionPasswordChanged).By(&owner.Account)
-	if err := ctl.changeCore(&passwordChange{c: change.c, body: change.body, event: event}, &owner); err != nil {
-		return ctl.Tenants.ClassifyCore(err)
+	hash, err := ctl.replace(c, body, limits.Account{Email: owner.Email}, owner.HashedPassword)
+	return ctl.inside(err, func(ctx context.Context, tenant *tenants.Tenant, event *models.Event, session *models.Session) error {
+		first := middleware.NewEvent(c, models.ActionPasswordChanged).By(&owner.Account)
+		if err := ctl.changeCore(ctx, first, &owner, models.NewPassword{Hash: hash}); err != nil {
+			return ctl.Tenants.ClassifyCore(err)
+		}
+		return models.RenewSessions(ctx, tenant.DB, event, owner.SessionEpoch, session)
+	})
+}
+
+// inside returns the handler that changes the password in the tenant or, when the current
+// one was wrong, records that there.
+func (ctl *Password) inside(
+	refusal error,
+	change func(ctx context.Context, tenant *tenants.Tenant, event *models.Event, session *models.Session) error,
+) (middleware.TenantHandler, error) {
+	if unless(refusal, models.KindWrongPassword) != nil {
+		return nil, refusal
 	}
-	ctl.Tenants.OwnerChanged(owner.ID)
-	return models.RenewSessions(ctx, tenant.DB, change.event, owner.SessionEpoch, change.session)
+	return func(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
+		caller := &middleware.Caller{DB: tenant.DB, Account: &user.Account}
+		return ctl.renew(c, caller, tenantClaims(tenant), refusal, func(event *models.Event, session *models.Session) error {
+			return change(c.Request.Context(), tenant, event, session)
+		})
+	}, nil
+}
+
+// renew answers with the tokens of the session that change begins as it changes the
+// password, unless there is a refusal. The tokens that the caller has are worth nothing
+// then, and no copy of them is.
+func (ctl *Password) renew(
+	c *gin.Context, caller *middleware.Caller, claims auth.Claims, refusal error,
+	change func(event *models.Event, session *models.Session) error,
+) error {
+	if refusal == nil {
+		n := newSession{ctl.Tokens, caller.DB, claims, middleware.NewEvent(c, models.ActionPasswordChanged).By(caller.Account)}
+		refusal = n.begin(c, func(_ context.Context, session *models.Session) error { return change(n.event, session) })
+	}
+	return refusePassword(c, caller, refusal)
 }
 
 // refusePassword records that a signed-in user gave a wrong current password.
@@ -139,13 +140,13 @@ func refusePassword(c *gin.Context, caller *middleware.Caller, refusal error) er
 
 // replace compares the current password and returns the hash of the new one;
 // KindWrongPassword. Guesses here count together with those at the login.
-func (ctl *Password) replace(change *passwordChange, who limits.Account, current string) (string, error) {
+func (ctl *Password) replace(c *gin.Context, body *passwordRequest, who limits.Account, current string) (string, error) {
 	if err := ctl.Limits.NewPassword(who); err != nil {
 		return "", err
 	}
-	ctx, turn := change.c.Request.Context(), turnOf(change.c, who.Tenant)
+	ctx, turn := c.Request.Context(), turnOf(c, who.Tenant)
 	err := ctl.Limits.Guess(who, turn.From, func() error {
-		return ctl.Passwords.Compare(ctx, turn, current, *change.body.CurrentPassword)
+		return ctl.Passwords.Compare(ctx, turn, current, *body.CurrentPassword)
 	})
 	if models.IsKind(err, models.KindInvalidCredentials) {
 		return "", models.ErrWrongPassword.Because(err)
@@ -153,5 +154,5 @@ func (ctl *Password) replace(change *passwordChange, who limits.Account, current
 	if err != nil {
 		return "", err
 	}
-	return ctl.Passwords.Hash(ctx, turn, *change.body.NewPassword)
+	return ctl.Passwords.Hash(ctx, turn, *body.NewPassword)
 }

@@ -103,27 +103,46 @@ func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *a
 	return nil
 }
 
+// redeemTenant holds no lease while it hashes. The claim is checked again when it is used.
 func (ctl *PasswordResets) redeemTenant(c *gin.Context, slug models.Slug, token *auth.ResetToken, password string) error {
+	owner, err := ctl.findInside(c, slug, token)
+	if err != nil {
+		return err
+	}
+	hash, err := ctl.hash(c, password, owner)
+	if err != nil {
+		return err
+	}
 	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidResetToken)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := checkAgreement(slug, tenant.Slug); err != nil {
-		return err
-	}
 	ctx, claim := c.Request.Context(), ctl.claim(token)
 	claim.Owner = tenant.Owner()
 	claimant, err := models.FindClaimant[models.TenantUser](ctx, tenant.DB, claim)
 	if err != nil {
 		return tenant.Classify(err)
 	}
-	hash, err := ctl.hash(c, password, passwordOwner(&claimant.Account, tenant.Slug))
-	if err != nil {
-		return err
-	}
 	event := middleware.NewEvent(c, models.ActionPasswordReset).By(&claimant.Account)
 	return tenant.Classify(models.ResetTenantPassword(ctx, tenant.DB, event, claim, hash))
+}
+
+// findInside returns the user of the tenant whose password the token may change.
+func (ctl *PasswordResets) findInside(c *gin.Context, slug models.Slug, token *auth.ResetToken) (none models.PasswordOwner, err error) {
+	tenant, release, err := lend(c, ctl.Tenants, token.TenantID, models.ErrInvalidResetToken)
+	if err != nil {
+		return none, err
+	}
+	defer release()
+	if err := checkAgreement(slug, tenant.Slug); err != nil {
+		return none, err
+	}
+	claimant, err := models.FindClaimant[models.TenantUser](c.Request.Context(), tenant.DB, ctl.claim(token))
+	if err != nil {
+		return none, tenant.Classify(err)
+	}
+	return passwordOwner(&claimant.Account, tenant.Slug), nil
 }
 
 func (ctl *PasswordResets) claim(token *auth.ResetToken) models.ResetClaim {

@@ -92,7 +92,7 @@ func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.DELETE("/auth/sessions/:id", gate.SignedInAnywhere(sessions.End))
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
-	api.PUT("/users/me/password", gate.SignedIn(password.ChangeCore, password.ChangeTenant))
+	api.PUT("/users/me/password", gate.SignedInAfter(password.ChangeCore, password.ChangeTenant))
 }
 
 // addUsers adds the routes of owners and admins of a tenant.

@@ -74,7 +74,7 @@ func (r *updateUserRequest) apply(user *models.TenantUser) []string {
 
 // Create makes a user with a password that the caller has chosen. Hashing it takes
 // long, so it happens before the tenant's database is lent.
-func (ctl *Users) Create(c *gin.Context, slug models.Slug) (middleware.TenantHandler, error) {
+func (ctl *Users) Create(c *gin.Context, slug models.Slug, _ *models.TenantUser) (middleware.TenantHandler, error) {
 	body, err := bindWith(c, func(r *createUserRequest) error { return r.check(ctl.Rules, slug) })
 	if err != nil {
 		return nil, err

@@ -1,12 +1,14 @@
 package tests_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,6 +91,45 @@ func waitingFor(app *testkit.App, turns int) error {
 		return fmt.Errorf("%d wait for their turn", waiting)
 	}
 	return nil
+}
+
+// TestNoLeaseIsHeldWhileAPasswordIsHashed: a manager that closes waits for all leases.
+func TestNoLeaseIsHeldWhileAPasswordIsHashed(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		var held atomic.Bool
+		halt := make(chan struct{})
+		settings.Passwords = auth.PasswordOptions{Cost: 4, Workers: 1, Wait: 3 * patience, OnCompare: func() {
+			if held.Load() {
+				<-halt
+			}
+		}}
+		app := testkit.Start(t, settings)
+		core := app.Token("", "ada@example.com")
+		app.Organization(core, "acme")
+		owner, member := app.TokenOf("acme", "ada@example.com"), app.Token("acme", "grace@example.com")
+		app.Token("acme", "hank@example.com")
+		reset := app.Post("/api/users/3/password-reset", owner, nil)
+		require.Equal(t, http.StatusCreated, reset.Code, reset.Raw)
+		held.Store(true)
+
+		var all sync.WaitGroup
+		for i, request := range []testkit.Request{
+			change(member, testkit.Password, newPassword),
+			change(owner, testkit.Password, newPassword),
+			adding(owner, "joan@example.com"),
+			{Method: http.MethodPost, Path: "/api/auth/password-reset", Body: testkit.JSON{"token": reset.Text(app, "token"), "new_password": newPassword}},
+		} {
+			all.Go(func() { _, _ = app.Try(request) }) // the tenants are closed before the answer
+			if i > 0 {                                 // the first has the only turn
+				testkit.Await(t, patience, func() error { return waitingFor(app, i) })
+			}
+		}
+		defer all.Wait()
+		defer close(halt)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // less than a request may take
+		defer cancel()
+		require.NoError(t, app.Tenants.Close(ctx))
+	})
 }
 
 // TestPasswordsOfOneTenantAreLimited, whichever way they are set. Another tenant's are

@@ -62,7 +62,7 @@ func TestTheGateLooksAgain(t *testing.T) {
 		gate := &middleware.Gate{Core: app.Tenants.Core(), Tenants: app.Tenants, Tokens: app.TokenKit}
 		router := gin.New()
 		router.Use(middleware.Log(slog.New(slog.DiscardHandler)), middleware.Errors())
-		router.POST("/", gate.ManagingAfter(func(*gin.Context, models.Slug) (middleware.TenantHandler, error) {
+		router.POST("/", gate.ManagingAfter(func(*gin.Context, models.Slug, *models.TenantUser) (middleware.TenantHandler, error) {
 			prepared++
 			meanwhile()
 			return func(*gin.Context, *tenants.Tenant, *models.TenantUser) error { served++; return nil }, nil
