@@ -95,6 +95,9 @@ func (ctl *Accounts) beginInside(c *gin.Context, found *login, verified error) e
 	}
 	defer release()
 	if verified == nil {
+		claims := tenantClaims(tenant)
+		claims.UserID = found.user.ID
+		middleware.SetActor(c, claims)
 		verified = tenant.Admit(found.role)
 	}
 	if verified == nil {

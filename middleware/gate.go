@@ -66,12 +66,12 @@ func (g *Gate) ByToken(handler func(c *gin.Context, slug models.Slug) error) gin
 // SignedIn serves the bearer of a token: by core or by tenant, as the token says. An
 // X-TENANT header must agree with the token.
 func (g *Gate) SignedIn(core CoreHandler, tenant TenantHandler) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error { return g.enter(c, g.Tenants.AcquireID, core, tenant) })
+	return g.handle(func(c *gin.Context) error { return g.enter(c, g.Tenants.AcquireID, core, tenant) })
 }
 
 // SignedInAtCore serves the bearer of a core token. It ignores X-TENANT.
 func (g *Gate) SignedInAtCore(core CoreHandler) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error {
+	return g.handle(func(c *gin.Context) error {
 		claims, err := g.claims(c)
 		if err != nil {
 			return err
@@ -116,40 +116,6 @@ func (g *Gate) Managing(tenant TenantHandler) gin.HandlerFunc {
 	return g.SignedInAtTenant(managing(tenant))
 }
 
-// Preparation prepares a request of a user of that tenant without a database, and returns
-// the handler that serves it.
-type Preparation func(c *gin.Context, slug models.Slug, user *models.TenantUser) (TenantHandler, error)
-
-// SignedInAfter is SignedIn for a request that takes long to prepare in a tenant. It
-// checks the caller before and after prepare, and holds no lease meanwhile.
-func (g *Gate) SignedInAfter(core CoreHandler, prepare Preparation) gin.HandlerFunc {
-	return g.after(core, prepare, func(tenant TenantHandler) TenantHandler { return tenant })
-}
-
-// ManagingAfter is SignedInAfter for the owners and admins of a tenant alone.
-func (g *Gate) ManagingAfter(prepare Preparation) gin.HandlerFunc {
-	return g.after(notAtCore, prepare, managing)
-}
-
-func (g *Gate) after(core CoreHandler, prepare Preparation, guard func(TenantHandler) TenantHandler) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error {
-		var slug models.Slug
-		var admitted *models.TenantUser
-		admit := func(_ *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
-			slug, admitted = tenant.Slug, user
-			return nil
-		}
-		if err := g.enter(c, g.Tenants.AcquireID, core, guard(admit)); err != nil || admitted == nil { // core has served it
-			return err
-		}
-		tenant, err := prepare(c, slug, admitted)
-		if err != nil {
-			return err
-		}
-		return g.enter(c, g.Tenants.AcquireID, notAtCore, guard(tenant))
-	})
-}
-
 // managing refuses users who are neither owners nor admins.
 func managing(tenant TenantHandler) TenantHandler {
 	return func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
@@ -163,7 +129,7 @@ func managing(tenant TenantHandler) TenantHandler {
 // Owning is SignedInAtTenant for the owners of a tenant without an organization alone, also
 // while an owner has suspended it. The owner of an organization manages it at the core.
 func (g *Gate) Owning(tenant TenantHandler) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error {
+	return g.handle(func(c *gin.Context) error {
 		return g.enter(c, g.Tenants.AcquireIDForOwner, notAtCore, owning(tenant))
 	})
 }
@@ -171,7 +137,7 @@ func (g *Gate) Owning(tenant TenantHandler) gin.HandlerFunc {
 // OwningBefore is Owning for a request that goes on, by rest, once the tenant's database
 // is returned.
 func (g *Gate) OwningBefore(tenant TenantHandler, rest func(c *gin.Context, tenantID string) error) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error {
+	return g.handle(func(c *gin.Context) error {
 		var id string
 		first := func(c *gin.Context, lent *tenants.Tenant, user *models.TenantUser) error {
 			id = lent.ID
@@ -286,7 +252,11 @@ func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
 	if token == "" || !strings.EqualFold(scheme, "bearer") {
 		return auth.Claims{}, models.ErrNotAuthenticated
 	}
-	return g.Tokens.Parse(token)
+	claims, err := g.Tokens.Parse(token)
+	if err == nil {
+		SetActor(c, claims)
+	}
+	return claims, err
 }
 
 // namedTenant reads X-TENANT and reports whether it was sent.

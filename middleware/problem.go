@@ -39,7 +39,7 @@ func writeProblem(c *gin.Context, err *models.Error) {
 		Title:     http.StatusText(status),
 		Status:    status,
 		Detail:    err.Message,
-		Code:      cmp.Or(err.Code, err.Kind),
+		Code:      codeOf(err),
 		RequestID: requestID(c),
 	}
 	for _, field := range err.Fields {
@@ -56,6 +56,9 @@ func writeProblem(c *gin.Context, err *models.Error) {
 	c.Header("Content-Type", "application/problem+json")
 	c.JSON(status, body)
 }
+
+// codeOf is the code on the wire.
+func codeOf(err *models.Error) models.Kind { return cmp.Or(err.Code, err.Kind) }
 
 // wholeSeconds rounds up: who comes back then is not too early.
 func wholeSeconds(wait time.Duration) int {

@@ -51,6 +51,9 @@ func Log(logger *slog.Logger) gin.HandlerFunc {
 			slog.Duration("duration", time.Since(start)),
 			slog.String("ip", c.ClientIP()),
 		}
+		if c.Writer.Status() == http.StatusForbidden {
+			attrs = append(attrs, refusalAttrs(c)...)
+		}
 		if tenant := c.GetString(tenantKey); tenant != "" {
 			attrs = append(attrs, slog.String("tenant", tenant))
 		}
@@ -59,6 +62,24 @@ func Log(logger *slog.Logger) gin.HandlerFunc {
 		}
 		logger.LogAttrs(ctx, level, "request", attrs...)
 	}
+}
+
+// refusalAttrs name the code of a 403 and, if the user is known, who was refused: user_id is
+// an id of core, or of the tenant that user_tenant names.
+func refusalAttrs(c *gin.Context) []slog.Attr {
+	var attrs []slog.Attr
+	if last := c.Errors.Last(); last != nil {
+		attrs = append(attrs, slog.String("code", string(codeOf(explain(last.Err)))))
+	}
+	actor, known := actorOf(c)
+	if !known {
+		return attrs
+	}
+	attrs = append(attrs, slog.Int64("user_id", actor.UserID))
+	if actor.Tenant != "" {
+		attrs = append(attrs, slog.String("user_tenant", actor.Tenant))
+	}
+	return attrs
 }
 
 // SetTenant names, for the log, the tenant that a request is about.

@@ -34,6 +34,7 @@ const (
 	ActionOrganizationEntered   Action = "organization.entered"
 	ActionSlugReleased          Action = "slug.released"
 	ActionAuditPruned           Action = "audit.pruned"
+	ActionRequestRefused        Action = "request.refused"
 )
 
 // Actions lists them all.
@@ -45,7 +46,7 @@ func Actions() []Action {
 		ActionUserCreated, ActionUserUpdated, ActionUserRoleChanged, ActionUserDeactivated, ActionUserActivated, ActionUserRemoved,
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationSuspended, ActionOrganizationResumed,
-		ActionOrganizationDeleted, ActionOrganizationEntered, ActionSlugReleased, ActionAuditPruned,
+		ActionOrganizationDeleted, ActionOrganizationEntered, ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
 	}
 }
 
