@@ -68,14 +68,22 @@ func (app *App) Try(r Request) (Response, error) {
 // nothing else of it, which would take longer.
 func (app *App) Time(r Request, status int) time.Duration {
 	app.tb.Helper()
-	request, err := app.newRequest(r)
-	require.NoError(app.tb, err)
-	begun := time.Now()
-	response, err := app.exchange(request)
-	took := time.Since(begun)
+	response, took, err := app.Measure(r)
 	require.NoError(app.tb, err)
 	require.Equal(app.tb, status, response.Code, response.Raw)
 	return took
+}
+
+// Measure sends the request and returns how long the answer took, whatever it is. It
+// checks nothing, and may be called from any goroutine.
+func (app *App) Measure(r Request) (response Response, took time.Duration, err error) {
+	request, err := app.newRequest(r)
+	if err != nil {
+		return Response{}, 0, err
+	}
+	begun := time.Now()
+	response, err = app.exchange(request)
+	return response, time.Since(begun), err
 }
 
 func (app *App) exchange(request *http.Request) (Response, error) {

@@ -79,7 +79,7 @@ func StartProcess(tb testing.TB, settings Settings, dieAt ...tenants.Step) *Proc
 // Attach returns a client for an application that runs in another process.
 func Attach(tb testing.TB, address string) *App {
 	tb.Helper()
-	client := &http.Client{Transport: &http.Transport{}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512}} // many clients keep their connections
 	tb.Cleanup(client.CloseIdleConnections)
 	return &App{URL: address, Log: &Log{}, tb: tb, client: client}
 }
