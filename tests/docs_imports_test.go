@@ -77,3 +77,16 @@ func TestNothingRunsWhatItIsGiven(t *testing.T) {
 		require.Empty(t, folders[name], name)
 	}
 }
+
+// TestImagesAreExact: the same commit builds and starts the same versions next year.
+func TestImagesAreExact(t *testing.T) {
+	t.Parallel()
+	images := append(captures(`(?m)^FROM (\S+)`, readFile(t, "Dockerfile")),
+		captures(`(?m)^\s+image: (\S+)$`, readFile(t, "compose.yaml"))...)
+	require.Len(t, images, 3)
+	for _, image := range images {
+		if image != "scratch" {
+			require.Regexp(t, `^(golang:\d+\.\d+\.\d+|postgres:\d+\.\d+)$`, image)
+		}
+	}
+}
