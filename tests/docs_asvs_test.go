@@ -37,14 +37,21 @@ const asvsLevel1 = `
 	V14.2.1 V14.3.1
 	V15.1.1 V15.2.1 V15.3.1`
 
-// asvsLevel2 are those of level 2 of the chapters on sessions, authorization,
-// self-contained tokens and logging.
+// asvsLevel2 are those of level 2 of the chapters on encoding, validation, the API,
+// authentication, sessions, authorization, self-contained tokens, data and logging.
 const asvsLevel2 = `
+	V1.1.1 V1.1.2 V1.2.6 V1.2.7 V1.2.8 V1.2.9 V1.3.3 V1.3.4 V1.3.5 V1.3.6 V1.3.7 V1.3.8 V1.3.9 V1.3.10 V1.3.11 V1.4.1 V1.4.2
+	V1.4.3 V1.5.2
+	V2.1.2 V2.1.3 V2.2.3 V2.3.2 V2.3.3 V2.3.4 V2.4.1
+	V4.1.2 V4.1.3 V4.2.1 V4.3.1 V4.3.2 V4.4.2 V4.4.3 V4.4.4
+	V6.1.2 V6.1.3 V6.2.9 V6.2.10 V6.2.11 V6.2.12 V6.3.3 V6.3.4 V6.4.3 V6.4.4 V6.5.1 V6.5.2 V6.5.3 V6.5.4 V6.5.5 V6.6.1
+	V6.6.2 V6.6.3 V6.8.1 V6.8.2 V6.8.3 V6.8.4
 	V7.1.1 V7.1.2 V7.1.3 V7.3.1 V7.3.2 V7.4.3 V7.4.4 V7.4.5 V7.5.1 V7.5.2 V7.6.1 V7.6.2
 	V8.1.2 V8.2.3 V8.4.1
 	V9.2.2 V9.2.3 V9.2.4
-	V16.1.1 V16.2.1 V16.2.2 V16.2.3 V16.2.4 V16.2.5 V16.3.1 V16.3.2 V16.3.3 V16.3.4 V16.4.1 V16.4.2 V16.4.3
-	V16.5.1 V16.5.2 V16.5.3`
+	V14.1.1 V14.1.2 V14.2.2 V14.2.3 V14.2.4 V14.3.2 V14.3.3
+	V16.1.1 V16.2.1 V16.2.2 V16.2.3 V16.2.4 V16.2.5 V16.3.1 V16.3.2 V16.3.3 V16.3.4 V16.4.1 V16.4.2 V16.4.3 V16.5.1 V16.5.2
+	V16.5.3`
 
 // requirement is a row of the tables.
 type requirement struct {
