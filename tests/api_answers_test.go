@@ -26,8 +26,6 @@ func typeOf(path string, status int) string {
 	switch {
 	case status >= http.StatusBadRequest:
 		return "application/problem+json"
-	case path == "/docs/swagger-ui-bundle.js":
-		return "application/javascript"
 	case page:
 		return kind
 	}
