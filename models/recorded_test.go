@@ -20,6 +20,7 @@ func unrecorded() map[string]string {
 		"CreateTenant":       registry,
 		"ClaimTenant":        registry,
 		"ReserveSpare":       registry,
+		"ForgetSlugs":        registry,
 		"MoveTenant":         registry,
 		"RecordSchema":       registry,
 		"DeleteTenant":       registry,
