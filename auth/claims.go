@@ -43,6 +43,7 @@ var (
 	errTenantID       = errors.New("tid is not a UUID")
 	errSessionID      = errors.New("sid is not a positive integer")
 	errFamily         = errors.New("fam is missing")
+	errParent         = errors.New("psid and pfam name no core session")
 	errID             = errors.New("jti is missing")
 	errIssuedAt       = errors.New("iat is missing")
 	errTime           = errors.New("time is out of range")
@@ -57,7 +58,10 @@ type Claims struct {
 	// TenantID is the tenant's immutable id, a lower-case UUID, empty in the core realm.
 	TenantID string
 	// Session is the session that the token comes from, and ends with.
-	Session   models.SessionKey
+	Session models.SessionKey
+	// Parent is the core session that made Session, which also ends with it; zero for a
+	// session that began with a password.
+	Parent    models.SessionKey
 	ID        string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
@@ -72,6 +76,8 @@ type wireClaims struct {
 	TenantID  string   `json:"tid,omitempty"`
 	SessionID int64    `json:"sid"`
 	Family    string   `json:"fam"`
+	ParentID  int64    `json:"psid,omitempty"`
+	Parent    string   `json:"pfam,omitempty"`
 	Issuer    string   `json:"iss"`
 	Audience  string   `json:"aud"`
 	ID        string   `json:"jti"`
@@ -89,6 +95,8 @@ func newWireClaims(c Claims, issuedBy string) *wireClaims {
 		TenantID:  c.TenantID,
 		SessionID: c.Session.ID,
 		Family:    c.Session.FamilyHash,
+		ParentID:  c.Parent.ID,
+		Parent:    c.Parent.FamilyHash,
 		Issuer:    issuedBy,
 		Audience:  audience,
 		ID:        c.ID,
@@ -105,6 +113,7 @@ func (w *wireClaims) claims() Claims {
 		Tenant:    w.Tenant,
 		TenantID:  w.TenantID,
 		Session:   models.SessionKey{ID: w.SessionID, FamilyHash: w.Family},
+		Parent:    models.SessionKey{ID: w.ParentID, FamilyHash: w.Parent},
 		ID:        w.ID,
 		IssuedAt:  time.Unix(int64(*w.IssuedAt), 0).UTC(),
 		ExpiresAt: time.Unix(int64(*w.ExpiresAt), 0).UTC(),
@@ -122,6 +131,9 @@ func (w *wireClaims) Validate() error {
 	if w.Family == "" {
 		return errFamily
 	}
+	if w.ParentID < 0 || (w.ParentID == 0) != (w.Parent == "") {
+		return errParent
+	}
 	if w.ID == "" {
 		return errID
 	}
@@ -136,6 +148,9 @@ func (w *wireClaims) validateTenant() error {
 	case RealmCore:
 		if w.Tenant != "" || w.TenantID != "" {
 			return errCoreTenant
+		}
+		if w.ParentID != 0 {
+			return errParent
 		}
 		return nil
 	case RealmTenant:

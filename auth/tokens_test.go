@@ -37,7 +37,7 @@ func newTokens(tb testing.TB, change ...func(*auth.TokenOptions)) *auth.Tokens {
 }
 
 func tenantClaims() auth.Claims {
-	return auth.Claims{UserID: 7, Realm: auth.RealmTenant, Tenant: "acme", TenantID: tenantID, Session: models.SessionKey{ID: 3, FamilyHash: "f"}}
+	return auth.Claims{UserID: 7, Realm: auth.RealmTenant, Tenant: "acme", TenantID: tenantID, Session: models.SessionKey{ID: 3, FamilyHash: "f"}, Parent: models.SessionKey{ID: 5, FamilyHash: "p"}}
 }
 
 // requireInvalid wants the one refusal there is, without a word of its cause.

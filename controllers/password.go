@@ -123,7 +123,10 @@ func (ctl *Password) renew(
 	change func(event *models.Event, session *models.Session) error,
 ) error {
 	if refusal == nil {
-		n := newSession{ctl.Tokens, caller.DB, claims, middleware.NewEvent(c, models.ActionPasswordChanged).By(caller.Account)}
+		n := newSession{
+			tokens: ctl.Tokens, db: caller.DB, claims: claims,
+			event: middleware.NewEvent(c, models.ActionPasswordChanged).By(caller.Account),
+		}
 		refusal = n.begin(c, func(_ context.Context, session *models.Session) error { return change(n.event, session) })
 	}
 	return refusePassword(c, caller, refusal)

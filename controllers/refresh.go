@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -60,8 +61,8 @@ func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 	if err := checkAgreement(slug, ""); err != nil {
 		return err
 	}
-	return renew(c, ctl.Tokens, ctl.Tenants.Core(), &renewal[models.CoreUser]{
-		token:  token,
+	return renew(c, &renewal[models.CoreUser]{
+		token: token, tokens: ctl.Tokens, db: ctl.Tenants.Core(),
 		claims: auth.Claims{Realm: auth.RealmCore},
 		lives:  (*models.CoreUser).IsSignedIn,
 	})
@@ -76,18 +77,30 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 	if err := checkAgreement(slug, tenant.Slug); err != nil {
 		return err
 	}
-	return tenant.Classify(renew(c, ctl.Tokens, tenant.DB, &renewal[models.TenantUser]{
-		token:  *token,
+	return tenant.Classify(renew(c, &renewal[models.TenantUser]{
+		token: *token, tokens: ctl.Tokens, db: tenant.DB,
 		claims: tenantClaims(tenant),
 		lives:  func(user *models.TenantUser) bool { return user.IsSignedIn(tenant.Owner()) },
+		parent: func(ctx context.Context, key models.SessionKey) (time.Time, error) {
+			core := ctl.Tenants.Core()
+			if err := models.CheckParent(ctx, core, tenant.Owner(), key); err != nil {
+				return time.Time{}, ctl.Tenants.ClassifyCore(err)
+			}
+			end, err := endOfParent(ctx, core, ctl.Tokens, key)
+			return end, ctl.Tenants.ClassifyCore(err)
+		},
 	}))
 }
 
 // renewal is an exchange of a refresh token, at the core or in a tenant.
 type renewal[U models.User] struct {
 	token  auth.RefreshToken
+	tokens *auth.Tokens
+	db     *gorm.DB    // where the session is kept
 	claims auth.Claims // of the realm; the user is the session's
 	lives  func(user *U) bool
+	// parent is when the core session with that key ends, or its error.
+	parent func(ctx context.Context, key models.SessionKey) (time.Time, error)
 }
 
 // renew exchanges the token. A token of another family changes nothing, since the ids
@@ -96,62 +109,67 @@ func renew[U models.User, P interface {
 	*U
 	models.BySession
 	Self() *models.Account
-}](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, r *renewal[U],
+}](c *gin.Context, r *renewal[U],
 ) error {
 	ctx := c.Request.Context()
-	session, err := models.FindSession(ctx, db, r.token.SessionID)
+	session, err := models.FindSession(ctx, r.db, r.token.SessionID)
 	if err != nil {
 		return refused(err)
 	}
 	switch {
 	case session.FamilyHash != r.token.FamilyHash():
 		return models.ErrInvalidToken.Because(errNoSession)
-	case !tokens.Now().Before(endOf(&session, tokens)):
+	case !r.tokens.Now().Before(endOf(&session, r.tokens)):
 		return models.ErrInvalidToken.Because(errRefreshExpired)
 	}
-	user, err := models.FindSignedIn[U, P](ctx, db, session.UserID, session.Key())
+	user, err := models.FindSignedIn[U, P](ctx, r.db, session.UserID, session.Key())
 	if err != nil {
 		return refused(err)
 	}
 	if !r.lives(&user) {
 		return models.ErrInvalidToken.Because(errNoSession)
 	}
-	next, err := rotate(c, tokens, db, &session, &r.token)
+	var parent time.Time
+	if session.ParentID != 0 {
+		if parent, err = r.parent(ctx, session.Parent()); err != nil {
+			return err
+		}
+	}
+	next, err := r.rotate(c, &session, parent)
 	if errors.Is(err, errReused) {
-		err = endReused(c, db, &session, P(&user).Self())
+		err = endReused(c, r.db, &session, P(&user).Self())
 	}
 	if err != nil {
 		return refused(err)
 	}
-	return answerTokens(c, tokens, r.claims, &session, &next)
+	return answerTokens(c, r.tokens, r.claims, &session, &next)
 }
 
 // rotate returns the token that follows this one, which becomes invalid. The last token
-// again gets the same answer within retryWindow; an earlier token is errReused.
-func rotate(
-	c *gin.Context, tokens *auth.Tokens, db *gorm.DB, session *models.Session, token *auth.RefreshToken,
-) (auth.RefreshToken, error) {
-	ctx, hash := c.Request.Context(), token.SecretHash()
+// again gets the same answer within retryWindow; an earlier token is errReused. parent is
+// when the parent of the session ends; zero for none.
+func (r *renewal[U]) rotate(c *gin.Context, session *models.Session, parent time.Time) (auth.RefreshToken, error) {
+	ctx, hash := c.Request.Context(), r.token.SecretHash()
 	for {
 		switch {
 		case session.TokenHash == hash:
 			next := *session
 			next.PreviousHash, next.Salt = hash, auth.NewSalt()
-			following := token.Next(next.Salt)
-			use(c, tokens, &next, &following)
-			rotated, err := models.RotateSession(ctx, db, &next, hash)
+			following := r.token.Next(next.Salt)
+			use(c, r.tokens, &next, &following, parent)
+			rotated, err := models.RotateSession(ctx, r.db, &next, hash)
 			if rotated || err != nil {
 				*session = next
 				return following, err
 			}
-		case session.PreviousHash == hash && isRetry(session.LastUsedAt, tokens.Now()):
-			return token.Next(session.Salt), nil
+		case session.PreviousHash == hash && isRetry(session.LastUsedAt, r.tokens.Now()):
+			return r.token.Next(session.Salt), nil
 		default:
 			return auth.RefreshToken{}, errReused
 		}
 		// A concurrent request was first with the same token.
 		var err error
-		if *session, err = models.FindSession(ctx, db, session.ID); err != nil {
+		if *session, err = models.FindSession(ctx, r.db, session.ID); err != nil {
 			return auth.RefreshToken{}, err
 		}
 	}

@@ -28,12 +28,15 @@ type newSession struct {
 	db     *gorm.DB
 	claims auth.Claims
 	event  *models.Event
+	parent time.Time // when the parent of the session ends; zero for none
 }
 
 // signIn begins a session of the user whom a login has verified, and answers with its
 // tokens. claims name the core or the tenant.
 func signIn[U models.User](c *gin.Context, tokens *auth.Tokens, db *gorm.DB, claims auth.Claims, found *login) error {
-	n := newSession{tokens, db, claims, middleware.NewEvent(c, models.ActionSignedIn).By(found.user)}
+	n := newSession{
+		tokens: tokens, db: db, claims: claims, event: middleware.NewEvent(c, models.ActionSignedIn).By(found.user),
+	}
 	return n.begin(c, func(ctx context.Context, session *models.Session) error {
 		session.UserID, session.Epoch = found.user.ID, found.epoch
 		return models.CreateSession[U](ctx, db, n.event, session, found.user.HashedPassword)
@@ -50,7 +53,7 @@ func tenantClaims(tenant *tenants.Tenant) auth.Claims {
 func (n *newSession) begin(c *gin.Context, create func(ctx context.Context, session *models.Session) error) error {
 	token := auth.NewRefreshToken(n.claims.TenantID)
 	session := models.Session{FamilyHash: token.FamilyHash()}
-	use(c, n.tokens, &session, &token)
+	use(c, n.tokens, &session, &token, n.parent)
 	if err := create(c.Request.Context(), &session); err != nil {
 		return err
 	}
@@ -58,8 +61,11 @@ func (n *newSession) begin(c *gin.Context, create func(ctx context.Context, sess
 	return answerTokens(c, n.tokens, n.claims, &session, &token)
 }
 
-// use stores another refresh token in the session, and the client that gets it.
-func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *auth.RefreshToken) {
+// use stores another refresh token in the session, and the client that gets it. The
+// session ends no later than its parent, unless that time is zero.
+func use(
+	c *gin.Context, tokens *auth.Tokens, session *models.Session, token *auth.RefreshToken, parent time.Time,
+) {
 	session.TokenHash = token.SecretHash()
 	session.LastUsedAt = tokens.Now()
 	if session.CreatedAt.IsZero() { // it begins
@@ -67,6 +73,9 @@ func use(c *gin.Context, tokens *auth.Tokens, session *models.Session, token *au
 	}
 	session.ExpiresAt = session.LastUsedAt.Add(tokens.RefreshLifetime())
 	session.ExpiresAt = endOf(session, tokens)
+	if !parent.IsZero() && session.ExpiresAt.After(parent) {
+		session.ExpiresAt = parent
+	}
 	session.IP = c.ClientIP()
 	session.UserAgent = middleware.UserAgent(c)
 }
@@ -84,7 +93,7 @@ func endOf(session *models.Session, tokens *auth.Tokens) time.Time {
 func answerTokens(
 	c *gin.Context, tokens *auth.Tokens, claims auth.Claims, session *models.Session, refresh *auth.RefreshToken,
 ) error {
-	claims.UserID, claims.Session = session.UserID, session.Key()
+	claims.UserID, claims.Session, claims.Parent = session.UserID, session.Key(), session.Parent()
 	claims.ExpiresAt = endOf(session, tokens)
 	lifetime := max(time.Second, min(tokens.Lifetime(), claims.ExpiresAt.Sub(tokens.Now())))
 	access, err := tokens.Sign(claims)

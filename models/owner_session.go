@@ -8,8 +8,8 @@ import (
 )
 
 // CreateOwnerSession begins a session inside a tenant for the core user who owns its
-// organization, without a password. The user inside becomes the actor of the event. An
-// owner who was removed or deactivated inside is active and an owner again, since they
+// organization, without a password: the core session that the owner is signed in by is
+// its parent. The user inside becomes the actor of the event. An owner who was removed or deactivated inside is active and an owner again, since they
 // could also delete the organization; else they keep their role. KindOwnerEmailTaken
 // when another user inside has their address.
 func CreateOwnerSession(ctx context.Context, db *gorm.DB, event *Event, owner *CoreUser, session *Session) error {
@@ -19,9 +19,20 @@ func CreateOwnerSession(ctx context.Context, db *gorm.DB, event *Event, owner *C
 			return err
 		}
 		session.UserID, session.Epoch = inside.ID, owner.SessionEpoch
+		session.ParentID, session.ParentFamily = owner.Session().ID, owner.Session().FamilyHash
 		event.By(&inside.Account)
 		return createSession[TenantUser](ctx, tx, event, session, inside.HashedPassword)
 	})
+}
+
+// CheckParent returns KindInvalidToken unless the core session that made a session inside
+// a tenant still lives, and is the owner's.
+func CheckParent(ctx context.Context, core *gorm.DB, owner Owner, parent SessionKey) error {
+	user, err := FindSignedIn[CoreUser](ctx, core, owner.ID, parent)
+	if IsKind(err, KindUserNotFound) || err == nil && !user.IsSignedIn() {
+		return ErrInvalidToken.Because(err)
+	}
+	return err
 }
 
 // admitOwner returns the active user inside the tenant who is the core user, locked.

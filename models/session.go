@@ -19,6 +19,10 @@ type Session struct {
 	// Epoch is the SessionEpoch of the core user when the session began; 0 for a user
 	// of a tenant who is no owner.
 	Epoch int64
+	// ParentID and ParentFamily are the key of the core session that made this one; zero
+	// for a session that began with a password.
+	ParentID     int64
+	ParentFamily string
 
 	FamilyHash   string // of the part that all its refresh tokens share
 	TokenHash    string // of the secret of the valid token
@@ -44,6 +48,10 @@ type SessionKey struct {
 
 // Key returns the session's key.
 func (s *Session) Key() SessionKey { return SessionKey{s.ID, s.FamilyHash} }
+
+// Parent returns the key of the core session that made this one, and that it ends with;
+// zero for a session that began with a password.
+func (s *Session) Parent() SessionKey { return SessionKey{s.ParentID, s.ParentFamily} }
 
 // CreateSession begins a session of a user whose password had this hash when it was
 // compared. KindInvalidCredentials when the password or the user's state has changed
@@ -84,6 +92,12 @@ func tidySessions(ctx context.Context, tx *gorm.DB, next *Session) error {
 // FindSession returns the session with that id, or KindSessionNotFound.
 func FindSession(ctx context.Context, db *gorm.DB, id int64) (Session, error) {
 	session, err := gorm.G[Session](db).Where("id = ?", id).Take(ctx)
+	return session, lookup(err, ErrSessionNotFound)
+}
+
+// FindSessionByKey returns the session with that key, or KindSessionNotFound.
+func FindSessionByKey(ctx context.Context, db *gorm.DB, key SessionKey) (Session, error) {
+	session, err := gorm.G[Session](db).Where("id = ? AND family_hash = ?", key.ID, key.FamilyHash).Take(ctx)
 	return session, lookup(err, ErrSessionNotFound)
 }
 

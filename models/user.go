@@ -48,12 +48,15 @@ type TenantUser struct {
 
 // signedIn is the session of a user who is signed in, see FindSignedIn.
 type signedIn struct {
-	sessionID int64
-	epoch     *int64 // the session's; nil when there is no such session of theirs
+	session SessionKey
+	epoch   *int64 // the session's; nil when there is no such session of theirs
 }
 
 // SessionID is the session that the user is signed in by.
-func (a *Account) SessionID() int64 { return a.signedIn.sessionID }
+func (a *Account) SessionID() int64 { return a.signedIn.session.ID }
+
+// Session is the key of the session that the user is signed in by.
+func (a *Account) Session() SessionKey { return a.signedIn.session }
 
 // Self is what the records of both kinds of users have in common.
 func (a *Account) Self() *Account { return a }
@@ -132,7 +135,7 @@ func FindSignedIn[U User, P interface {
 }](ctx context.Context, db *gorm.DB, id int64, session SessionKey,
 ) (U, error) {
 	var user U
-	query, fields := P(&user).bySession(session.ID)
+	query, fields := P(&user).bySession(session)
 	if err := scanRow(ctx, db, fields, query, id, session.ID, session.FamilyHash); err != nil {
 		var none U
 		if errors.Is(err, sql.ErrNoRows) {
@@ -145,18 +148,18 @@ func FindSignedIn[U User, P interface {
 
 // BySession is what FindSignedIn needs of the record of a user.
 type BySession interface {
-	bySession(sessionID int64) (query string, fields []any)
+	bySession(session SessionKey) (query string, fields []any)
 }
 
-func (u *CoreUser) bySession(sessionID int64) (query string, fields []any) {
+func (u *CoreUser) bySession(session SessionKey) (query string, fields []any) {
 	return "SELECT " + accountColumns + ", " + sessionColumn +
-		", session_epoch FROM core_users WHERE id = $1", append(u.fields(sessionID), &u.SessionEpoch)
+		", session_epoch FROM core_users WHERE id = $1", append(u.fields(session), &u.SessionEpoch)
 }
 
-func (u *TenantUser) bySession(sessionID int64) (query string, fields []any) {
+func (u *TenantUser) bySession(session SessionKey) (query string, fields []any) {
 	return "SELECT " + accountColumns + ", " + sessionColumn +
 			", bio, phone, role, core_user_id FROM tenant_users WHERE id = $1",
-		append(u.fields(sessionID), &u.Bio, &u.Phone, &u.Role, &u.CoreUserID)
+		append(u.fields(session), &u.Bio, &u.Phone, &u.Role, &u.CoreUserID)
 }
 
 const (
@@ -166,8 +169,8 @@ const (
 
 // fields are where accountColumns and sessionColumn go; there is room for
 // those of a tenant.
-func (a *Account) fields(sessionID int64) []any {
-	a.signedIn.sessionID = sessionID
+func (a *Account) fields(session SessionKey) []any {
+	a.signedIn.session = session
 	return append(make([]any, 0, 13),
 		&a.ID, &a.Email, &a.EmailCanonical, &a.HashedPassword, &a.FullName, &a.IsActive, &a.CreatedAt, &a.UpdatedAt,
 		&a.signedIn.epoch)

@@ -111,7 +111,19 @@ func TestWhatTheOwnersSessionsAreWorth(t *testing.T) {
 			{"removed inside", inside(http.MethodDelete, nil), "200 200, 404 401"},
 			{"logged out inside", logOut("", entered), "200 200, 401 401"},
 			{"logged out everywhere inside", logOut("?scope=all", entered), "200 200, 401 401"},
-			{"logged out at core", logOut("", atCore), "401 401, 200 200"},
+			{"refreshed at core", func(held ownersSessions) { renew(t, app, held.core.refresh) }, "200 200, 200 200"},
+			{"logged out at core", logOut("", atCore), "401 401, 401 401"},
+			{"session ended at core", func(held ownersSessions) { endAtCore(t, app, held.core) }, "401 401, 401 401"},
+			{"another session ended at core", func(ownersSessions) {
+				endAtCore(t, app, login(t, app, "", "ada@example.com"))
+			}, "200 200, 200 200"},
+			{"refresh token stolen at core", func(held ownersSessions) {
+				reuse(t, app, held.core.refresh)
+			}, "401 401, 401 401"},
+			{"number of the session given to another at core", func(held ownersSessions) {
+				app.Settings.Exec(t, app.Settings.CoreName(),
+					fmt.Sprintf("UPDATE sessions SET family_hash = 'another' WHERE id = %.0f", claimsOf(t, held.core.access)["sid"]))
+			}, "401 401, 401 401"},
 			{"logged out everywhere", logOut("?scope=all", atCore), "401 401, 401 401"},
 			{"password changed inside", func(held ownersSessions) { changeAndBack(t, app, held.inside.tokens) }, "401 401, 401 401"},
 			{"password changed at core", func(held ownersSessions) { changeAndBack(t, app, held.core) }, "401 401, 401 401"},
@@ -146,6 +158,20 @@ func (held ownersSessions) worth(app *testkit.App) string {
 		return fmt.Sprint(app.Get(profilePath, of.access).Code, " ", app.Do(testkit.Refreshing(of.refresh)).Code)
 	}
 	return status(held.core) + ", " + status(held.inside.tokens)
+}
+
+// endAtCore has another session of the core user end this one.
+func endAtCore(t *testing.T, app *testkit.App, ended tokens) {
+	t.Helper()
+	path := fmt.Sprintf("%s/%.0f", sessionsPath, claimsOf(t, ended.access)["sid"])
+	require.Equal(t, http.StatusNoContent, app.Delete(path, app.TokenOf("", "ada@example.com")).Code)
+}
+
+// reuse sends a refresh token that was followed by two others.
+func reuse(t *testing.T, app *testkit.App, refresh string) {
+	t.Helper()
+	renew(t, app, renew(t, app, refresh).refresh)
+	require.Equal(t, http.StatusUnauthorized, app.Do(testkit.Refreshing(refresh)).Code)
 }
 
 // changeAndBack changes the password, and then back.

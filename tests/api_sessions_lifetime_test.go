@@ -74,6 +74,37 @@ func TestAShorterLifeOfSessions(t *testing.T) {
 	})
 }
 
+// TestASessionInsideLastsNoLongerThanItsParent, the core session of the owner who
+// entered, however either is refreshed.
+func TestASessionInsideLastsNoLongerThanItsParent(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		now := &clock{}
+		settings.Now = now.now
+		app := testkit.Start(t, settings)
+		app.Register("", "ada@example.com")
+		core := login(t, app, "", "ada@example.com")
+		app.Organization(core.access, "acme")
+		ends := func(of tokens) time.Time { return listSessions(t, app, of.access, "").Items[0].ExpiresAt }
+		first := ends(core)
+
+		now.advance(10 * time.Minute)
+		inside := enter(t, app, core.access).tokens
+		require.Equal(t, first, ends(inside))
+		now.advance(20 * day)
+		inside = renew(t, app, inside.refresh)
+		require.Equal(t, first, ends(inside))
+		core = renew(t, app, core.refresh)
+		last := ends(core)
+		inside = renew(t, app, inside.refresh)
+		require.Equal(t, last, ends(inside), "its parent was refreshed")
+		now.advance(30*day - time.Minute)
+		inside = renew(t, app, inside.refresh)
+		require.Equal(t, last, ends(inside))
+		now.advance(time.Minute + 11*time.Second) // clocks may differ by ten
+		requireDead(t, app, inside)
+	})
+}
+
 // TestTheOwnerLogsOutEverywhere: with a core token they are out of their tenants
 // too, in every process; with a tenant's, of that tenant alone.
 func TestTheOwnerLogsOutEverywhere(t *testing.T) {

@@ -17,6 +17,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291110SetSequences(),
 		core202611291200CreateRestingSlugs(),
 		core202611291400LetOwnersManageTenants(),
+		core202611291601AddSessionParents(),
 	}
 }
 
@@ -27,5 +28,6 @@ func Tenant() []*gormigrate.Migration {
 		tenant202611290210CreateTables(),
 		tenant202611291010AddResetIssuers(),
 		tenant202611291111SetSequences(),
+		tenant202611291602AddSessionParents(),
 	}
 }

@@ -1,0 +1,67 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"multitenant/auth"
+	"multitenant/models"
+)
+
+func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {
+	user, err := models.FindSignedIn[models.CoreUser](c.Request.Context(), g.Core, claims.UserID, claims.Session)
+	if err != nil {
+		return err
+	}
+	if !user.IsSignedIn() {
+		return models.ErrInvalidToken
+	}
+	if err := g.countWrite(c, "", user.ID); err != nil {
+		return err
+	}
+	return handler(c, &user)
+}
+
+func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, handler TenantHandler) error {
+	SetTenant(c, models.Slug(claims.Tenant))
+	tenant, release, err := acquire(c.Request.Context(), claims.TenantID)
+	if models.IsKind(err, models.KindTenantNotFound) {
+		return models.ErrInvalidToken.Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer hold(c)() // after release
+	defer release()
+	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.Session)
+	if err != nil {
+		return tenant.Classify(err)
+	}
+	if !user.IsSignedIn(tenant.Owner()) || string(tenant.Slug) != claims.Tenant {
+		return models.ErrInvalidToken
+	}
+	// The token names the parent, so that only such sessions cost a statement at core.
+	if claims.Parent.ID != 0 {
+		err := models.CheckParent(c.Request.Context(), g.Core, tenant.Owner(), claims.Parent)
+		if err != nil {
+			return g.Tenants.ClassifyCore(err)
+		}
+	}
+	if err := g.countWrite(c, tenant.ID, user.ID); err != nil {
+		return err
+	}
+	return tenant.Classify(handler(c, tenant, &user))
+}
+
+// isCounted marks in the gin context a request that countWrite has seen.
+const isCounted = "counted"
+
+// countWrite counts a request that may change something, once.
+func (g *Gate) countWrite(c *gin.Context, tenantID string, userID int64) error {
+	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead || c.GetBool(isCounted) {
+		return nil
+	}
+	c.Set(isCounted, true)
+	return g.Limits.Write(tenantID, userID)
+}
