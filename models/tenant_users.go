@@ -64,8 +64,8 @@ func updateTenantUser(ctx context.Context, tx *gorm.DB, user *TenantUser, column
 	return endSessions(ctx, tx, user.ID)
 }
 
-// RemoveTenantUser removes a user and their sessions on behalf of the actor of the
-// event. The errors are those of ChangeTenantUser.
+// RemoveTenantUser removes a user, their sessions and the resets that they issued, on
+// behalf of the actor of the event. The errors are those of ChangeTenantUser.
 func RemoveTenantUser(ctx context.Context, db *gorm.DB, event *Event, id int64) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
 		c, err := lockCircle(ctx, tx, event.actorID(), id)
@@ -76,6 +76,10 @@ func RemoveTenantUser(ctx context.Context, db *gorm.DB, event *Event, id int64) 
 			return err
 		}
 		event.About(TargetUser, c.target.ID, c.target.Email)
+		// A later user may get the same id, and must not vouch for these.
+		if _, err := gorm.G[PasswordReset](tx).Where("issued_by = ?", c.target.ID).Delete(ctx); err != nil {
+			return err
+		}
 		_, err = gorm.G[TenantUser](tx).Where("id = ?", c.target.ID).Delete(ctx)
 		return err
 	})

@@ -122,6 +122,20 @@ func requireWorth(t *testing.T, app *testkit.App, uses map[string]testkit.Reques
 	}
 }
 
+// TestARemovedIssuersResetsAreGone: another user who gets the issuer's number does not
+// vouch for them.
+func TestARemovedIssuersResetsAreGone(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+		s := staffOf(t, app)
+		issuer := hire(t, app, s.owner, "issuer@example.com", "admin")
+		reset := app.Do(resetting(issuer.tokens.access, strconv.Itoa(s.member.id))).Text(app, "token")
+		require.Equal(t, http.StatusNoContent, app.Delete(issuer.path, s.owner.tokens.access).Code)
+		app.Settings.Exec(t, app.Settings.DatabaseName("acme"), restartSequence(app.Settings.Engine, "tenant_users"))
+		require.Equal(t, issuer.id, hire(t, app, s.owner, "next@example.com", "admin").id)
+		requireNoReset(t, app, reset)
+	})
+}
+
 // TestRolesEndResets: a reset that was made for a member is none for an owner, even if
 // its issuer could make that one as well.
 func TestRolesEndResets(t *testing.T) {
