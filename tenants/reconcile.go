@@ -3,6 +3,7 @@ package tenants
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -11,6 +12,7 @@ import (
 )
 
 const (
+	// tidyEvery is also the pause before a tenant that could not be removed is tried again.
 	tidyEvery   = 30 * time.Second
 	reportEvery = time.Minute
 	// maxReconciling is how many unfinished tenants are removed at once.
@@ -39,31 +41,47 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 func (m *Manager) keepReconciling(ctx context.Context) {
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
+	failed := make(map[string]bool)
 	for ctx.Err() == nil {
-		m.reconcile(ctx)
+		m.reconcile(ctx, failed)
 		select {
 		case <-ctx.Done():
 		case <-m.unfinished:
 		case <-ticker.C:
+			clear(failed)
 		}
 	}
 }
 
 // reconcile removes the tenants that a dead process has left unfinished, several at
-// once, because a frozen session in one of them must not hold up the others.
-func (m *Manager) reconcile(ctx context.Context) {
+// once, because a frozen session in one of them must not hold up the others. It adds
+// the ids of those that it cannot remove to failed, and passes over those in it: two
+// servers that find each other's locks would otherwise retry without an end.
+func (m *Manager) reconcile(ctx context.Context, failed map[string]bool) {
 	unfinished, err := m.listUnfinished(ctx)
 	if err != nil {
 		m.logger.WarnContext(ctx, "list unfinished tenants", "error", err)
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
+	unfinished = slices.DeleteFunc(unfinished, func(record models.Tenant) bool { return failed[record.ID] })
+	results := make([]error, len(unfinished))
 	var removing errgroup.Group
 	removing.SetLimit(maxReconciling)
 	for i := range unfinished {
-		removing.Go(func() error { return m.reconcileOne(ctx, &unfinished[i]) })
+		removing.Go(func() error {
+			results[i] = m.reconcileOne(ctx, &unfinished[i])
+			return nil
+		})
 	}
-	if removing.Wait() != nil {
+	_ = removing.Wait() // each result is kept
+	isLocked := func(err error) bool { return errors.Is(err, errAtWork) }
+	for i, err := range results {
+		if err != nil && !isLocked(err) {
+			failed[unfinished[i].ID] = true
+		}
+	}
+	if slices.ContainsFunc(results, isLocked) {
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 	}
 }
@@ -78,7 +96,7 @@ func (m *Manager) listUnfinished(ctx context.Context) ([]models.Tenant, error) {
 var errAtWork = errors.New("another process is at work on the tenant")
 
 // reconcileOne removes an unfinished tenant. It returns errAtWork if the tenant's lock
-// is held, and the error of a context that has ended.
+// is held, and the errors of the databases.
 func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error {
 	if err := m.longLocks.Acquire(ctx, 1); err != nil {
 		return err
@@ -95,7 +113,7 @@ func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error
 	default:
 		return errAtWork
 	}
-	return nil
+	return err
 }
 
 // reconcileSoon makes the background reconcile at once. It never blocks.

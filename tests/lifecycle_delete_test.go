@@ -3,6 +3,7 @@ package tests_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"testing"
@@ -65,6 +66,35 @@ func TestDeletingUnderAnAdministrator(t *testing.T) {
 	app = testkit.Start(t, settings)
 	settings.RequireTidy(t)
 	require.Zero(t, tenantsOf(t, app, "acme"))
+}
+
+// TestDeletingIsRetriedInItsTime: while the lock of one unfinished tenant is held, as
+// another server holds it, a deletion that the server refuses is not tried again.
+func TestDeletingIsRetriedInItsTime(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	owner := app.Token("", "ada@example.com")
+	app.Organization(owner, "acme")
+	app.Organization(owner, "globex")
+	refused := settings.DatabaseName("acme")
+	settings.Administer(t, `ALTER DATABASE "`+refused+`" IS_TEMPLATE true`)
+	t.Cleanup(func() { settings.Administer(t, `ALTER DATABASE "`+refused+`" IS_TEMPLATE false`) })
+	session, err := app.Backend.Lock(t.Context(), "tenant "+idOf(t, &settings, "slug = 'globex'"))
+	require.NoError(t, err)
+	defer session.Unlock()
+	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting' WHERE slug = 'globex'")
+
+	app.Delete("/api/organizations/acme", owner).RequireProblem(app, 503, "tenant_unavailable", "Tenant is unavailable")
+
+	before := app.Tenants.Figures().Reconciled
+	testkit.Await(t, 30*time.Second, func() error {
+		if left := app.Tenants.Figures().Reconciled.Left - before.Left; left < 5 {
+			return fmt.Errorf("the locked tenant was tried %d times", left)
+		}
+		return nil
+	})
+	require.LessOrEqual(t, app.Tenants.Figures().Reconciled.Failed, 2, "once, and once more if 30 seconds have passed")
 }
 
 // TestDeletingEndsSessions that the application may end: its own and those of the
