@@ -55,12 +55,12 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 	})
 }
 
-// repair repairs what it can and examines again: only what is gone then counts as
-// repaired.
+// repair repairs what it can and examines again. What is gone then counts as repaired,
+// unless its repair failed: another process may only hide it for the moment.
 func (c *tenantsDoctorCommand) repair(
 	ctx context.Context, inv *Invocation, all *fleet.Fleet, plan fleet.Plan, findings []fleet.Finding,
 ) (repaired, left []fleet.Finding, err error) {
-	tried := false
+	tried, failed := false, make([]bool, len(findings))
 	for i := range findings {
 		finding := &findings[i]
 		if !finding.CanRepair() || ctx.Err() != nil {
@@ -68,6 +68,7 @@ func (c *tenantsDoctorCommand) repair(
 		}
 		tried = true
 		if err := finding.Repair(ctx); err != nil {
+			failed[i] = true
 			say(inv.Stderr, fmt.Sprintf("%s: repairing failed: %s", finding.Name, oneLine(err.Error())))
 		}
 	}
@@ -78,7 +79,12 @@ func (c *tenantsDoctorCommand) repair(
 		return nil, nil, err
 	}
 	for i := range findings {
-		if !slices.ContainsFunc(left, func(other fleet.Finding) bool { return findings[i].IsSame(&other) }) {
+		isFound := slices.ContainsFunc(left, func(other fleet.Finding) bool { return findings[i].IsSame(&other) })
+		switch {
+		case isFound: // it is left
+		case failed[i]:
+			left = append(left, findings[i])
+		default:
 			repaired = append(repaired, findings[i])
 		}
 	}

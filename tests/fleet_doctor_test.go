@@ -114,9 +114,12 @@ func TestDoctorSettles(t *testing.T) {
 		session, err := p.Backend.Lock(t.Context(), "tenant "+idOf(t, &settings, "slug = 'acme'"))
 		require.NoError(t, err)
 		requireDiagnosis(t, &settings, 0, "")
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET updated_at = '2020-01-02 03:04:05' WHERE slug = 'acme'")
+		said := requireDiagnosis(t, &settings, 1, "--repair", "unsettled of acme: "+p.acmeDB+", repairable")
+		require.Contains(t, said, "it is deleting since 2020-01-02T03:04:05Z, and a process is at work on it")
 		session.Unlock()
 
-		said := requireMended(t, &settings, "unsettled of acme: "+p.acmeDB)
+		said = requireMended(t, &settings, "unsettled of acme: "+p.acmeDB)
 
 		require.Contains(t, said, "it is deleting, and no process is at work on it")
 		settings.RequireTidy(t)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -238,22 +239,35 @@ func (x *examination) examineState(ctx context.Context, record *models.Tenant) e
 	return x.examineDatabase(bounded, record)
 }
 
-// examineUnfinished finds an unfinished tenant that no process is working on.
+// longAtWork is how long a tenant may be unfinished while a process works on it.
+const longAtWork = 2 * time.Minute
+
+// examineUnfinished finds an unfinished tenant that no process is working on, or that is
+// unfinished for so long that the work must be in vain.
 func (x *examination) examineUnfinished(ctx context.Context, record *models.Tenant) error {
 	session, free, err := x.databases.TryLock(ctx, record.ID)
-	if err != nil || !free {
+	if err != nil {
 		return err
 	}
-	session.Unlock()
+	if free {
+		session.Unlock()
+	}
 	now, err := models.FindTenant(ctx, x.databases.Core, record.ID)
 	if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.Status.IsFinished() {
 		return nil
 	}
-	if err == nil {
-		x.find(&now, kindUnfinished, fmt.Sprintf("it is %s, and no process is at work on it", now.Status),
-			func(ctx context.Context) error { return x.fleet.repairUnfinished(ctx, record.ID) })
+	if err != nil {
+		return err
 	}
-	return err
+	problem := fmt.Sprintf("it is %s, and no process is at work on it", now.Status)
+	if !free {
+		if time.Since(now.UpdatedAt) < longAtWork {
+			return nil
+		}
+		problem = fmt.Sprintf("it is %s since %s, and a process is at work on it", now.Status, now.UpdatedAt.UTC().Format(time.RFC3339))
+	}
+	x.find(&now, kindUnfinished, problem, func(ctx context.Context) error { return x.fleet.repairUnfinished(ctx, record.ID) })
+	return nil
 }
 
 // examineRegistry finds what the registry itself says is wrong.
