@@ -6,40 +6,54 @@ import (
 	"gorm.io/gorm"
 )
 
-// CountSpares counts the spare databases that have that schema or a newer one, with those
-// that are being made.
-func CountSpares(ctx context.Context, db *gorm.DB, version string) (int64, error) {
-	return sparesFrom(db, version, TenantMaking, TenantSpare).Count(ctx, "id")
+// SpareForm is what a spare must have to be claimed. Any other spare is old.
+type SpareForm struct {
+	SchemaVersion string // or a newer one
+	HasRole       bool
 }
 
-// ReserveSpare registers a database that is to become a spare, unless there are most. It
-// reports whether it did. Of several processes at once, one counts after the other.
-func ReserveSpare(ctx context.Context, tx *gorm.DB, spare *Tenant, most int) (bool, error) {
+// CountSpares counts the spare databases that have that form, with those that are being
+// made.
+func CountSpares(ctx context.Context, db *gorm.DB, form SpareForm) (int64, error) {
+	return form.spares(db, TenantMaking, TenantSpare).Count(ctx, "id")
+}
+
+// ReserveSpare registers a database that is to become a spare of that form, unless there
+// are most. It reports whether it did. Of several processes at once, one counts after the
+// other.
+func ReserveSpare(ctx context.Context, tx *gorm.DB, spare *Tenant, form SpareForm, most int) (bool, error) {
 	if _, err := gorm.G[Installation](tx, forUpdate()).Take(ctx); err != nil {
 		return false, err
 	}
-	count, err := CountSpares(ctx, tx, spare.SchemaVersion)
+	count, err := CountSpares(ctx, tx, form)
 	if err != nil || count >= int64(most) {
 		return false, err
 	}
 	return true, CreateTenant(ctx, tx, spare)
 }
 
-// ListSpares lists the spares that have that schema or a newer one, at most limit, the
-// oldest first.
-func ListSpares(ctx context.Context, db *gorm.DB, version string, limit int) ([]Tenant, error) {
-	return sparesFrom(db, version, TenantSpare).Order("created_at").Limit(limit).Find(ctx)
+// ListSpares lists the spares of that form, at most limit, the oldest first.
+func ListSpares(ctx context.Context, db *gorm.DB, form SpareForm, limit int) ([]Tenant, error) {
+	return form.spares(db, TenantSpare).Order("created_at").Limit(limit).Find(ctx)
 }
 
-// sparesFrom compares texts in SQL, which is safe here alone: the ids begin with
+// spares compares texts in SQL, which is safe here alone: the ids begin with
 // twelve digits of a date, and every collation has digits in their order.
-func sparesFrom(db *gorm.DB, version string, statuses ...TenantStatus) gorm.ChainInterface[Tenant] {
-	return gorm.G[Tenant](db).Where("status IN ? AND schema_version >= ?", statuses, version)
+func (f SpareForm) spares(db *gorm.DB, statuses ...TenantStatus) gorm.ChainInterface[Tenant] {
+	spares := gorm.G[Tenant](db).Where("status IN ? AND schema_version >= ?", statuses, f.SchemaVersion)
+	if f.HasRole {
+		spares = spares.Where("role <> ''")
+	}
+	return spares
 }
 
-// ListOldSpares lists the spares that have an older schema.
-func ListOldSpares(ctx context.Context, db *gorm.DB, version string) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("status = ? AND schema_version < ?", TenantSpare, version).Find(ctx)
+// ListOldSpares lists the spares without that form.
+func ListOldSpares(ctx context.Context, db *gorm.DB, form SpareForm) ([]Tenant, error) {
+	condition := "schema_version < ?"
+	if form.HasRole {
+		condition = "(schema_version < ? OR role = '')"
+	}
+	return gorm.G[Tenant](db).Where("status = ?", TenantSpare).Where(condition, form.SchemaVersion).Find(ctx)
 }
 
 // ClaimTenant makes a tenant of a spare database, and reports

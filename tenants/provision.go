@@ -79,7 +79,7 @@ func Occupied(err error) bool {
 // claimSpare turns one of the spares into the tenant and reports whether there was
 // one that could be claimed.
 func (m *Manager) claimSpare(ctx context.Context, slug models.Slug, plan plan) (claimed bool, err error) {
-	spares, err := models.ListSpares(ctx, m.core, m.databases.Version, spareCandidates)
+	spares, err := models.ListSpares(ctx, m.core, m.databases.spareForm(), spareCandidates)
 	if err != nil {
 		return false, err
 	}

@@ -33,20 +33,17 @@ func (d *Databases) LacksRole(record *models.Tenant) bool {
 }
 
 // GiveRole creates or restores the tenant's role and lets it connect to the
-// tenant's database. It sets record.Role and leaves the registry as it is.
+// tenant's database. It sets record.Role and leaves the registry as it is. The role of a
+// spare may connect only once the spare is claimed.
 func (d *Databases) GiveRole(ctx context.Context, record *models.Tenant) error {
 	record.Role = d.roleName(record.ID)
-	if err := d.CreateRole(ctx, record); err != nil {
+	err := d.Core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return d.Roles.Create(tx, d.Login(record))
+	})
+	if err != nil || record.Status == models.TenantSpare {
 		return err
 	}
 	return d.Roles.Admit(ctx, record.DatabaseName, record.Role)
-}
-
-// CreateRole creates or restores the role record.Role with its password.
-func (d *Databases) CreateRole(ctx context.Context, record *models.Tenant) error {
-	return d.Core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return d.Roles.Create(tx, d.Login(record))
-	})
 }
 
 // GrantTables lets a tenant's role use the tables of its database.

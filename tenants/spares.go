@@ -28,7 +28,7 @@ func (m *Manager) lockSpare(ctx context.Context, id string) (database.Session, *
 		return nil, nil, err
 	}
 	record, err := models.FindTenant(ctx, m.core, id)
-	isSpare := err == nil && record.Status == models.TenantSpare
+	isSpare := err == nil && record.Status == models.TenantSpare && m.databases.isCurrent(&record)
 	if models.IsKind(err, models.KindTenantNotFound) {
 		err = nil
 	}
@@ -73,6 +73,12 @@ func (m *Manager) keepSpares(ctx context.Context) {
 	}
 }
 
+// spareForm is the form of a spare that can be claimed: its maker would otherwise wait for
+// a migration that needs the lock which the maker holds.
+func (d *Databases) spareForm() models.SpareForm {
+	return models.SpareForm{SchemaVersion: d.Version, HasRole: d.CanCreateRoles()}
+}
+
 // makeSpares migrates the old spares and makes those that are missing, one database after
 // the other. Other processes may do so at the same time.
 func (m *Manager) makeSpares(ctx context.Context) error {
@@ -89,7 +95,7 @@ func (m *Manager) makeSpares(ctx context.Context) error {
 func (m *Manager) migrateSpares(ctx context.Context) error {
 	listing, cancel := context.WithTimeout(ctx, spareTimeout)
 	defer cancel()
-	old, err := models.ListOldSpares(listing, m.core, m.databases.Version)
+	old, err := models.ListOldSpares(listing, m.core, m.databases.spareForm())
 	for i := range old {
 		err := m.migrateSpare(ctx, &old[i])
 		if err != nil && !models.IsKind(err, models.KindBusy) { // another process may be migrating it
@@ -114,7 +120,7 @@ var errEnough = errors.New("there are enough spares")
 func (m *Manager) makeSpare(ctx context.Context) (made bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, spareTimeout)
 	defer cancel()
-	count, err := models.CountSpares(ctx, m.core, m.databases.Version)
+	count, err := models.CountSpares(ctx, m.core, m.databases.spareForm())
 	if err != nil || count >= int64(m.spares) {
 		return false, err
 	}
@@ -145,7 +151,7 @@ func (m *Manager) makeSpare(ctx context.Context) (made bool, err error) {
 // the last one that was missing.
 func (m *Manager) buildSpare(ctx context.Context, session database.Session, record *models.Tenant) error {
 	err := m.databases.register(ctx, record, func(ctx context.Context, tx *gorm.DB) error {
-		reserved, err := models.ReserveSpare(ctx, tx, record, m.spares)
+		reserved, err := models.ReserveSpare(ctx, tx, record, m.databases.spareForm(), m.spares)
 		if err == nil && !reserved {
 			err = errEnough
 		}

@@ -180,6 +180,40 @@ func TestSparesFollowMigrations(t *testing.T) {
 	})
 }
 
+// TestSparesGetTheirRole: a spare that was made before the application could make roles
+// gets one, and no tenant claims it until then.
+func TestSparesGetTheirRole(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Spares = 1
+	role := appRole(t, &settings)
+	settings.Administer(t, `ALTER ROLE "`+role+`" NOCREATEROLE`)
+	app := testkit.Start(t, settings)
+	core := app.Token("", "ada@example.com")
+	awaitSpares(t, &settings)
+	settings.Administer(t, `ALTER ROLE "`+role+`" CREATEROLE`)
+	testkit.Await(t, 10*time.Second, func() error {
+		if !app.Backend.Roles().CanCreate() {
+			return errors.New("the server has not noticed its right yet")
+		}
+		return nil
+	})
+
+	app.Organization(core, "acme")
+
+	require.NotEmpty(t, roleOf(t, &settings, "acme"))
+	testkit.Await(t, 20*time.Second, func() error {
+		const roleless = "SELECT count(*) FROM tenants WHERE status = 'spare' AND role = ''"
+		if count := testkit.Scalar[int](t, &settings, settings.CoreName(), roleless); count > 0 {
+			return errors.New("the spare has no role")
+		}
+		return nil
+	})
+	settings.Command(t, "tenants", "isolation").RequireCode(t, 0)
+	app.Organization(core, "globex")
+	requireWhole(t, app, "globex")
+}
+
 // TestKilledWhileFillingTheStock, again and again: nothing is left over, and it is
 // filled.
 func TestKilledWhileFillingTheStock(t *testing.T) {

@@ -72,7 +72,7 @@ func (f *Fleet) repairRole(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		err = f.restoreRole(ctx, record)
+		err = f.databases.GiveRole(ctx, record)
 		if err == nil {
 			err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 				return f.databases.GrantTables(tx, record.Role)
@@ -80,11 +80,4 @@ func (f *Fleet) repairRole(ctx context.Context, id string) error {
 		}
 		return errors.Join(err, database.Close(db))
 	})
-}
-
-func (f *Fleet) restoreRole(ctx context.Context, record *models.Tenant) error {
-	if record.Status != models.TenantSpare {
-		return f.databases.GiveRole(ctx, record)
-	}
-	return f.databases.CreateRole(ctx, record)
 }
