@@ -10,8 +10,11 @@ type Inventory struct {
 
 // Survey lists rights and roles.
 type Survey struct {
-	Core      string // the name of the core database
-	App       string // the application's own role
+	Core string // the name of the core database
+	App  string // the application's own role
+	// RoleConnections is how many connections a tenant's role should have at once.
+	RoleConnections int
+
 	Databases map[string]Rights
 	Roles     map[string]RoleState
 	Faults    []Fault

@@ -136,6 +136,22 @@ func TestDoctorMendsRoles(t *testing.T) {
 	require.Contains(t, said, "table theirs of postgres")
 }
 
+// A changed setting reaches the roles that exist.
+func TestDoctorSetsConnectionLimits(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	p := newPair(t, settings)
+	settings.Database.TenantConnections = 50
+
+	acme := "role of acme: " + p.acmeDB
+	problems := requireRepaired(t, &settings, acme, "role of globex: "+p.globexDB)
+
+	require.Contains(t, problems[acme], "its role may have 100 connections, and not 50")
+	limits := adminText(t, &settings, "SELECT string_agg(DISTINCT rolconnlimit::text, ' ') FROM pg_roles WHERE starts_with(rolname, '"+
+		settings.Database.TenantPrefix+"_role_')")
+	require.Equal(t, "50", limits)
+}
+
 // A core database that cannot be written serves no login, and so the program is not ready.
 func TestDoctorMendsAReadOnlyCore(t *testing.T) {
 	t.Parallel()

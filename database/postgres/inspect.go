@@ -37,7 +37,7 @@ func (b *backend) List(ctx context.Context, prefix string) (database.Inventory, 
 // Survey reads the catalogs of the server.
 func (b roles) Survey(ctx context.Context, prefix string) (database.Survey, error) {
 	survey := database.Survey{
-		Core: b.config.Database, App: b.config.User,
+		Core: b.config.Database, App: b.config.User, RoleConnections: b.roleConnections,
 		Databases: make(map[string]database.Rights), Roles: make(map[string]database.RoleState),
 	}
 	if err := b.surveyDatabases(ctx, prefix, survey.Databases); err != nil {

@@ -88,12 +88,18 @@ func (x *examination) examineRole(record *models.Tenant) {
 	}
 }
 
-// examineLimit finds a role that may have any number of connections.
+// examineLimit finds a role with another number of connections than it should have. A
+// role that is missing, or may have none, is found when its database is opened.
 func (x *examination) examineLimit(record *models.Tenant) {
-	if record.Role != "" && x.survey.Roles[record.Role].Connections < 0 {
-		x.find(record, kindRole, "its role may take all connections of the server",
-			func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
+	state, found := x.survey.Roles[record.Role]
+	if !found || state.IsFull() || state.Connections == x.survey.RoleConnections {
+		return
 	}
+	problem := fmt.Sprintf("its role may have %d connections, and not %d", state.Connections, x.survey.RoleConnections)
+	if state.Connections < 0 {
+		problem = "its role may take all connections of the server"
+	}
+	x.find(record, kindRole, problem, func(ctx context.Context) error { return x.fleet.repairRole(ctx, record.ID) })
 }
 
 // closeOrFind closes the database if it was opened, or finds why it was not.
