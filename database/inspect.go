@@ -35,6 +35,9 @@ type RoleState struct {
 	Connections int
 	Powers      []string // other attributes, such as SUPERUSER or CREATEDB
 	MemberOf    []string
+	// Needed says what depends on a role that may not log in, which keeps the role from
+	// being dropped.
+	Needed string
 }
 
 // IsFull reports whether the role may have no connection at all.

@@ -152,6 +152,24 @@ func TestDoctorSetsConnectionLimits(t *testing.T) {
 	require.Equal(t, "50", limits)
 }
 
+// A role that something depends on cannot be dropped: the log says on what, and doctor
+// leaves it to the operator until nothing does.
+func TestDoctorLeavesARoleThatIsNeeded(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	p := newPair(t, settings)
+	role := roleOf(t, &settings, "acme")
+	settings.Administer(t, `GRANT CONNECT ON DATABASE postgres TO "`+role+`"`)
+
+	require.Equal(t, http.StatusNoContent, p.Delete("/api/organizations/acme", p.owner).Code)
+
+	require.Contains(t, p.Log.String(), "privileges for database postgres")
+	said := requireDiagnosis(t, &settings, 1, "--repair", "unexplained_role of -: "+role+", to be decided")
+	require.Contains(t, said, "database postgres")
+	settings.Administer(t, `REVOKE CONNECT ON DATABASE postgres FROM "`+role+`"`)
+	requireMended(t, &settings, "unexplained_role of -: "+role)
+}
+
 // A core database that cannot be written serves no login, and so the program is not ready.
 func TestDoctorMendsAReadOnlyCore(t *testing.T) {
 	t.Parallel()

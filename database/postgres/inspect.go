@@ -90,11 +90,15 @@ func (b roles) surveyRoles(ctx context.Context, prefix string, states map[string
 				CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
 				CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN rolinherit THEN 'INHERIT' END),
 			coalesce((SELECT string_agg(g.rolname, ' ' ORDER BY g.rolname) FROM pg_auth_members m
-				JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), '')
+				JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid), ''),
+			CASE WHEN r.rolcanlogin THEN '' ELSE coalesce((SELECT string_agg(DISTINCT CASE WHEN s.dbid = 0
+					THEN pg_catalog.pg_describe_object(s.classid, s.objid, s.objsubid) ELSE 'objects in database ' || d.datname END, ', ')
+				FROM pg_catalog.pg_shdepend s LEFT JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+				WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid), '') END
 		FROM pg_roles r WHERE starts_with(r.rolname, $1)`, prefix, func(rows *sql.Rows) error {
 		var name, powers, groups string
 		var state database.RoleState
-		if err := rows.Scan(&name, &state.CanLogin, &state.Connections, &state.Expired, &powers, &groups); err != nil {
+		if err := rows.Scan(&name, &state.CanLogin, &state.Connections, &state.Expired, &powers, &groups, &state.Needed); err != nil {
 			return err
 		}
 		state.Powers, state.MemberOf = strings.Fields(powers), strings.Fields(groups)

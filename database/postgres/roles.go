@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 
 	"multitenant/database"
@@ -80,7 +82,11 @@ func (b roles) Drop(tx *gorm.DB, role string) error {
 	}
 	err = tx.Transaction(func(tx *gorm.DB) error { return execIn(tx, "DROP ROLE "+quoteIdentifier(role)) })
 	if database.HasState(err, "2BP01") {
-		b.log.Error("role left behind: something depends on it", "role", role, "error", err)
+		detail := ""
+		if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+			detail = server.Detail
+		}
+		b.log.Error("role left behind: something depends on it", "role", role, "error", err, "detail", detail)
 		err = execIn(tx, "ALTER ROLE "+quoteIdentifier(role)+" NOLOGIN")
 	}
 	if err != nil {

@@ -38,6 +38,9 @@ func (x *examination) whyKept(ctx context.Context, s tenants.Stray) string {
 				return "it may connect to " + name
 			}
 		}
+		if needed := x.survey.Roles[s.Name].Needed; needed != "" {
+			return "something depends on it: " + needed
+		}
 	case tenants.DatabaseNoun:
 		if _, err := x.fleet.readStray(ctx, s); err != nil {
 			return err.Error()
