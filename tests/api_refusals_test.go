@@ -90,7 +90,7 @@ func forbiddenCodes(t *testing.T) (codes []string) {
 func TestEvery403NamesItsActor(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, app *testkit.App) {
 		all := refusals(t, app)
-		var walked []string
+		walked := make([]string, 0, len(all))
 		for i := range all {
 			walked = append(walked, all[i].code)
 			requireNamed(t, app, &all[i])

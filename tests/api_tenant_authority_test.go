@@ -173,7 +173,7 @@ func TestOwnersAtOnce(t *testing.T) {
 		now := app.Get(tenantPath, h.owner.tokens.access).Object(app)
 		require.Equal(t, []any{false, "closed"}, []any{now["is_active"], now["registration"]})
 
-		var requests []testkit.Request
+		requests := make([]testkit.Request, 0, 12)
 		for range 3 {
 			requests = append(requests, request(h.owner, http.MethodDelete, nil), request(h.second, http.MethodDelete, nil),
 				request(h.owner, http.MethodPut, testkit.JSON{"is_active": true}), request(h.second, http.MethodGet, nil))

@@ -87,7 +87,7 @@ func TestATenantIsShownAndChanged(t *testing.T) {
 			"registration": {nil: "required", "": "invalid_registration", "OPEN": "invalid_registration", true: "wrong_type"},
 		} {
 			for value, code := range codes {
-				app.Put(tenantPath, h.owner.tokens.access, testkit.JSON{field: value, "is_active ": false}).
+				app.Put(tenantPath, h.owner.tokens.access, testkit.JSON{field: value, "unknown": false}).
 					RequireInvalid(app, map[string]string{field: code})
 			}
 		}

@@ -11,7 +11,7 @@ import (
 func core202611291400LetOwnersManageTenants() *gormigrate.Migration {
 	type tenant struct {
 		Registration     string `gorm:"type:varchar;not null;default:('open')"`
-		SuspendedByOwner bool   `gorm:"not null;default:false"`
+		SuspendedByOwner bool   `gorm:"type:boolean;not null;default:false"`
 	}
 	return &gormigrate.Migration{
 		ID: "202611291400_let_owners_manage_tenants",

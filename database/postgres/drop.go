@@ -125,7 +125,7 @@ func (s *session) joinRole(ctx context.Context, role string) error {
 	}
 	err = s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER")
 	if database.HasState(err, "42501") {
-		s.backend.log.Warn("sessions of the role can not be ended: another role has made it", "role", role)
+		s.backend.log.WarnContext(ctx, "sessions of the role can not be ended: another role has made it", "role", role)
 		return nil
 	}
 	if err != nil {
