@@ -78,8 +78,10 @@ func TestDeletingIsRetriedInItsTime(t *testing.T) {
 	app.Organization(owner, "acme")
 	app.Organization(owner, "globex")
 	refused := settings.DatabaseName("acme")
-	settings.Administer(t, `ALTER DATABASE "`+refused+`" IS_TEMPLATE true`)
-	t.Cleanup(func() { settings.Administer(t, `ALTER DATABASE "`+refused+`" IS_TEMPLATE false`) })
+	settings.Administer(t, `ALTER DATABASE "`+refused+`" OWNER TO postgres`)
+	t.Cleanup(func() {
+		settings.Administer(t, `ALTER DATABASE "`+refused+`" OWNER TO "`+appRole(t, &settings)+`"`)
+	})
 	session, err := app.Backend.Lock(t.Context(), "tenant "+idOf(t, &settings, "slug = 'globex'"))
 	require.NoError(t, err)
 	defer session.Unlock()

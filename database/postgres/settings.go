@@ -124,25 +124,35 @@ func (t *target) setUp(ctx context.Context, server *pgconn.PgConn) error {
 		statement = statementTimeout
 	}
 	var text strings.Builder
-	text.WriteString("SELECT pg_catalog.version();")
-	for _, s := range timeouts(version, statement) { // first, since they bound the others
+	for i, s := range timeouts(version, statement) { // first, since they bound the others
 		if !isInURL(t.config, s.name) {
 			text.WriteString("SET " + s.name + " = " + s.value + ";")
+		}
+		if i == 0 { // other engines may not know the next
+			text.WriteString("SELECT pg_catalog.version();")
 		}
 	}
 	for _, s := range meanings(t.path) {
 		text.WriteString("SET " + s.name + " = " + s.value + ";")
 	}
 	results, err := server.Exec(ctx, text.String()).ReadAll()
-	if len(results) > 0 && len(results[0].Rows) > 0 { // also where a setting is not known
-		if err := checkEngine(string(results[0].Rows[0][0])); err != nil {
-			return err
-		}
+	if other := checkEngine(firstValue(results)); other != nil { // also where a setting is not known
+		return other
 	}
 	if err != nil {
 		return err
 	}
 	return t.hosts.admit(ctx, server)
+}
+
+// firstValue is the first value of the statements that answer with rows.
+func firstValue(results []*pgconn.Result) string {
+	for _, result := range results {
+		if len(result.Rows) > 0 && len(result.Rows[0]) > 0 {
+			return string(result.Rows[0][0])
+		}
+	}
+	return ""
 }
 
 // isInURL reports whether the URL has a value for the setting.
