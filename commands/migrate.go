@@ -178,8 +178,11 @@ func last(ids []string) string {
 
 // tenantError names the tenant. That a row was not found says nothing more.
 func tenantError(name string, err error) error {
-	if models.IsKind(err, models.KindTenantNotFound) {
+	switch {
+	case models.IsKind(err, models.KindTenantNotFound):
 		err = models.ErrTenantNotFound
+	case models.IsKind(err, models.KindSlugResting): // the text for users must not tell
+		err = errors.New("its slug rests, because a tenant was deleted: `tenants release` ends that")
 	}
 	return fmt.Errorf("tenant %q: %w", name, err)
 }

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/middleware"
 	"multitenant/models"
 	"multitenant/tenants"
@@ -32,6 +33,7 @@ var (
 type Refresh struct {
 	Tenants *tenants.Manager
 	Tokens  *auth.Tokens
+	Limits  *limits.Limits
 }
 
 type refreshRequest struct {
@@ -62,7 +64,7 @@ func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 		return err
 	}
 	return renew(c, &renewal[models.CoreUser]{
-		token: token, tokens: ctl.Tokens, db: ctl.Tenants.Core(),
+		token: token, tokens: ctl.Tokens, limits: ctl.Limits, db: ctl.Tenants.Core(),
 		claims: auth.Claims{Realm: auth.RealmCore},
 		lives:  (*models.CoreUser).IsSignedIn,
 	})
@@ -78,7 +80,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 		return err
 	}
 	return tenant.Classify(renew(c, &renewal[models.TenantUser]{
-		token: *token, tokens: ctl.Tokens, db: tenant.DB,
+		token: *token, tokens: ctl.Tokens, limits: ctl.Limits, db: tenant.DB,
 		claims: tenantClaims(tenant),
 		lives:  func(user *models.TenantUser) bool { return user.IsSignedIn(tenant.Owner()) },
 		parent: func(ctx context.Context, key models.SessionKey) (time.Time, error) {
@@ -96,6 +98,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 type renewal[U models.User] struct {
 	token  auth.RefreshToken
 	tokens *auth.Tokens
+	limits *limits.Limits
 	db     *gorm.DB    // where the session is kept
 	claims auth.Claims // of the realm; the user is the session's
 	lives  func(user *U) bool
@@ -134,6 +137,9 @@ func renew[U models.User, P interface {
 		if parent, err = r.parent(ctx, session.Parent()); err != nil {
 			return err
 		}
+	}
+	if err := r.limits.Write(r.claims.TenantID, session.UserID); err != nil {
+		return err
 	}
 	next, err := r.rotate(c, &session, parent)
 	if errors.Is(err, errReused) {

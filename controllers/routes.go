@@ -64,7 +64,7 @@ func addSignIn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 		Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits,
 		CoreRegistration: o.CoreRegistration,
 	}
-	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens}
+	refresh := &Refresh{Tenants: o.Tenants, Tokens: o.Tokens, Limits: o.Limits}
 	resets := newResets(o)
 
 	api.POST("/auth/register", gate.Public(accounts.RegisterCore, accounts.RegisterTenant))

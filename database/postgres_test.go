@@ -104,6 +104,7 @@ func TestPostgresTakesURLsOfPsql(t *testing.T) {
 	for _, address := range []string{
 		strings.Replace(raw, "@", "@[::1]:1,", 1),
 		strings.Replace(raw, "@", "@%2Fnowhere%2Fat%20all:1,", 1),
+		raw + "&keepalives=1&keepalives_idle=30&gssencmode=disable&sslcompression=0&fallback_application_name=x&client_encoding=auto",
 		"postgres://?sslmode=disable&service=core&servicefile=" + url.QueryEscape(service),
 	} {
 		var name string

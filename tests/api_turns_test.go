@@ -158,6 +158,21 @@ func TestPasswordsOfOneTenantAreLimited(t *testing.T) {
 	})
 }
 
+// TestRefreshesAreLimited, as changes are: each writes the session's row.
+func TestRefreshesAreLimited(t *testing.T) {
+	eachLimited(t, func(o *limits.Options) { o.WritesPerMinute = 5 }, func(t *testing.T, app *testkit.App) {
+		for _, tenant := range []string{"", "acme"} {
+			app.Token(tenant, "ada@example.com")
+			tokens := login(t, app, tenant, "ada@example.com")
+			for range 5 {
+				tokens = renew(t, app, tokens.refresh)
+			}
+			requireTooMany(t, app, app.Do(testkit.Refreshing(tokens.refresh)), "too_many_requests", 12)
+			require.Equal(t, http.StatusOK, app.Get("/api/users/me", tokens.access).Code)
+		}
+	})
+}
+
 // TestChangesOfOneUserAreLimited, at the core and in a tenant; reading is not.
 func TestChangesOfOneUserAreLimited(t *testing.T) {
 	set := func(o *limits.Options) { o.WritesPerMinute, o.AllWritesPerMinute = 5, 8 }

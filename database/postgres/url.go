@@ -106,9 +106,20 @@ func queryOf(parsed *url.URL) url.Values {
 	if mode := query.Get("ssl"); mode != "" && !query.Has("sslmode") {
 		query.Set("sslmode", sslMode(mode))
 	}
-	query.Del("ssl")
-	query.Del("prepared_statement_cache_size")
+	for _, name := range othersParameters() {
+		query.Del(name)
+	}
 	return query
+}
+
+// othersParameters are those of psql, SQLAlchemy and asyncpg that pgx would send to the
+// server as settings, which it refuses. Each is about the work of that program, or asks for
+// what the sessions have anyway.
+func othersParameters() []string {
+	return []string{
+		"ssl", "async_fallback", "prepared_statement_cache_size", "client_encoding", "fallback_application_name", "gssencmode",
+		"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "sslcompression",
+	}
 }
 
 // sslMode turns asyncpg's value of ssl into libpq's value of sslmode.
