@@ -66,9 +66,9 @@ type socket struct {
 	gone    func()
 	drained chan struct{}
 	once    sync.Once
-	waiting atomic.Int64 // since when a read waits; zero: none does
-	era     atomic.Int64 // of its session, see history; zero: not known
-	end     time.Time    // until when it may be drained, once that is known
+	waiting atomic.Int64              // since when a read waits; zero: none does
+	era     atomic.Int64              // of its session, see history; zero: not known
+	end     atomic.Pointer[time.Time] // until when it may be drained, once that is known
 }
 
 // socketOf returns the socket below a connection, or below its TLS.
@@ -112,8 +112,8 @@ func (s *socket) Read(b []byte) (int, error) {
 // a time to come only for that.
 func (s *socket) SetDeadline(t time.Time) error {
 	if now := time.Now(); t.After(now) {
-		s.end = now.Add(drainTimeout)
-		t = s.end
+		t = now.Add(drainTimeout)
+		s.end.Store(&t)
 	}
 	return s.Conn.SetDeadline(t)
 }
@@ -140,9 +140,9 @@ func (s *socket) drain() {
 	defer s.gone()
 	defer s.peer.leave(s)
 	defer func() { _ = s.Conn.Close() }() // there is no caller to tell
-	end := s.end
-	if end.IsZero() {
-		end = time.Now().Add(drainTimeout)
+	end := time.Now().Add(drainTimeout)
+	if known := s.end.Load(); known != nil {
+		end = *known
 	}
 	if err := s.Conn.SetDeadline(end); err != nil {
 		return
