@@ -19,6 +19,9 @@ const (
 	// transactionTimeoutSince is the first version with that setting.
 	transactionTimeoutSince = 17
 
+	// clientEncoding is the setting for the encoding of what a session sends and gets.
+	clientEncoding = "client_encoding"
+
 	// tablesPath finds our tables by their bare names. The server searches pg_catalog
 	// before them.
 	tablesPath = "public, pg_temp"
@@ -51,7 +54,7 @@ type setting struct{ name, value string }
 func meanings(path string) []setting {
 	const on, off = "on", "off"
 	return []setting{
-		{"client_encoding", "'UTF8'"},
+		{clientEncoding, "'UTF8'"},
 		{"standard_conforming_strings", on},
 		{"search_path", path},
 		{"DateStyle", "'ISO, MDY'"},
@@ -89,7 +92,7 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // client. The role has the others, see roleSettings.
 func trackedSettings() map[string]string {
 	return map[string]string{
-		"client_encoding": "UTF8", "standard_conforming_strings": "on", "DateStyle": "ISO, MDY", "TimeZone": "UTC",
+		clientEncoding: "UTF8", "standard_conforming_strings": "on", "DateStyle": "ISO, MDY", "TimeZone": "UTC",
 	}
 }
 

@@ -117,7 +117,7 @@ func queryOf(parsed *url.URL) url.Values {
 // what the sessions have anyway.
 func othersParameters() []string {
 	return []string{
-		"ssl", "async_fallback", "prepared_statement_cache_size", "client_encoding", "fallback_application_name", "gssencmode",
+		"ssl", "async_fallback", "prepared_statement_cache_size", clientEncoding, "fallback_application_name", "gssencmode",
 		"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "sslcompression",
 	}
 }
