@@ -35,7 +35,7 @@ func (f *realmFlag) in(
 	if err != nil {
 		return tenantError(*f.Tenant, err)
 	}
-	tenant, release, err := m.AcquireForLogin(ctx, slug) // the operator manages suspended tenants too
+	tenant, release, err := m.AcquireEvenSuspended(ctx, slug) // the operator manages suspended tenants too
 	if err != nil {
 		return tenantError(*f.Tenant, err)
 	}

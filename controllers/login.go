@@ -86,7 +86,7 @@ func (ctl *Accounts) LoginTenant(c *gin.Context, slug models.Slug) error {
 
 // beginInside begins a session in the tenant, or records the refusal there.
 func (ctl *Accounts) beginInside(c *gin.Context, found *login, verified error) error {
-	tenant, release, err := ctl.Tenants.AcquireIDForLogin(c.Request.Context(), found.tenantID)
+	tenant, release, err := ctl.Tenants.AcquireIDEvenSuspended(c.Request.Context(), found.tenantID)
 	if models.IsKind(err, models.KindTenantNotFound) { // deleted meanwhile
 		return ctl.refuseUnknownTenant(c, models.ErrInvalidCredentials.Because(err))
 	}
@@ -120,7 +120,7 @@ func (ctl *Accounts) findCore(ctx context.Context, email string) (login, error) 
 // of hashes. The hash of the organization's owner is that of the core user.
 func (ctl *Accounts) findMember(ctx context.Context, slug models.Slug, email string) (login, error) {
 	found := login{account: limits.Account{Tenant: slug, Email: email}}
-	tenant, release, err := ctl.Tenants.AcquireForLogin(ctx, slug)
+	tenant, release, err := ctl.Tenants.AcquireEvenSuspended(ctx, slug)
 	if err != nil {
 		return found, unless(err, models.KindTenantNotFound)
 	}

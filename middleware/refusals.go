@@ -69,7 +69,7 @@ func (g *Gate) recordAtCore(ctx context.Context, actor auth.Claims, event *model
 
 // recordInTenant records also in a suspended tenant.
 func (g *Gate) recordInTenant(ctx context.Context, actor auth.Claims, event *models.Event) error {
-	tenant, release, err := g.Tenants.AcquireIDForLogin(ctx, actor.TenantID)
+	tenant, release, err := g.Tenants.AcquireIDEvenSuspended(ctx, actor.TenantID)
 	if err != nil {
 		return unlessGone(err)
 	}

@@ -9,9 +9,10 @@ import (
 
 // CreateOwnerSession begins a session inside a tenant for the core user who owns its
 // organization, without a password: the core session that the owner is signed in by is
-// its parent. The user inside becomes the actor of the event. An owner who was removed or deactivated inside is active and an owner again, since they
-// could also delete the organization; else they keep their role. KindOwnerEmailTaken
-// when another user inside has their address.
+// its parent. The user inside becomes the actor of the event. An owner who was removed or
+// deactivated inside is active and an owner again, since they could also delete the
+// organization; else they keep their role. KindOwnerEmailTaken when another user inside
+// has their address.
 func CreateOwnerSession(ctx context.Context, db *gorm.DB, event *Event, owner *CoreUser, session *Session) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
 		inside, err := admitOwner(ctx, tx, owner)

@@ -43,8 +43,8 @@ type handle struct {
 	row     atomic.Pointer[row] // is stored under handles.mu; read once opened
 	release func()              // ends one lease
 
-	forLogin bool   // a login opens it, so a suspended tenant is opened as well
-	role     string // that the database is opened as; set once opened
+	evenSuspended bool   // a suspended tenant is opened as well
+	role          string // that the database is opened as; set once opened
 
 	opened chan struct{} // closed once tenant.DB or err is set
 	err    error
@@ -85,16 +85,16 @@ func (hs *handles) borrow(id string) (*handle, bool) {
 
 // acquire lends the tenant's database and opens it if necessary: that of a suspended
 // tenant only for a login. It waits for at most acquireWait.
-func (hs *handles) acquire(ctx context.Context, id string, forLogin bool) (*handle, error) {
+func (hs *handles) acquire(ctx context.Context, id string, evenSuspended bool) (*handle, error) {
 	if h, found := hs.borrow(id); found {
 		return h, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, acquireWait)
 	defer cancel()
 	for {
-		h, err := hs.awaitOpening(ctx, id, forLogin)
+		h, err := hs.awaitOpening(ctx, id, evenSuspended)
 		// Another request, which is refused, may have begun the opening.
-		if !forLogin || !models.IsKind(err, models.KindTenantSuspended) || ctx.Err() != nil {
+		if !evenSuspended || !models.IsKind(err, models.KindTenantSuspended) || ctx.Err() != nil {
 			return h, err
 		}
 	}
@@ -102,8 +102,8 @@ func (hs *handles) acquire(ctx context.Context, id string, forLogin bool) (*hand
 
 // awaitOpening takes a lease and waits for the opening. The opening continues when ctx
 // ends, because other requests may wait for it.
-func (hs *handles) awaitOpening(ctx context.Context, id string, forLogin bool) (*handle, error) {
-	h := hs.lease(id, forLogin) //nolint:contextcheck // opening outlives the request that asks first
+func (hs *handles) awaitOpening(ctx context.Context, id string, evenSuspended bool) (*handle, error) {
+	h := hs.lease(id, evenSuspended) //nolint:contextcheck // opening outlives the request that asks first
 	if h == nil {
 		return nil, models.ErrBusy.Because(errors.New("shutting down"))
 	}
@@ -122,7 +122,7 @@ func (hs *handles) awaitOpening(ctx context.Context, id string, forLogin bool) (
 
 // lease takes a lease on the tenant's handle, which it makes if there is none. It
 // returns nil once the handles are shut.
-func (hs *handles) lease(id string, forLogin bool) *handle {
+func (hs *handles) lease(id string, evenSuspended bool) *handle {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	if hs.closed {
@@ -131,11 +131,11 @@ func (hs *handles) lease(id string, forLogin bool) *handle {
 	h, found := hs.byID[id]
 	if !found {
 		h = &handle{
-			tenant:   Tenant{ID: id},
-			forLogin: forLogin,
-			opened:   make(chan struct{}),
-			closed:   make(chan struct{}),
-			leases:   1, // the opening's own
+			tenant:        Tenant{ID: id},
+			evenSuspended: evenSuspended,
+			opened:        make(chan struct{}),
+			closed:        make(chan struct{}),
+			leases:        1, // the opening's own
 		}
 		h.row.Store(&row{})
 		h.tenant.row = &h.row

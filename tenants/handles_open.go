@@ -69,7 +69,7 @@ func (hs *handles) register(h *handle) (*models.Tenant, error) {
 	if record.Status == models.TenantProvisioning { // its maker seeds it
 		return &record, nil
 	}
-	return &record, admit(record.Status, h.forLogin)
+	return &record, admit(record.Status, h.evenSuspended)
 }
 
 func (hs *handles) openWithPermit(record *models.Tenant) (*gorm.DB, error) {

@@ -25,28 +25,28 @@ func (m *Manager) Acquire(ctx context.Context, slug models.Slug) (tenant *Tenant
 	return m.acquireSlug(ctx, slug, false)
 }
 
-// AcquireForLogin is Acquire for a login. It also lends a suspended tenant, since only
-// a user with the right password may learn that it is suspended.
-func (m *Manager) AcquireForLogin(ctx context.Context, slug models.Slug) (tenant *Tenant, release func(), err error) {
+// AcquireEvenSuspended is Acquire that also lends a suspended tenant: for a login, since
+// only a user with the right password may learn that it is suspended, and for the operator.
+func (m *Manager) AcquireEvenSuspended(ctx context.Context, slug models.Slug) (tenant *Tenant, release func(), err error) {
 	return m.acquireSlug(ctx, slug, true)
 }
 
 func (m *Manager) acquireSlug(
-	ctx context.Context, slug models.Slug, forLogin bool,
+	ctx context.Context, slug models.Slug, evenSuspended bool,
 ) (tenant *Tenant, release func(), err error) {
 	record, err := models.FindTenantBySlug(ctx, m.core, slug)
 	if err != nil {
 		return nil, nil, err
 	}
-	return m.lend(ctx, &record, forLogin)
+	return m.lend(ctx, &record, evenSuspended)
 }
 
 // lend lends the database of a tenant whose row was just read.
-func (m *Manager) lend(ctx context.Context, record *models.Tenant, forLogin bool) (tenant *Tenant, release func(), err error) {
-	if err := admit(record.Status, forLogin); err != nil {
+func (m *Manager) lend(ctx context.Context, record *models.Tenant, evenSuspended bool) (tenant *Tenant, release func(), err error) {
+	if err := admit(record.Status, evenSuspended); err != nil {
 		return nil, nil, err
 	}
-	return m.handles.lend(ctx, record.ID, record.Status, forLogin)
+	return m.handles.lend(ctx, record.ID, record.Status, evenSuspended)
 }
 
 // AcquireID is Acquire for a tenant's id, as a token has it. It needs no query if the
@@ -55,9 +55,9 @@ func (m *Manager) AcquireID(ctx context.Context, id string) (tenant *Tenant, rel
 	return m.handles.lend(ctx, id, models.TenantReady, false)
 }
 
-// AcquireIDForLogin is AcquireForLogin for the id of a tenant that AcquireForLogin has
-// lent. It takes as long for a suspended tenant as for any other.
-func (m *Manager) AcquireIDForLogin(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
+// AcquireIDEvenSuspended is AcquireEvenSuspended for a tenant's id. It takes as long for a
+// suspended tenant as for any other.
+func (m *Manager) AcquireIDEvenSuspended(ctx context.Context, id string) (tenant *Tenant, release func(), err error) {
 	return m.handles.lend(ctx, id, "", true)
 }
 
@@ -70,16 +70,16 @@ func (m *Manager) AcquireIDForOwner(ctx context.Context, id string) (tenant *Ten
 // lend lends the tenant's database. status, if set, is the tenant's status as the caller
 // knows it. A row that is old or says otherwise is read again before it decides.
 func (hs *handles) lend(
-	ctx context.Context, id string, status models.TenantStatus, forLogin bool,
+	ctx context.Context, id string, status models.TenantStatus, evenSuspended bool,
 ) (tenant *Tenant, release func(), err error) {
 	came := time.Now()
 	for {
-		h, err := hs.acquire(ctx, id, forLogin)
+		h, err := hs.acquire(ctx, id, evenSuspended)
 		if err != nil {
 			return nil, nil, err
 		}
 		if known := h.row.Load(); known.decides(came, status) {
-			if err := admit(known.Status, forLogin); err != nil {
+			if err := admit(known.Status, evenSuspended); err != nil {
 				h.release()
 				return nil, nil, err
 			}
@@ -92,14 +92,14 @@ func (hs *handles) lend(
 	}
 }
 
-// admit returns nil if a tenant of that status admits requests; a suspended one admits
-// logins alone. An unfinished tenant and a spare do not exist for either.
-func admit(status models.TenantStatus, forLogin bool) error {
+// admit returns nil if a tenant of that status admits requests, or is suspended and
+// evenSuspended is set. An unfinished tenant and a spare do not exist for requests.
+func admit(status models.TenantStatus, evenSuspended bool) error {
 	switch status {
 	case models.TenantReady:
 		return nil
 	case models.TenantSuspended:
-		if forLogin {
+		if evenSuspended {
 			return nil
 		}
 		return models.ErrTenantSuspended

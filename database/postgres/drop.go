@@ -111,7 +111,8 @@ func (s *session) explainUse(ctx context.Context, name string, cause error) erro
 }
 
 // joinRole makes the application's role a member of the role. Since PostgreSQL 16
-// only a member may end its sessions, and dropping the database must end them.
+// only a member may end its sessions, and dropping the database must end them. A role
+// that another role has made cannot be joined; the drop then goes on without.
 func (s *session) joinRole(ctx context.Context, role string) error {
 	if role == "" || !s.backend.makesRoles.Load() {
 		return nil
@@ -125,7 +126,7 @@ func (s *session) joinRole(ctx context.Context, role string) error {
 	}
 	err = s.exec(ctx, "GRANT "+quoteIdentifier(role)+" TO CURRENT_USER")
 	if database.HasState(err, "42501") {
-		s.backend.log.WarnContext(ctx, "sessions of the role can not be ended: another role has made it", "role", role)
+		s.backend.log.WarnContext(ctx, "sessions of the role cannot be ended: another role has made it", "role", role)
 		return nil
 	}
 	if err != nil {
