@@ -55,17 +55,22 @@ func (p *progress) tick() {
 	}
 }
 
+// update shows a run over tenants.
 func (p *progress) update(s *fleet.Summary) {
+	p.show(s.Done+len(s.Failures), s.Total, len(s.Failures), "tenants")
+}
+
+// show shows how many of the things that noun names were attempted.
+func (p *progress) show(attempted, total, failed int, noun string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	attempted := s.Done + len(s.Failures)
-	p.line = fmt.Sprintf("%s: %d of %d tenants, %d failed", p.verb, attempted, s.Total, len(s.Failures))
+	p.line = fmt.Sprintf("%s: %d of %d %s, %d failed", p.verb, attempted, total, noun, failed)
 	if !p.wide {
 		return
 	}
 	if p.bar == nil {
 		p.bar = progressbar.NewOptions(
-			s.Total,
+			total,
 			progressbar.OptionSetWriter(p.out),
 			progressbar.OptionSetDescription(p.verb),
 			progressbar.OptionShowCount(),
@@ -73,7 +78,7 @@ func (p *progress) update(s *fleet.Summary) {
 			progressbar.OptionSetRenderBlankState(true),
 		)
 	}
-	p.bar.ChangeMax(s.Total)
+	p.bar.ChangeMax(total)
 	_ = p.bar.Set(attempted) // a bar that cannot be drawn is nothing to stop for
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	CoreRegistration   models.Registration // open or closed
 	PasswordRules      models.PasswordRules
 	Limits             *limits.Options // nil means none
+	Backups            Backups
 	LogLevel           slog.Level
 	LogFormat          string
 	// Warnings are sentences for the log of a server that starts: the settings may be
@@ -74,6 +75,9 @@ type settings struct {
 	AllWrites              int    `env:"RATE_LIMIT_TENANT_WRITES_PER_MINUTE" envDefault:"3000"`
 	Guesses                int    `env:"RATE_LIMIT_GUESSES" envDefault:"10"`
 	AllGuesses             int    `env:"RATE_LIMIT_ALL_GUESSES" envDefault:"100"`
+	BackupURL              string `env:"BACKUP_URL"`
+	BackupRecipients       list   `env:"BACKUP_RECIPIENTS"`
+	BackupIdentityFile     string `env:"BACKUP_IDENTITY_FILE"`
 	LogLevel               string `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat              string `env:"LOG_FORMAT" envDefault:"text"`
 }
@@ -164,6 +168,7 @@ func (s *settings) config(secret []byte) Config {
 		CORSAllowedOrigins: s.CORSAllowedOrigins,
 		TrustedProxies:     s.TrustedProxies,
 		Limits:             s.limits(),
+		Backups:            s.backups(),
 		LogLevel:           logLevels()[s.LogLevel],
 		LogFormat:          s.LogFormat,
 	}

@@ -19,7 +19,10 @@ import (
 	"multitenant/models"
 )
 
-const secret = "0123456789abcdef0123456789abcdef"
+const (
+	secret    = "0123456789abcdef0123456789abcdef"
+	recipient = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa" // of nobody
+)
 
 type environ = map[string]string
 
@@ -109,6 +112,9 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"RATE_LIMIT_TENANT_WRITES_PER_MINUTE": "10",
 		"RATE_LIMIT_GUESSES":                  "6",
 		"RATE_LIMIT_ALL_GUESSES":              "7",
+		"BACKUP_URL":                          "file:///var/backups/multi%20tenant",
+		"BACKUP_RECIPIENTS":                   recipient + "," + recipient,
+		"BACKUP_IDENTITY_FILE":                "config_test.go",
 		"LOG_LEVEL":                           "debug",
 		"LOG_FORMAT":                          "json",
 		"PATH":                                "/bin",
@@ -142,6 +148,9 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		Limits: &limits.Options{
 			LoginsPerMinute: 1, RegistrationsPerHour: 2, TenantsPerHour: 3, AllTenantsPerHour: 4, Organizations: 5,
 			PasswordsPerMinute: 8, WritesPerMinute: 9, AllWritesPerMinute: 10, Guesses: 6, AllGuesses: 7,
+		},
+		Backups: config.Backups{
+			Folder: "/var/backups/multi tenant", Recipients: []string{recipient, recipient}, IdentityFile: "config_test.go",
 		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: "json",
@@ -187,6 +196,9 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"RATE_LIMIT_TENANT_WRITES_PER_MINUTE": "0",
 		"RATE_LIMIT_GUESSES":                  "0",
 		"RATE_LIMIT_ALL_GUESSES":              "hunter2",
+		"BACKUP_URL":                          "s3://hunter2",
+		"BACKUP_RECIPIENTS":                   recipient + ",hunter2",
+		"BACKUP_IDENTITY_FILE":                "hunter2",
 		"LOG_LEVEL":                           "hunter2",
 		"LOG_FORMAT":                          "hunter2",
 	}
@@ -234,8 +246,13 @@ func TestLoadRefusesValues(t *testing.T) {
 		},
 		"TRUSTED_PROXIES":    {"proxy.example", "10.0.0.0/33", "10.0.0", "*", "fe80::1%eth0", "10.0.0.1:80"},
 		"RATE_LIMIT_ENABLED": {"yes", "off", "2"},
-		"LOG_LEVEL":          {"trace", "INFO", "info+2", "4"},
-		"LOG_FORMAT":         {"JSON", "xml"},
+		"BACKUP_URL": {
+			"/var/backups", "file:", "file://", "file://backups", "file://host/backups", "s3://bucket", "file:///a?b", "file:///a#b",
+		},
+		"BACKUP_RECIPIENTS":    {"age1", recipient + " " + recipient, "AGE-SECRET-KEY-1", "ssh-ed25519 AAAA"},
+		"BACKUP_IDENTITY_FILE": {"missing", "."},
+		"LOG_LEVEL":            {"trace", "INFO", "info+2", "4"},
+		"LOG_FORMAT":           {"JSON", "xml"},
 	}
 	for _, name := range config.Names() {
 		if strings.HasPrefix(name, "RATE_LIMIT_") && cases[name] == nil {

@@ -61,6 +61,7 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("CORS_ALLOWED_ORIGINS", checkEach(s.CORSAllowedOrigins, checkOrigin))
 	wrong.add("TRUSTED_PROXIES", checkEach(s.TrustedProxies, checkProxy))
 	s.checkLimits(wrong)
+	s.checkBackups(wrong)
 	wrong.add("LOG_LEVEL", checkChoice(s.LogLevel, []string{"debug", "info", "warn", "error"}))
 	wrong.add("LOG_FORMAT", checkChoice(s.LogFormat, []string{"text", "json"}))
 }

@@ -76,6 +76,8 @@ type Check func(ctx context.Context, q Querier) error
 
 // Backend is an engine with a core database open on it.
 type Backend interface {
+	Copier
+
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
 	// Ready asks core one question. It fails if core does not answer, and with

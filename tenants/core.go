@@ -8,6 +8,9 @@ import (
 	"multitenant/database/migrations"
 )
 
+// CoreLock is the name of the lock that is held while core is migrated.
+const CoreLock = "core schema"
+
 // MigrateCore migrates the core database to this code's schema. It returns
 // database.ErrNewerSchema if the core database is newer.
 func MigrateCore(ctx context.Context, backend database.Backend, prefix string) error {
@@ -20,7 +23,7 @@ func MigrateCore(ctx context.Context, backend database.Backend, prefix string) e
 func migrateCore(ctx context.Context, backend database.Backend, prefix string) error {
 	waiting, cancel := context.WithTimeout(ctx, MigrateTimeout) // for another process that migrates it
 	defer cancel()
-	session, err := backend.Lock(waiting, "core schema")
+	session, err := backend.Lock(waiting, CoreLock)
 	if err != nil {
 		return err
 	}

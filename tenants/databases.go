@@ -84,6 +84,10 @@ func (d *Databases) Identify(ctx context.Context) error {
 	return nil
 }
 
+// InstallationID returns the random id of the core database, which all its processes
+// share and no other installation has.
+func (d *Databases) InstallationID() string { return d.installation.ID }
+
 // CheckCore returns database.ErrOlderSchema or database.ErrNewerSchema if the
 // core database has another schema than this code, with advice for the operator.
 func (d *Databases) CheckCore(ctx context.Context) error {

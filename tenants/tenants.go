@@ -184,11 +184,8 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	return m, nil
 }
 
-// InstallationID returns the random id of the core database, which all its processes
-// share and no other installation has.
-func (m *Manager) InstallationID() string {
-	return m.databases.installation.ID
-}
+// InstallationID is that of Databases.
+func (m *Manager) InstallationID() string { return m.databases.InstallationID() }
 
 // Core returns the core database.
 func (m *Manager) Core() *gorm.DB {

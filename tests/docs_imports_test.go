@@ -46,8 +46,8 @@ func importers(t *testing.T) map[string][]string {
 }
 
 // TestCryptographyIsWhatIsKnown: HMAC and SHA-256, bcrypt for passwords, PBKDF2
-// where PostgreSQL's SCRAM asks for it, and the system's random numbers. There is
-// nothing that encrypts, and nothing that is broken. What comes to it belongs into
+// where PostgreSQL's SCRAM asks for it, and the system's random numbers. Backups
+// are encrypted by age; nothing else encrypts, and nothing is broken. What comes to it belongs into
 // docs/asvs.md, too.
 func TestCryptographyIsWhatIsKnown(t *testing.T) {
 	t.Parallel()

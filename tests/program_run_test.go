@@ -112,6 +112,7 @@ func TestTheProgram(t *testing.T) {
 		"shares its folder":            sharesItsFolder,
 		"obeys beside a server":        obeysBesideAServer,
 		"stops between tenants":        stopsBetweenTenants,
+		"backs up whole or not at all": backsUpWholeOrNotAtAll,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,11 +43,13 @@ const (
 type backend struct {
 	dir  string // absolute
 	name string // of the core database's file, without the extension if it has ours
+	file string // the core database's path
 	core *gorm.DB
 	log  *slog.Logger
 	keys database.KeyLocks // locks inside this process, before those on files
 
 	connections atomic.Int64 // open now
+	copies      sync.Once    // that dead processes have left are cleared away
 }
 
 // Open opens the core database. It creates a missing file and its folder, unless
@@ -56,7 +59,7 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{dir: filepath.Dir(path), name: strings.TrimSuffix(filepath.Base(path), extension), log: o.Logger}
+	b := &backend{dir: filepath.Dir(path), name: strings.TrimSuffix(filepath.Base(path), extension), file: path, log: o.Logger}
 	if err := b.ensureCore(path, o.Existing); err != nil {
 		return nil, err
 	}

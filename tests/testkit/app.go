@@ -72,6 +72,8 @@ type Settings struct {
 	Limits *limits.Options `json:"-"`
 	// Passwords are hashed cheaply by default, and whoever waits for it does so for long.
 	Passwords auth.PasswordOptions `json:"-"`
+	// Variables are added to the environment of commands.
+	Variables map[string]string `json:"-"`
 	// Now is the clock of tokens and sessions, and Keys sign and verify tokens: the
 	// first signs, Secret alone where there are none.
 	Now  func() time.Time `json:"-"`

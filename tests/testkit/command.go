@@ -3,6 +3,7 @@ package testkit
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func (s *Settings) Environ() map[string]string {
 	if s.Database.TenantConnections > 0 {
 		limit = strconv.Itoa(s.Database.TenantConnections)
 	}
-	return map[string]string{
+	environ := map[string]string{
 		"TENANT_CONNECTION_LIMIT":  limit,
 		"DATABASE_URL":             s.Database.URL,
 		"TENANT_DATABASE_URL":      s.Database.TenantURL,
@@ -67,6 +68,8 @@ func (s *Settings) Environ() map[string]string {
 		"HTTP_ADDR":                "127.0.0.1:0",
 		"LOG_LEVEL":                "debug",
 	}
+	maps.Copy(environ, s.Variables)
+	return environ
 }
 
 // RequireCode requires the exit code.

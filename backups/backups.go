@@ -1,0 +1,125 @@
+// Package backups copies the core database and those of tenants to a store, and proves
+// that the copies are whole.
+package backups
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"filippo.io/age"
+
+	"multitenant/backups/archive"
+	"multitenant/backups/store"
+	"multitenant/database"
+	"multitenant/database/migrations"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// Options are the settings of backups.
+type Options struct {
+	Databases *tenants.Databases
+	Store     store.Store
+	// Recipients are whom backups are encrypted to, as age writes them; none for
+	// backups that are not encrypted.
+	Recipients []string
+	// TokenKeyFile is the file of the token key, which is kept with core; empty if the
+	// program has none. The file may be missing.
+	TokenKeyFile string
+}
+
+// Backups makes backups of one installation, beside servers that run.
+type Backups struct {
+	databases  *tenants.Databases
+	store      store.Store
+	recipients []age.Recipient
+	names      []string // of the recipients
+	keyFile    string
+	version    string // of the program
+
+	coreLayout, tenantLayout database.Layout
+}
+
+// Open looks what this code's migrations make, and changes nothing.
+func Open(ctx context.Context, o *Options) (*Backups, error) {
+	b := &Backups{databases: o.Databases, store: o.Store, names: o.Recipients, keyFile: o.TokenKeyFile}
+	for _, text := range o.Recipients {
+		recipient, err := archive.ParseRecipient(text)
+		if err != nil {
+			return nil, err
+		}
+		b.recipients = append(b.recipients, recipient)
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.version = info.Main.Version
+	}
+	var err error
+	if b.coreLayout, err = o.Databases.Backend.Layout(ctx, migrations.Core(o.Databases.Prefix)); err != nil {
+		return nil, err
+	}
+	b.tenantLayout, err = o.Databases.Backend.Layout(ctx, o.Databases.Migrations)
+	return b, err
+}
+
+// Entry is a backup in the store, or a record that says of none.
+type Entry struct {
+	Name   string // of the record's object
+	Record *Record
+	Err    error // why the record cannot be used; Record is nil then
+}
+
+// List returns the backups in a store, of all installations, the oldest of each
+// database first.
+func List(ctx context.Context, from store.Store) ([]Entry, error) {
+	names, err := from.List(ctx, recordSuffix)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, 0, len(names))
+	for _, name := range names {
+		entry := Entry{Name: name}
+		entry.Record, entry.Err = readRecord(ctx, from, name)
+		entries = append(entries, entry)
+	}
+	return entries, ctx.Err()
+}
+
+// maxRecord bounds what a damaged record can take of memory.
+const maxRecord = 16 << 20
+
+func readRecord(ctx context.Context, from store.Store, name string) (*Record, error) {
+	object, err := from.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(object, maxRecord))
+	if err = errors.Join(err, object.Close()); err != nil {
+		return nil, err
+	}
+	return parseRecord(name, text)
+}
+
+// coreSource is how core is read.
+func (b *Backups) coreSource() *database.Source { return &database.Source{Layout: b.coreLayout} }
+
+func (b *Backups) tenantSource(record *models.Tenant) *database.Source {
+	return &database.Source{
+		Name: record.DatabaseName, Check: b.databases.StampedWith(record.ID), Role: record.Role, Layout: b.tenantLayout,
+	}
+}
+
+// write puts the record into the store, which makes its archive a backup.
+func (b *Backups) write(ctx context.Context, r *Record) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	return b.store.Put(ctx, r.objectName(), func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}

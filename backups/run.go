@@ -1,0 +1,254 @@
+package backups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"multitenant/database"
+	"multitenant/database/migrations"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// watchEvery is how often it is looked whether a tenant is being deleted while it is
+// backed up. It is shorter than a deletion waits.
+const watchEvery = time.Second
+
+var (
+	errDeleted = errors.New("it is being deleted")
+	errBehind  = errors.New("its schema is not this program's: run migrate first")
+)
+
+// Plan says which tenants a run is about.
+type Plan struct {
+	Slug     models.Slug // this tenant alone; empty means all, and core
+	Parallel int         // how many tenants at once, 1 or more
+}
+
+// Result is what became of one database.
+type Result struct {
+	Name    string  // of the tenant, or core
+	Record  *Record // of its backup; nil if there is none
+	Skipped string  // why it was not tried
+	IsLeft  bool    // it was skipped, and should not stay without a backup
+	Err     error   // why it failed
+}
+
+// Summary is the progress of a run.
+type Summary struct {
+	Total   int // backups that the run is about
+	Results []Result
+}
+
+// Left returns how many have not been attempted.
+func (s *Summary) Left() int { return s.Total - len(s.Results) }
+
+// Count counts the results that are like that.
+func (s *Summary) Count(is func(*Result) bool) (n int) {
+	for i := range s.Results {
+		if is(&s.Results[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// round is one run.
+type round struct {
+	*Backups
+
+	report func(*Summary)
+
+	mu      sync.Mutex // guards summary and the calls of report
+	summary Summary
+}
+
+// Run makes backups of all tenants, suspended ones too, and of core before and after
+// them; or of one tenant. All are attempted. When ctx ends, those under way are given
+// up. Run returns errors of the registry and of ctx; the Summary has the others.
+func (b *Backups) Run(ctx context.Context, plan Plan, report func(*Summary)) (Summary, error) {
+	run := &round{Backups: b, report: report}
+	if plan.Slug != "" {
+		record, err := models.FindTenantBySlug(ctx, b.databases.Core, plan.Slug)
+		if err != nil {
+			return Summary{}, err
+		}
+		run.summary.Total = 1
+		run.tenant(ctx, &record)
+		return run.summary, nil
+	}
+	selection := models.Selection{Claimed: true}
+	count, err := models.CountTenants(ctx, b.databases.Core, selection)
+	if err != nil {
+		return Summary{}, err
+	}
+	run.summary.Total = count + 2 // core twice
+	report(&run.summary)
+	run.core(ctx)
+	err = run.tenants(ctx, selection, plan.Parallel)
+	run.core(ctx)
+	return run.summary, err
+}
+
+func (b *round) tenants(ctx context.Context, selection models.Selection, parallel int) error {
+	var workers errgroup.Group
+	workers.SetLimit(max(parallel, 1))
+	err := models.EachTenant(ctx, b.databases.Core, selection, func(record *models.Tenant) error {
+		workers.Go(func() error {
+			b.tenant(ctx, record)
+			return nil
+		})
+		return ctx.Err()
+	})
+	_ = workers.Wait() // the summary has their errors
+	return err
+}
+
+// core backs core up, under the lock that keeps servers from migrating it.
+func (b *round) core(ctx context.Context) {
+	result := Result{Name: CoreOwner}
+	session, err := b.databases.Backend.Lock(ctx, tenants.CoreLock)
+	if err == nil {
+		defer session.Unlock()
+		j := &job{
+			record: Record{InstallationID: b.databases.InstallationID(), TenantID: CoreOwner},
+			source: b.coreSource(), migrations: migrations.Core(b.databases.Prefix), keyFile: b.keyFile,
+		}
+		if err = b.keep(ctx, j); err == nil {
+			result.Record = &j.record
+		}
+	}
+	result.Err = err
+	b.note(ctx, &result)
+}
+
+// tenant backs a tenant up, under its lock: then it is not migrated meanwhile, whose
+// ALTER TABLE would wait for the copy, and all queries behind it.
+func (b *round) tenant(ctx context.Context, record *models.Tenant) {
+	result := Result{Name: record.Name()}
+	kept, err := b.keepTenant(ctx, record.ID)
+	switch {
+	case err == nil:
+		result.Record = kept
+	case models.IsKind(err, models.KindTenantNotFound):
+		result.Skipped = "it is gone"
+	case errors.Is(err, errDeleted):
+		result.Skipped = errDeleted.Error()
+	case errors.Is(err, errBehind), errors.Is(err, database.ErrOlderSchema), errors.Is(err, database.ErrNewerSchema):
+		result.Skipped, result.IsLeft = errBehind.Error(), true
+	case isUnfinished(err):
+		result.Skipped = err.Error()
+	default:
+		result.Err = err
+	}
+	b.note(ctx, &result)
+}
+
+// unfinishedError says that a tenant is being made or removed.
+type unfinishedError struct{ status models.TenantStatus }
+
+// Error names the status.
+func (e *unfinishedError) Error() string { return fmt.Sprintf("it is %s", e.status) }
+
+func isUnfinished(err error) bool {
+	_, ok := errors.AsType[*unfinishedError](err)
+	return ok
+}
+
+func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
+	session, err := b.databases.Backend.Lock(ctx, tenants.LockKey(id))
+	if err != nil {
+		return nil, err
+	}
+	defer session.Unlock()
+	record, err := models.FindTenant(ctx, b.databases.Core, id)
+	if err != nil {
+		return nil, err
+	}
+	if !record.Status.IsFinished() {
+		return nil, &unfinishedError{record.Status}
+	}
+	if record.SchemaVersion != b.databases.Version {
+		return nil, errBehind
+	}
+	described, err := b.describe(ctx, &record)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{
+		record: Record{
+			InstallationID: b.databases.InstallationID(), TenantID: id, Slug: string(record.Slug), Organization: described.Name,
+		},
+		source: b.tenantSource(&record), migrations: b.databases.Migrations, organization: described,
+	}
+	watched, stop := b.untilDeleted(ctx, id)
+	defer stop()
+	if err := b.keep(watched, j); err != nil {
+		if errors.Is(context.Cause(watched), errDeleted) {
+			return nil, errDeleted
+		}
+		return nil, err
+	}
+	return &j.record, nil
+}
+
+// describe reads what core alone knows of a tenant.
+func (b *round) describe(ctx context.Context, record *models.Tenant) (*organization, error) {
+	described := &organization{
+		TenantID: record.ID, Slug: record.Slug, DatabaseName: record.DatabaseName, Status: record.Status, CreatedAt: record.CreatedAt,
+	}
+	org, err := models.FindOrganizationOf(ctx, b.databases.Core, record.ID)
+	if models.IsKind(err, models.KindOrganizationNotFound) {
+		return described, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	owner, err := models.FindOwner(ctx, b.databases.Core, record.ID)
+	if err != nil {
+		return nil, fmt.Errorf("find the owner: %w", err)
+	}
+	described.Name, described.Description, described.Registration = org.Name, org.Description, org.Registration
+	described.OwnerID, described.OwnerEmail = owner.ID, owner.Email
+	return described, nil
+}
+
+// untilDeleted returns a context that ends when the tenant is marked for deletion,
+// which waits for our lock.
+func (b *round) untilDeleted(ctx context.Context, id string) (watched context.Context, stop func()) {
+	watched, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		ticker := time.NewTicker(watchEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-watched.Done():
+				return
+			case <-ticker.C:
+			}
+			record, err := models.FindTenant(watched, b.databases.Core, id)
+			if err == nil && record.Status == models.TenantDeleting {
+				cancel(errDeleted)
+			}
+		}
+	})
+	return watched, func() { cancel(nil); watching.Wait() }
+}
+
+// note adds a result. What was given up because ctx ended has none.
+func (b *round) note(ctx context.Context, result *Result) {
+	if result.Record == nil && ctx.Err() != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.summary.Results = append(b.summary.Results, *result)
+	b.summary.Total = max(b.summary.Total, len(b.summary.Results))
+	b.report(&b.summary)
+}

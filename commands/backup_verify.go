@@ -1,0 +1,118 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"filippo.io/age"
+
+	"multitenant/backups"
+	"multitenant/backups/archive"
+	"multitenant/backups/store"
+	"multitenant/config"
+)
+
+type backupVerifyCommand struct {
+	Level int  `default:"2" help:"1: each archive is the one that was written. 2: it can also be read, each table to its last row."`
+	JSON  bool `name:"json" help:"Write an array of JSON."`
+}
+
+// Help describes the command.
+func (backupVerifyCommand) Help() string {
+	return "Reads every backup in BACKUP_URL to its end and compares it with its hashes; it needs no database. Level 2 needs " +
+		"BACKUP_IDENTITY_FILE for backups that are encrypted, so run it where the identity is kept. The exit code is 1 when a " +
+		"backup is not whole, and when there is none."
+}
+
+// Validate is called by kong.
+func (c *backupVerifyCommand) Validate() error {
+	if c.Level != backups.LevelStored && c.Level != backups.LevelReadable {
+		return errors.New("--level must be 1 or 2")
+	}
+	return nil
+}
+
+// proofView is what became of the proof of one backup.
+type proofView struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Level int    `json:"level"`
+	Error string `json:"error"` // empty if the backup is whole
+}
+
+// Run verifies.
+func (c *backupVerifyCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withStore(inv, func(settings *config.Backups, kept store.Store) error {
+		var identities []age.Identity
+		if settings.IdentityFile != "" {
+			var err error
+			if identities, err = archive.ReadIdentities(settings.IdentityFile); err != nil {
+				return err
+			}
+		}
+		entries, err := backups.List(ctx, kept)
+		if err != nil {
+			return err
+		}
+		return c.verify(ctx, inv, entries, func(r *backups.Record) error {
+			return backups.Verify(ctx, kept, r, c.Level, identities)
+		})
+	})
+}
+
+func (c *backupVerifyCommand) verify(
+	ctx context.Context, inv *Invocation, entries []backups.Entry, prove func(*backups.Record) error,
+) error {
+	bar := startProgress(inv, "verifying")
+	views, failed := make([]proofView, 0, len(entries)), 0
+	for i := range entries {
+		view := c.prove(&entries[i], prove)
+		if ctx.Err() != nil {
+			break
+		}
+		if view.Error != "" {
+			failed++
+		}
+		views = append(views, view)
+		bar.show(len(views), len(entries), failed, "backups")
+	}
+	bar.finish()
+	if err := c.show(inv, views, failed); err != nil {
+		return err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted: %d of %d backups were not verified", len(entries)-len(views), len(entries))
+	case failed > 0:
+		return fmt.Errorf("%d of %d backups are not whole", failed, len(entries))
+	case len(entries) == 0:
+		return errors.New("there is no backup")
+	}
+	return nil
+}
+
+func (c *backupVerifyCommand) prove(entry *backups.Entry, prove func(*backups.Record) error) proofView {
+	view, err := proofView{ID: entry.Name, Level: c.Level}, entry.Err
+	if entry.Record != nil {
+		view.ID, view.Name = entry.Record.ID, entry.Record.Name()
+		err = prove(entry.Record)
+	}
+	if err != nil {
+		view.Error = oneLine(err.Error())
+	}
+	return view
+}
+
+func (c *backupVerifyCommand) show(inv *Invocation, views []proofView, failed int) error {
+	if c.JSON {
+		return writeJSON(inv.Stdout, views)
+	}
+	say(inv.Stdout, fmt.Sprintf("backups: %d whole, %d not", len(views)-failed, failed))
+	for _, view := range views {
+		if view.Error != "" {
+			say(inv.Stderr, fmt.Sprintf("%s %s: %s", view.Name, view.ID, view.Error))
+		}
+	}
+	return nil
+}

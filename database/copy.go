@@ -1,0 +1,102 @@
+package database
+
+import (
+	"context"
+	"io"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+)
+
+// Copier copies whole databases out of an engine.
+type Copier interface {
+	// Layout returns what the migrations of list make, to compare databases with. It
+	// leaves nothing behind. It is empty on an engine that copies whole files.
+	Layout(ctx context.Context, list []*gormigrate.Migration) (Layout, error)
+	// Copy gives sink the content of a database as it is at one moment, while others
+	// write. It fails where a row would be missing. The caller must hold the lock
+	// that keeps the database from being migrated. The errors are those of
+	// OpenDatabase and of sink.
+	Copy(ctx context.Context, source *Source, sink Sink) error
+}
+
+// Source is a database to be copied.
+type Source struct {
+	Name  string // empty for core
+	Check Check  // of the connection that reads it; may be nil
+	Role  string // whose privileges are ours to grant; may be empty
+	// Layout is what this code's migrations make.
+	Layout Layout
+}
+
+// Sink takes the content of one database. An error of it ends the copy.
+type Sink interface {
+	// Describe comes first, once.
+	Describe(content *Content) error
+	// Table takes the rows of a table. write writes a line for each row, and returns
+	// how many there are.
+	Table(name string, write func(io.Writer) (rows int64, err error)) error
+	// File takes the whole database as a file of that size.
+	File(size int64, content io.Reader) error
+}
+
+// Content describes a copy of a database.
+type Content struct {
+	Engine        string            `json:"engine"`
+	EngineVersion string            `json:"engine_version"`
+	Applied       []string          `json:"applied"` // migrations, the oldest first
+	Tables        []ContentTable    `json:"tables"`
+	Sequences     []ContentSequence `json:"sequences"`
+	// Unexplained names what the migrations do not make again and the copy does not
+	// hold.
+	Unexplained []string `json:"unexplained"`
+}
+
+// ContentTable is a table of a copy.
+type ContentTable struct {
+	Name    string          `json:"name"`
+	Columns []ContentColumn `json:"columns,omitempty"` // in the order of the rows' values
+	Rows    int64           `json:"rows,omitempty"`    // known before only in a file
+}
+
+// ContentColumn is a column of a table.
+type ContentColumn struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// ContentSequence is where a sequence stood after the moment of the copy.
+type ContentSequence struct {
+	Name      string `json:"name"`
+	LastValue int64  `json:"last_value"`
+	IsCalled  bool   `json:"is_called"`
+}
+
+// Object is something in a database.
+type Object struct {
+	Name       string // for people, with its kind: "index ix_users_email"
+	Definition string
+}
+
+// Layout is the set of objects that migrations make.
+type Layout map[Object]bool
+
+// Unexplained returns the names of the objects that are not in the layout.
+func (l Layout) Unexplained(objects []Object) []string {
+	names := []string{}
+	for _, object := range objects {
+		if !l[object] {
+			names = append(names, object.Name)
+		}
+	}
+	return names
+}
+
+// Names reports whether the layout has an object of that name.
+func (l Layout) Names(name string) bool {
+	for object := range l {
+		if object.Name == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,73 @@
+package tests_test
+
+import (
+	"errors"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+// backsUpWholeOrNotAtAll kills a run in the middle of a tenant: what it has written of
+// that tenant counts for nothing, and the next run works.
+func backsUpWholeOrNotAtAll(t *testing.T, binary string) {
+	t.Helper()
+	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			settings := testkit.Fresh(t, engine)
+			folder := keepBackups(t, &settings, nil)
+			settings.Command(t, "migrate").RequireCode(t, 0)
+			settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
+			fill(t, &settings, settings.DatabaseName("acme"))
+			command := exec.CommandContext(t.Context(), binary, "backup", "run")
+			command.Dir = t.TempDir()
+			for name, value := range settings.Environ() {
+				command.Env = append(command.Env, name+"="+value)
+			}
+			require.NoError(t, command.Start())
+			awaitPart(t, folder)
+			require.NoError(t, command.Process.Kill())
+			_ = command.Wait() // it was killed
+
+			require.NotContains(t, listBackups(t, &settings), "acme")
+			settings.Command(t, "backup", "verify").RequireCode(t, 0)
+			settings.Command(t, "backup", "run").RequireCode(t, 0)
+			require.Contains(t, listBackups(t, &settings), "acme")
+			settings.Command(t, "backup", "verify").RequireCode(t, 0)
+			settings.RequireTidy(t)
+		})
+	}
+}
+
+// fill gives a tenant rows that take a while to copy.
+func fill(t *testing.T, settings *testkit.Settings, name string) {
+	t.Helper()
+	random, series := "hex(randomblob(1500))", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT"
+	if settings.Engine == testkit.Postgres {
+		random = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 90) WHERE n.i > 0)"
+	}
+	settings.Exec(t, name, "INSERT INTO tenant_users (email, email_canonical, hashed_password, full_name, is_active, role, created_at) "+
+		series+" 'user-' || i || '@example.com', 'user-' || i || '@example.com', '', "+random+", true, 'member', '2026-01-01 00:00:00' FROM n")
+}
+
+// awaitPart waits until a tenant's archive is being written, after core's.
+func awaitPart(t *testing.T, folder string) {
+	t.Helper()
+	testkit.Await(t, 60*time.Second, func() error {
+		found := errors.New("no tenant is being backed up")
+		_ = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error { // it changes meanwhile
+			if err == nil && strings.HasSuffix(path, ".part") && filepath.Base(filepath.Dir(path)) != "core" {
+				found = nil
+			}
+			return nil
+		})
+		return found
+	})
+}
