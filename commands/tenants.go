@@ -17,7 +17,8 @@ type tenantsCommand struct {
 	Suspend tenantsSuspendCommand `cmd:"" help:"Refuse all requests to a tenant until it is resumed."`
 	Resume  tenantsResumeCommand  `cmd:"" help:"Accept requests again."`
 	Delete  tenantsDeleteCommand  `cmd:"" help:"Delete a tenant with all its data, for good."`
-	Release tenantsReleaseCommand `cmd:"" help:"Free the slug of a deleted tenant."`
+	Rename  tenantsRenameCommand  `cmd:"" help:"Give a tenant another slug."`
+	Release tenantsReleaseCommand `cmd:"" help:"Free the slug of a deleted tenant, or an alias."`
 
 	Doctor    tenantsDoctorCommand    `cmd:"" help:"Find what is wrong with tenants, and mend it."`
 	Isolation tenantsIsolationCommand `cmd:"" help:"Try to cross from tenant to tenant."`

@@ -148,14 +148,67 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 	})
 }
 
+type tenantsRenameCommand struct {
+	tenantArgument `embed:""`
+
+	New string `arg:"" placeholder:"NEW" help:"The new slug."`
+}
+
+// Help describes the command.
+func (tenantsRenameCommand) Help() string {
+	return "The old slug stays an alias of the tenant: it still leads there, and no other tenant can have it, until " +
+		"`tenants release` frees it. The database keeps its name. Servers see the new slug within 2 seconds, and no request fails."
+}
+
+// Run renames the tenant and its organization, if it has one.
+func (c *tenantsRenameCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withManager(ctx, inv, func(m *tenants.Manager) error {
+		record, err := c.find(ctx, m)
+		if err != nil {
+			return err
+		}
+		slug, err := models.ParseSlug(c.New)
+		if err != nil {
+			return tenantError(c.New, err)
+		}
+		if record.Slug == slug {
+			return tenantError(c.Slug, errors.New("that is its slug already"))
+		}
+		if err := c.rename(ctx, m, &record, slug); err != nil {
+			return tenantError(c.New, err)
+		}
+		say(inv.Stdout, fmt.Sprintf("tenant %q is %q now", record.Slug, slug))
+		return nil
+	})
+}
+
+func (c *tenantsRenameCommand) rename(ctx context.Context, m *tenants.Manager, record *models.Tenant, slug models.Slug) error {
+	org, err := organizationOf(ctx, m.Core(), record)
+	if err != nil {
+		return err
+	}
+	renamed, ownerID := *record, int64(0)
+	renamed.Slug = slug
+	if org != nil {
+		org.Slug, ownerID = slug, org.OwnerID
+	}
+	if err := m.CheckNewSlug(ctx, slug, ownerID); err != nil {
+		return err
+	}
+	event := eventAbout(models.ActionOrganizationRenamed, &renamed, org)
+	return m.Change(ctx, record.ID, func(ctx context.Context, tx *gorm.DB) error {
+		return models.RenameTenant(ctx, tx, event, record.ID, slug)
+	})
+}
+
 type tenantsReleaseCommand struct {
 	tenantArgument `embed:""`
 }
 
 // Help describes the command.
 func (tenantsReleaseCommand) Help() string {
-	return "Anybody may use the slug then. Without the command it is kept for the core user who owned the tenant, for " +
-		"TENANT_SLUG_REST_DAYS days."
+	return "Anybody may use the slug then. Without the command, the slug of a deleted tenant is kept for the core user who owned " +
+		"it, for TENANT_SLUG_REST_DAYS days, and an alias is kept for the tenant that was renamed, for good."
 }
 
 // Run frees the slug.

@@ -25,9 +25,9 @@ func lend(
 }
 
 // checkAgreement refuses an X-TENANT header that names another tenant than the token
-// does. A token of the core agrees with none.
-func checkAgreement(named, slug models.Slug) error {
-	if named != "" && named != slug {
+// does. A token of the core, for which tenant is nil, agrees with none.
+func checkAgreement(named models.Slug, tenant *tenants.Tenant) error {
+	if named != "" && (tenant == nil || !tenant.IsCalled(named)) {
 		return models.ErrTenantTokenRequired
 	}
 	return nil

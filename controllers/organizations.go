@@ -65,6 +65,7 @@ type updateOrganizationRequest struct {
 	updateTenantRequest
 
 	Name        optional[string] `json:"name"`
+	Slug        optional[string] `json:"slug"`
 	Description optional[string] `json:"description"`
 }
 
@@ -76,11 +77,21 @@ func (r *updateOrganizationRequest) check() error {
 	if r.Description.check(&checks, "description") {
 		checks.Text("description", r.Description.Value, models.MaxDescriptionLength)
 	}
+	r.Slug.checkKept(&checks, "slug", "must be a slug")
 	r.checkFields(&checks)
 	return checks.Err()
 }
 
-// apply changes the organization and returns the columns it changed.
+// newSlug returns the slug that the request asks for, or "" if that is the organization's
+// slug already.
+func (r *updateOrganizationRequest) newSlug(org *models.Organization) (models.Slug, error) {
+	if !r.Slug.Set || *r.Slug.Value == string(org.Slug) {
+		return "", nil
+	}
+	return models.ParseSlug(*r.Slug.Value)
+}
+
+// apply changes the organization and returns the columns it changed, but for the slug.
 func (r *updateOrganizationRequest) apply(org *models.Organization) []string {
 	var columns []string
 	if r.Name.Set {
@@ -176,7 +187,7 @@ func (ctl *Organizations) Show(c *gin.Context, user *models.CoreUser) error {
 }
 
 // Update changes one of the user's organizations; is_active suspends its tenant
-// and resumes it, registration says who may register in it.
+// and resumes it, registration says who may register in it, slug renames it.
 func (ctl *Organizations) Update(c *gin.Context, user *models.CoreUser) error {
 	ctx := c.Request.Context()
 	org, err := models.FindOrganization(ctx, ctl.Tenants.Core(), user.ID, c.Param("slug"))
@@ -187,28 +198,66 @@ func (ctl *Organizations) Update(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.update(ctx, middleware.NewEvent(c, body.action()).By(&user.Account), &org, &body); err != nil {
+	renamed := middleware.NewEvent(c, models.ActionOrganizationRenamed).By(&user.Account)
+	rename, err := ctl.renaming(c, renamed, &org, &body)
+	if err != nil {
+		return err
+	}
+	if err := ctl.update(ctx, middleware.NewEvent(c, body.action()).By(&user.Account), &org, &body, rename); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, newOrganizationResponse(&org))
 	return nil
 }
 
+// change is a part of a change, in a transaction on core.
+type change = func(ctx context.Context, tx *gorm.DB) error
+
+// renaming returns what gives the organization the slug that the request asks for, or nil.
+// A new slug counts as a new tenant does: the old one stays taken.
+func (ctl *Organizations) renaming(
+	c *gin.Context, event *models.Event, org *models.Organization, body *updateOrganizationRequest,
+) (change, error) {
+	slug, err := body.newSlug(org)
+	if err != nil || slug == "" {
+		return nil, err
+	}
+	if err := ctl.Tenants.CheckNewSlug(c.Request.Context(), slug, org.OwnerID); err != nil {
+		return nil, err
+	}
+	if err := ctl.Limits.Tenant(middleware.Address(c)); err != nil {
+		return nil, err
+	}
+	org.Slug = slug
+	event.AboutOrganization(org)
+	return func(ctx context.Context, tx *gorm.DB) error {
+		return models.RenameTenant(ctx, tx, event, org.TenantID, slug)
+	}, nil
+}
+
 func (ctl *Organizations) update(
-	ctx context.Context, event *models.Event, org *models.Organization, body *updateOrganizationRequest,
+	ctx context.Context, event *models.Event, org *models.Organization, body *updateOrganizationRequest, rename change,
 ) error {
 	columns := body.apply(org)
-	if len(columns) == 0 {
+	if len(columns) == 0 && rename == nil {
 		return nil
 	}
 	event.Detail = strings.Join(columns, " ")
-	change := func(ctx context.Context, db *gorm.DB) error {
-		return models.UpdateOrganization(ctx, db, event, org, columns...)
+	all := func(ctx context.Context, tx *gorm.DB) error {
+		if rename != nil {
+			if err := rename(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if len(columns) == 0 {
+			return nil
+		}
+		return models.UpdateOrganization(ctx, tx, event, org, columns...)
 	}
-	if !body.IsActive.Set {
-		return change(ctx, ctl.Tenants.Core())
+	if body.IsActive.Set {
+		return ctl.Tenants.SetSuspended(ctx, org.TenantID, !org.IsActive, all)
 	}
-	return ctl.Tenants.SetSuspended(ctx, org.TenantID, !org.IsActive, change)
+	return ctl.Tenants.Change(ctx, org.TenantID, all)
 }
 
 // Delete removes one of the user's organizations with all its data, for good.

@@ -60,7 +60,7 @@ func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 	if token.TenantID != "" {
 		return ctl.refreshTenant(c, slug, &token)
 	}
-	if err := checkAgreement(slug, ""); err != nil {
+	if err := checkAgreement(slug, nil); err != nil {
 		return err
 	}
 	return renew(c, &renewal[models.CoreUser]{
@@ -76,7 +76,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 		return err
 	}
 	defer release()
-	if err := checkAgreement(slug, tenant.Slug); err != nil {
+	if err := checkAgreement(slug, tenant); err != nil {
 		return err
 	}
 	return tenant.Classify(renew(c, &renewal[models.TenantUser]{

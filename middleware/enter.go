@@ -23,7 +23,7 @@ func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler
 	return handler(c, &user)
 }
 
-func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, handler TenantHandler) error {
+func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, named models.Slug, handler TenantHandler) error {
 	SetTenant(c, models.Slug(claims.Tenant))
 	tenant, release, err := acquire(c.Request.Context(), claims.TenantID)
 	if models.IsKind(err, models.KindTenantNotFound) {
@@ -34,11 +34,14 @@ func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, 
 	}
 	defer hold(c)() // after release
 	defer release()
+	if named != "" && !tenant.IsCalled(named) {
+		return models.ErrTenantTokenRequired
+	}
 	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.Session)
 	if err != nil {
 		return tenant.Classify(err)
 	}
-	if !user.IsSignedIn(tenant.Owner()) || string(tenant.Slug) != claims.Tenant {
+	if !user.IsSignedIn(tenant.Owner()) || !tenant.IsCalled(models.Slug(claims.Tenant)) {
 		return models.ErrInvalidToken
 	}
 	// The token names the parent, so that only such sessions cost a statement at core.

@@ -179,11 +179,11 @@ func (g *Gate) enter(c *gin.Context, acquire acquire, core CoreHandler, tenant T
 	if err != nil {
 		return err
 	}
-	if named && string(slug) != claims.Tenant {
+	switch {
+	case claims.Realm == auth.RealmTenant:
+		return g.enterTenant(c, acquire, claims, slug, tenant)
+	case named:
 		return models.ErrTenantTokenRequired
-	}
-	if claims.Realm == auth.RealmTenant {
-		return g.enterTenant(c, acquire, claims, tenant)
 	}
 	return g.enterCore(c, claims, core)
 }

@@ -28,6 +28,7 @@ const (
 	ActionInvitationAccepted    Action = "invitation.accepted"
 	ActionOrganizationCreated   Action = "organization.created"
 	ActionOrganizationUpdated   Action = "organization.updated"
+	ActionOrganizationRenamed   Action = "organization.renamed"
 	ActionOrganizationSuspended Action = "organization.suspended"
 	ActionOrganizationResumed   Action = "organization.resumed"
 	ActionOrganizationDeleted   Action = "organization.deleted"
@@ -45,7 +46,7 @@ func Actions() []Action {
 		ActionPasswordChanged, ActionPasswordChangeRefused, ActionPasswordResetIssued, ActionPasswordReset,
 		ActionUserCreated, ActionUserUpdated, ActionUserRoleChanged, ActionUserDeactivated, ActionUserActivated, ActionUserRemoved,
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
-		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationSuspended, ActionOrganizationResumed,
+		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended, ActionOrganizationResumed,
 		ActionOrganizationDeleted, ActionOrganizationEntered, ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
 	}
 }

@@ -50,6 +50,7 @@ const (
 	KindTooManyRegistrations Kind = "too_many_registrations"
 	KindTooManyTenants       Kind = "too_many_tenants"
 	KindTooManyOrganizations Kind = "too_many_organizations"
+	KindTooManyAliases       Kind = "too_many_aliases"
 	KindTooManyInvitations   Kind = "too_many_invitations"
 	KindTooManyRequests      Kind = "too_many_requests"
 	KindTenantUnavailable    Kind = "tenant_unavailable"

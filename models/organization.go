@@ -41,7 +41,12 @@ func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization, mos
 	if err := CheckOrganizations(ctx, db, org.OwnerID, most); err != nil {
 		return err
 	}
-	return insert(gorm.G[Organization](db).Create(ctx, org), ErrSlugTaken, "ix_organizations_slug", "organizations_slug_key")
+	return insertOrganization(gorm.G[Organization](db).Create(ctx, org))
+}
+
+// insertOrganization translates the error of a statement that takes a slug.
+func insertOrganization(err error) error {
+	return insert(err, ErrSlugTaken, "ix_organizations_slug", "organizations_slug_key")
 }
 
 // CheckOrganizations is KindTooManyOrganizations when the user owns as many as
@@ -59,7 +64,7 @@ func CheckOrganizations(ctx context.Context, db *gorm.DB, ownerID int64, most in
 	return err
 }
 
-// FindOrganization returns the owner's organization of that slug. One that is
+// FindOrganization returns the owner's organization of that slug or alias. One that is
 // another user's, is still being made or is being deleted is
 // KindOrganizationNotFound.
 func FindOrganization(ctx context.Context, db *gorm.DB, ownerID int64, slug string) (Organization, error) {
@@ -123,7 +128,8 @@ func findOwned(
 	if !storable(slug) { // PostgreSQL would refuse to look for it
 		return Organization{}, ErrOrganizationNotFound
 	}
-	org, err := ownedBy(db, ownerID, statuses...).Where("organizations.slug = ?", slug).Take(ctx)
+	org, err := ownedBy(db, ownerID, statuses...).
+		Where("organizations.slug = ? OR organizations.tenant_id = (?)", slug, aliased(db, Slug(slug))).Take(ctx)
 	return org, lookup(err, ErrOrganizationNotFound)
 }
 

@@ -35,7 +35,7 @@ func (r Registration) Admit(invited bool) error {
 	return Errorf(KindRegistrationClosed, "Registration is closed")
 }
 
-// FindRegistration returns the tenant with that slug, or KindTenantNotFound, and
+// FindRegistration returns the tenant with that slug or alias, or KindTenantNotFound, and
 // who may register in it, which its organization says if it has one.
 func FindRegistration(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, Registration, error) {
 	var row struct {
@@ -45,7 +45,7 @@ func FindRegistration(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, Regi
 	err := db.WithContext(ctx).Table("tenants").
 		Select("tenants.*, o.registration AS of_organization").
 		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id").
-		Where("tenants.slug = ?", slug).Take(&row).Error
+		Where("tenants.slug = ? OR tenants.id = (?)", slug, aliased(db, slug)).Take(&row).Error
 	if row.OfOrganization != nil {
 		return row.Tenant, *row.OfOrganization, nil
 	}

@@ -31,12 +31,16 @@ func CheckRest(ctx context.Context, db *gorm.DB, slug Slug, ownerID int64, from 
 	return err
 }
 
-// ReleaseSlug ends the rest of a slug and records the event; KindTenantNotFound where it
-// does not rest.
+// ReleaseSlug ends the rest of a slug, or removes an alias, and records the event;
+// KindTenantNotFound where the slug is neither.
 func ReleaseSlug(ctx context.Context, db *gorm.DB, event *Event, slug Slug) error {
 	return recorded(ctx, db, event.AboutTenant(slug), func(tx *gorm.DB) error {
-		released, err := gorm.G[RestingSlug](tx).Where("slug = ?", slug).Delete(ctx)
-		if err == nil && released == 0 {
+		rested, err := gorm.G[RestingSlug](tx).Where("slug = ?", slug).Delete(ctx)
+		if err != nil {
+			return err
+		}
+		aliased, err := gorm.G[SlugAlias](tx).Where("slug = ?", slug).Delete(ctx)
+		if err == nil && rested+aliased == 0 {
 			return ErrTenantNotFound
 		}
 		return err
@@ -49,20 +53,28 @@ func ForgetSlugs(ctx context.Context, db *gorm.DB, before time.Time) error {
 	return err
 }
 
-// rest lets the slug of a tenant that is being deleted rest from now on. A spare has
-// none.
+// rest lets the slug and the aliases of a tenant that is being deleted rest from now on.
+// A spare has none.
 func rest(ctx context.Context, tx *gorm.DB, tenantID string) error {
 	tenants, err := gorm.G[Tenant](tx).Where("id = ? AND status = ? AND slug IS NOT NULL", tenantID, TenantDeleting).Find(ctx)
 	if err != nil || len(tenants) == 0 {
 		return err
 	}
-	resting := RestingSlug{Slug: tenants[0].Slug, Since: tx.NowFunc()}
+	aliases, err := gorm.G[SlugAlias](tx).Where("tenant_id = ?", tenantID).Find(ctx)
+	if err != nil {
+		return err
+	}
+	var ownerID *int64
 	org, err := FindOrganizationOf(ctx, tx, tenantID)
 	switch {
 	case err == nil:
-		resting.OwnerID = &org.OwnerID
+		ownerID = &org.OwnerID
 	case !IsKind(err, KindOrganizationNotFound):
 		return err
 	}
-	return gorm.G[RestingSlug](tx, clause.OnConflict{UpdateAll: true}).Create(ctx, &resting)
+	resting := []RestingSlug{{Slug: tenants[0].Slug, OwnerID: ownerID, Since: tx.NowFunc()}}
+	for _, alias := range aliases {
+		resting = append(resting, RestingSlug{Slug: alias.Slug, OwnerID: ownerID, Since: resting[0].Since})
+	}
+	return gorm.G[RestingSlug](tx, clause.OnConflict{UpdateAll: true}).CreateInBatches(ctx, &resting, len(resting))
 }

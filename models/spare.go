@@ -62,5 +62,9 @@ func ClaimTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) (bool, error)
 	claimed, err := gorm.G[Tenant](db).
 		Where("id = ? AND status IN ?", tenant.ID, []TenantStatus{TenantMaking, TenantSpare}).
 		Select("slug", "database_name", "status").Updates(ctx, *tenant)
-	return claimed > 0, insertTenant(err)
+	if err != nil || claimed == 0 {
+		return false, insertTenant(err)
+	}
+	// Only now, when a transaction that makes the slug an alias has ended.
+	return true, checkAlias(ctx, db, tenant.Slug)
 }

@@ -68,7 +68,8 @@ type Tenant struct {
 	// It is false for one that the operator, or the owner of its organization, has suspended.
 	SuspendedByOwner bool
 
-	Owner Owner `gorm:"-"` // of ListTenants only
+	Owner   Owner  `gorm:"-"` // of ListTenants only
+	Aliases []Slug `gorm:"-"` // likewise
 }
 
 // Owner is what a tenant has to know of the core user who owns its organization.
@@ -113,32 +114,48 @@ func FindTenant(ctx context.Context, db *gorm.DB, id string) (Tenant, error) {
 	return tenant, lookup(err, ErrTenantNotFound)
 }
 
-// FindTenantBySlug returns the tenant with that slug, or KindTenantNotFound.
+// FindTenantBySlug returns the tenant with that slug or alias, or KindTenantNotFound.
 func FindTenantBySlug(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, error) {
-	tenant, err := gorm.G[Tenant](db).Where("slug = ?", slug).Take(ctx)
+	tenant, err := gorm.G[Tenant](db).Where("slug = ? OR id = (?)", slug, aliased(db, slug)).Take(ctx)
 	return tenant, lookup(err, ErrTenantNotFound)
 }
 
-// ListTenants returns those of the tenants that are registered, with their owners.
+// HasDatabase reports whether the database of that name is a tenant's. A tenant keeps its
+// database's name when it is renamed.
+func HasDatabase(ctx context.Context, db *gorm.DB, name string) (bool, error) {
+	found, err := gorm.G[Tenant](db).Where("database_name = ?", name).Count(ctx, "id")
+	return found > 0, err
+}
+
+// ListTenants returns those of the tenants that are registered, with their owners and
+// aliases.
 func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, error) {
 	var rows []struct {
 		Tenant            Tenant `gorm:"embedded"`
 		OwnerID           *int64
 		OwnerIsActive     *bool
 		OwnerSessionEpoch *int64
+		Alias             Slug // a tenant with several has as many rows
 	}
 	err := db.WithContext(ctx).Table("tenants").
-		Select("tenants.*, u.id AS owner_id, u.is_active AS owner_is_active, u.session_epoch AS owner_session_epoch").
+		Select("tenants.*, u.id AS owner_id, u.is_active AS owner_is_active, u.session_epoch AS owner_session_epoch, a.slug AS alias").
 		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id LEFT JOIN core_users u ON u.id = o.owner_id").
-		Where("tenants.id IN ?", ids).Find(&rows).Error
+		Joins("LEFT JOIN slug_aliases a ON a.tenant_id = tenants.id").
+		Where("tenants.id IN ?", ids).Order("tenants.id").Find(&rows).Error
 	if err != nil {
 		return nil, err
 	}
-	tenants := make([]Tenant, len(rows))
-	for i, row := range rows {
-		tenants[i] = row.Tenant
+	tenants := make([]Tenant, 0, len(rows))
+	for _, row := range rows {
+		if len(tenants) == 0 || tenants[len(tenants)-1].ID != row.Tenant.ID {
+			tenants = append(tenants, row.Tenant)
+		}
+		tenant := &tenants[len(tenants)-1]
+		if row.Alias != "" {
+			tenant.Aliases = append(tenant.Aliases, row.Alias)
+		}
 		if row.OwnerID != nil {
-			tenants[i].Owner = Owner{
+			tenant.Owner = Owner{
 				ID: *row.OwnerID, IsActive: row.OwnerIsActive != nil && *row.OwnerIsActive, SessionEpoch: *row.OwnerSessionEpoch,
 			}
 		}
@@ -173,6 +190,9 @@ func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := rest(ctx, tx, id); err != nil {
 			return fmt.Errorf("let the slug rest: %w", err)
+		}
+		if _, err := gorm.G[SlugAlias](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
+			return fmt.Errorf("delete aliases: %w", err)
 		}
 		if _, err := gorm.G[Organization](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
 			return fmt.Errorf("delete organization: %w", err)

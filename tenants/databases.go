@@ -141,6 +141,18 @@ func (d *Databases) PrivateName(id string) string {
 	return d.PrivatePrefix(DatabaseNoun) + shortID(id)
 }
 
+// publicName returns the name that a tenant's database gets when the tenant claims it. It is
+// made of the slug alone, unless a tenant that once had the slug has a database of that name.
+func (d *Databases) publicName(ctx context.Context, id string, slug models.Slug) (string, error) {
+	name := d.Prefix + string(slug)
+	taken, err := models.HasDatabase(ctx, d.Core, name)
+	if err != nil || !taken {
+		return name, err
+	}
+	end := "_" + shortID(id)
+	return name[:min(len(name), maxDatabaseNameBytes-1-len(end))] + end, nil
+}
+
 // roleName returns the name of the tenant's role, whether it has one or not.
 func (d *Databases) roleName(id string) string {
 	return d.PrivatePrefix(RoleNoun) + shortID(id)

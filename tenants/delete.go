@@ -13,8 +13,17 @@ import (
 // then their connections are cut.
 const drainWait = 2 * time.Second
 
-// SetSuspended suspends or resumes a tenant and calls also, in one transaction on
-// core. This process obeys at once, other processes within maxAge. It returns
+// Change calls change in one transaction on core, for a change that requests to the tenant
+// must notice. This process obeys at once, other processes within maxAge.
+func (m *Manager) Change(ctx context.Context, id string, change func(ctx context.Context, tx *gorm.DB) error) error {
+	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return change(ctx, tx) })
+	if err == nil {
+		m.handles.changed(id)
+	}
+	return err
+}
+
+// SetSuspended suspends or resumes a tenant and calls also, by Change. It returns
 // KindTenantNotFound if the tenant is neither ready nor suspended, and the errors
 // of also.
 func (m *Manager) SetSuspended(
@@ -24,7 +33,7 @@ func (m *Manager) SetSuspended(
 	if suspended {
 		status = models.TenantSuspended
 	}
-	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	return m.Change(ctx, id, func(ctx context.Context, tx *gorm.DB) error {
 		moved, err := models.MoveTenant(ctx, tx, id, status, models.TenantReady, models.TenantSuspended)
 		if err != nil {
 			return err
@@ -34,11 +43,6 @@ func (m *Manager) SetSuspended(
 		}
 		return also(ctx, tx)
 	})
-	if err != nil {
-		return err
-	}
-	m.handles.changed(id)
-	return nil
 }
 
 // ChangeByOwner changes a tenant's row on behalf of an owner inside, and records the

@@ -40,7 +40,7 @@ func (hs *handles) ids() []string {
 }
 
 // refresh reads the rows of these tenants into their handles. It retires the handles of
-// tenants without a row, and of tenants that have another role now. Of several refreshes
+// tenants without a row, and of tenants that have another role or slug now. Of several refreshes
 // at once, the one that asked last has the last word, whenever the answers come.
 func (hs *handles) refresh(ctx context.Context, ids []string) error {
 	asked := time.Now()
@@ -68,7 +68,7 @@ func (hs *handles) update(h *handle, record *models.Tenant, asked time.Time) {
 	known := h.row.Load()
 	switch {
 	case known.asked.After(asked):
-	case record == nil, h.isOpen() && h.role != record.Role:
+	case record == nil, h.isOpen() && (h.role != record.Role || h.tenant.Slug != record.Slug):
 		hs.remove(h)
 	default:
 		h.row.Store(&row{Tenant: *record, asked: asked, changed: known.changed})

@@ -70,6 +70,16 @@ func (m *Manager) checkRest(ctx context.Context, slug models.Slug, ownerID int64
 	return models.CheckRest(ctx, m.core, slug, ownerID, time.Now().Add(-m.slugRest))
 }
 
+// CheckNewSlug returns nil if the rules for new slugs let a tenant be renamed to that one.
+// ownerID is the owner of its organization; 0 without one. The errors: KindInvalidSlug,
+// KindReservedSlug and KindSlugResting.
+func (m *Manager) CheckNewSlug(ctx context.Context, slug models.Slug, ownerID int64) error {
+	if err := slug.CheckNew(); err != nil {
+		return err
+	}
+	return m.checkRest(ctx, slug, ownerID)
+}
+
 // Occupied reports whether a tenant could not be made because a database that is not ours
 // has the tenant's name.
 func Occupied(err error) bool {
@@ -151,7 +161,11 @@ func (m *Manager) complete(
 	ctx context.Context, session database.Session, record *models.Tenant, slug models.Slug, plan plan,
 ) error {
 	private := record.DatabaseName
-	record.Slug, record.DatabaseName, record.Status = slug, m.databases.Prefix+string(slug), models.TenantProvisioning
+	public, err := m.databases.publicName(ctx, record.ID, slug)
+	if err != nil {
+		return err
+	}
+	record.Slug, record.DatabaseName, record.Status = slug, public, models.TenantProvisioning
 	if err := m.claim(ctx, session, record, private, plan); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291200CreateRestingSlugs(),
 		core202611291400LetOwnersManageTenants(),
 		core202611291601AddSessionParents(),
+		core202611291740CreateSlugAliases(),
 	}
 }
 

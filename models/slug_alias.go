@@ -1,0 +1,82 @@
+package models
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// MaxAliases is how many earlier slugs a tenant may keep. It bounds how many slugs one
+// owner can take from others.
+const MaxAliases = 3
+
+// SlugAlias is an earlier slug of a tenant that was renamed. It still leads to the tenant,
+// and no other tenant can have it, until the operator releases it.
+type SlugAlias struct {
+	Slug      Slug `gorm:"primaryKey"`
+	TenantID  string
+	CreatedAt time.Time
+}
+
+// RenameTenant gives a ready or suspended tenant, and its organization, another slug and
+// records the event. The old slug becomes an alias. The errors: KindTenantNotFound,
+// KindSlugTaken, and KindTooManyAliases once the tenant has MaxAliases. A tenant may take
+// back a slug that is its own alias.
+func RenameTenant(ctx context.Context, db *gorm.DB, event *Event, id string, to Slug) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		tenant, err := gorm.G[Tenant](tx, forUpdate()).
+			Where("id = ? AND status IN ?", id, []TenantStatus{TenantReady, TenantSuspended}).Take(ctx)
+		if err != nil {
+			return lookup(err, ErrTenantNotFound)
+		}
+		event.Detail = "from " + string(tenant.Slug)
+		if err := takeNewSlug(ctx, tx, id, to); err != nil {
+			return err
+		}
+		return keepAlias(ctx, tx, &SlugAlias{Slug: tenant.Slug, TenantID: id})
+	})
+}
+
+// takeNewSlug writes the slug. It looks for an alias afterwards: another transaction that
+// made the slug an alias has ended then.
+func takeNewSlug(ctx context.Context, tx *gorm.DB, id string, to Slug) error {
+	if _, err := gorm.G[SlugAlias](tx).Where("slug = ? AND tenant_id = ?", to, id).Delete(ctx); err != nil {
+		return err
+	}
+	if _, err := gorm.G[Tenant](tx).Where("id = ?", id).Select("slug").Updates(ctx, Tenant{Slug: to}); err != nil {
+		return insertTenant(err)
+	}
+	if err := checkAlias(ctx, tx, to); err != nil {
+		return err
+	}
+	now := tx.NowFunc()
+	_, err := gorm.G[Organization](tx).Where("tenant_id = ?", id).
+		Select("slug", "updated_at").Updates(ctx, Organization{Slug: to, UpdatedAt: &now})
+	return insertOrganization(err)
+}
+
+func keepAlias(ctx context.Context, tx *gorm.DB, alias *SlugAlias) error {
+	kept, err := gorm.G[SlugAlias](tx).Where("tenant_id = ?", alias.TenantID).Count(ctx, "slug")
+	if err != nil {
+		return err
+	}
+	if kept >= MaxAliases {
+		return Errorf(KindTooManyAliases, "No organization may keep more than %d earlier slugs", MaxAliases)
+	}
+	return gorm.G[SlugAlias](tx).Create(ctx, alias)
+}
+
+// checkAlias is KindSlugTaken for an alias of a tenant.
+func checkAlias(ctx context.Context, db *gorm.DB, slug Slug) error {
+	aliases, err := gorm.G[SlugAlias](db).Where("slug = ?", slug).Count(ctx, "slug")
+	if err == nil && aliases > 0 {
+		return ErrSlugTaken
+	}
+	return err
+}
+
+// aliased is the query for the tenant that has the slug as its alias.
+func aliased(db *gorm.DB, slug Slug) *gorm.DB {
+	return db.Model(&SlugAlias{}).Select("tenant_id").Where("slug = ?", slug)
+}

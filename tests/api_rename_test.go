@@ -1,0 +1,181 @@
+package tests_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+func rename(app *testkit.App, token, from, to string) testkit.Response {
+	return app.Put("/api/organizations/"+from, token, testkit.JSON{"slug": to})
+}
+
+// requireCalled requires that the tenant of Grace's token is reached by the slug.
+func requireCalled(t *testing.T, app *testkit.App, token, slug string) {
+	t.Helper()
+	const email = "grace@example.com"
+	me := app.Do(testkit.Request{Method: http.MethodGet, Path: "/api/users/me", Token: token, Tenant: slug})
+	require.Equal(t, http.StatusOK, me.Code, "%s: %s", slug, me.Raw)
+	require.Equal(t, email, me.Text(app, "email"))
+	app.TokenOf(slug, email)
+}
+
+// TestARenamedTenantIsReachedByBothSlugs: nobody notices, and nobody takes the old slug.
+func TestARenamedTenantIsReachedByBothSlugs(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.SlugRest = monthOfRest
+		app, replica := testkit.Start(t, settings), testkit.Start(t, settings)
+		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+		app.Organization(owner, "acme")
+		before := app.Token("acme", "grace@example.com")
+		requireCalled(t, replica, before, "acme") // it has read the row
+
+		renamed := rename(app, owner, "acme", "globex")
+		require.Equal(t, http.StatusOK, renamed.Code, renamed.Raw)
+		require.Equal(t, "globex", renamed.Text(app, "slug"))
+		require.JSONEq(t, renamed.Raw, app.Get("/api/organizations/acme", owner).Raw)
+		require.JSONEq(t, renamed.Raw, rename(app, owner, "acme", "globex").Raw, "it has that slug already")
+		for _, token := range []string{before, app.TokenOf("acme", "grace@example.com"), app.TokenOf("globex", "grace@example.com")} {
+			requireCalled(t, app, token, "acme")
+			requireCalled(t, app, token, "globex")
+		}
+		testkit.Await(t, patience, func() error {
+			me := replica.Do(testkit.Request{Method: http.MethodGet, Path: "/api/users/me", Token: before, Tenant: "globex"})
+			if me.Code != http.StatusOK {
+				return fmt.Errorf("the replica has not noticed: %s", me.Raw)
+			}
+			return nil
+		})
+
+		app.CreateOrganization(stranger, "acme").RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+		require.Contains(t, settings.Command(t, "tenants", "create", "acme").RequireCode(t, 1).Stderr, "already exists")
+		app.Token("acme", "mary@example.com") // joins the tenant
+		requireCalled(t, app, before, "globex")
+		require.Equal(t, 1, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM tenants WHERE slug IS NOT NULL"))
+		require.Equal(t, 3, testkit.Scalar[int](t, &settings, settings.DatabaseName("acme"), "SELECT count(*) FROM tenant_users"))
+		require.Contains(t, app.Get("/api/audit/?action=organization.renamed", owner).Raw, `"detail":"from acme"`)
+		settings.RequireTidy(t)
+
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/acme", owner).Code)
+		app.Get("/api/users/me", before).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
+		for _, slug := range []string{"acme", "globex"} {
+			app.CreateOrganization(stranger, slug).RequireProblem(app, 400, "slug_resting", "Organization slug already exists")
+			app.Organization(owner, slug)
+		}
+	})
+}
+
+// TestAReleasedAliasIsFree: the next tenant of that slug is another, though the renamed
+// one's database still has the name.
+func TestAReleasedAliasIsFree(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+		app.Organization(owner, "acme")
+		before := app.Token("acme", "grace@example.com")
+		require.Contains(t, settings.Command(t, "tenants", "rename", "acme", "globex").RequireCode(t, 0).Stdout, `tenant "acme" is "globex" now`)
+		require.Contains(t, settings.Command(t, "tenants", "rename", "acme", "globex").RequireCode(t, 1).Stderr, "its slug already")
+		settings.Command(t, "tenants", "release", "acme").RequireCode(t, 0)
+
+		app.Organization(stranger, "acme")
+		app.Login("acme", "grace@example.com").RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
+		app.TokenOf("globex", "grace@example.com")
+		testkit.Await(t, patience, func() error { // the command is another process
+			if me := app.Get("/api/users/me", before); me.Code != http.StatusUnauthorized {
+				return fmt.Errorf("a token reaches by the slug of another: %s", me.Raw)
+			}
+			return nil
+		})
+		app.Get("/api/organizations/acme", owner).RequireProblem(app, 404, "organization_not_found", "Organization not found")
+		require.Contains(t, settings.Command(t, "tenants", "doctor").RequireCode(t, 0).Stdout, "nothing is wrong")
+		settings.RequireTidy(t)
+		for token, slug := range map[string]string{owner: "globex", stranger: "acme"} {
+			require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/"+slug, token).Code)
+		}
+		settings.RequireTidy(t)
+	})
+}
+
+func TestRefusedRenamings(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.SlugRest = monthOfRest
+		app := testkit.Start(t, settings)
+		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+		app.Organization(owner, "acme")
+		for _, slug := range []string{"other", "gone"} {
+			app.Organization(stranger, slug)
+		}
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/gone", stranger).Code)
+		require.Equal(t, http.StatusOK, rename(app, stranger, "other", "newer").Code)
+
+		for _, refused := range []struct{ slug, code, detail string }{
+			{"Acme", "invalid_slug", "Invalid slug format"},
+			{"", "invalid_slug", "Invalid slug format"},
+			{strings.Repeat("a", 41), "invalid_slug", "Invalid slug format"},
+			{"admin", "reserved_slug", "Organization slug is reserved"},
+			{"newer", "slug_taken", "Organization slug already exists"},
+			{"other", "slug_taken", "Organization slug already exists"}, // an alias
+			{"gone", "slug_resting", "Organization slug already exists"},
+		} {
+			rename(app, owner, "acme", refused.slug).RequireProblem(app, 400, refused.code, refused.detail)
+		}
+		app.Put("/api/organizations/acme", owner, testkit.JSON{"slug": nil}).RequireInvalid(app, map[string]string{"slug": "required"})
+		rename(app, stranger, "acme", "stolen").RequireProblem(app, 404, "organization_not_found", "Organization not found")
+
+		// What is sent beside a refused slug is not done either.
+		app.Put("/api/organizations/acme", owner, testkit.JSON{"slug": "other", "name": "Changed", "is_active": false}).
+			RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+		org := app.Get("/api/organizations/acme", owner).Object(app)
+		require.Equal(t, "acme", org["slug"])
+		require.Equal(t, "Organization acme", org["name"])
+		require.Equal(t, true, org["is_active"])
+
+		for i, slug := range []string{"one", "two", "three"} {
+			changed := app.Put("/api/organizations/acme", owner, testkit.JSON{"slug": slug, "is_active": i%2 == 1})
+			require.Equal(t, http.StatusOK, changed.Code, changed.Raw)
+			require.Equal(t, i%2 == 1, changed.Object(app)["is_active"])
+		}
+		rename(app, owner, "acme", "four").RequireProblem(app, 409, "too_many_aliases", "No organization may keep more than 3 earlier slugs")
+		require.Equal(t, http.StatusOK, rename(app, owner, "three", "acme").Code, "an alias may be taken back")
+		require.Equal(t, 4, testkit.Scalar[int](t, &settings, settings.CoreName(), // beside the one of the other tenant
+			"SELECT count(*) FROM slug_aliases"))
+	})
+}
+
+// TestRenamingRaces: whoever makes a tenant of the old or of the new slug at the same moment,
+// no slug is both a tenant's and an alias.
+func TestRenamingRaces(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		app := testkit.Start(t, settings)
+		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+		const rounds = 4
+		for round := range rounds {
+			name := func(what string) string { return fmt.Sprintf("%s-%d", what, round) }
+			app.Organization(owner, name("old"))
+			app.Organization(stranger, name("other"))
+			requests := []testkit.Request{
+				{Method: http.MethodPut, Path: "/api/organizations/" + name("old"), Token: owner, Body: testkit.JSON{"slug": name("new")}},
+				{Method: http.MethodPut, Path: "/api/organizations/" + name("other"), Token: stranger, Body: testkit.JSON{"slug": name("old")}},
+				{Method: http.MethodPut, Path: "/api/organizations/" + name("other"), Token: stranger, Body: testkit.JSON{"slug": name("new")}},
+				testkit.Creation(stranger, name("old")),
+				testkit.Registration(name("new"), "grace@example.com"),
+			}
+			var all sync.WaitGroup
+			for _, request := range requests {
+				all.Go(func() { app.Do(request) })
+			}
+			all.Wait()
+		}
+		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(),
+			"SELECT count(*) FROM slug_aliases a JOIN tenants t ON t.slug = a.slug"))
+		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(),
+			"SELECT count(*) FROM tenants t JOIN organizations o ON o.tenant_id = t.id WHERE t.slug <> o.slug"))
+		settings.RequireTidy(t)
+	})
+}
