@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -145,6 +147,30 @@ func TestRefusedRenamings(t *testing.T) {
 		require.Equal(t, http.StatusOK, rename(app, owner, "three", "acme").Code, "an alias may be taken back")
 		require.Equal(t, 4, testkit.Scalar[int](t, &settings, settings.CoreName(), // beside the one of the other tenant
 			"SELECT count(*) FROM slug_aliases"))
+	})
+}
+
+// TestASlugBecomesAnAliasWhileItIsClaimed: the slug was free when the request came.
+func TestASlugBecomesAnAliasWhileItIsClaimed(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		var during atomic.Pointer[func()]
+		settings.OnStep = func(step tenants.Step) {
+			if do := during.Load(); do != nil && step == tenants.StepLocked {
+				during.Store(nil)
+				(*do)()
+			}
+		}
+		app := testkit.Start(t, settings)
+		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+		app.Organization(owner, "acme")
+		twice := func() {
+			rename(app, owner, "acme", "globex")
+			rename(app, owner, "acme", "initech")
+		}
+		during.Store(&twice)
+		app.CreateOrganization(stranger, "globex").RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+		require.Equal(t, "initech", app.Get("/api/organizations/globex", owner).Text(app, "slug"))
+		settings.RequireTidy(t)
 	})
 }
 
