@@ -27,18 +27,24 @@ func (migrateCommand) Help() string {
 	return "The flags of migrate are those of migrate run: see migrate run --help."
 }
 
-// fleetFlags choose tenants, and how many are worked on at once.
-type fleetFlags struct {
-	Parallel int    `default:"4" help:"How many tenants at once, 1 to 64. DATABASE_MAX_CONNECTIONS bounds it too."`
-	Tenant   string `placeholder:"SLUG" help:"This tenant only."`
+// parallelFlag says how many tenants are worked on at once.
+type parallelFlag struct {
+	Parallel int `default:"4" help:"How many tenants at once, 1 to 64. DATABASE_MAX_CONNECTIONS bounds it too."`
 }
 
 // Validate is called by kong.
-func (f *fleetFlags) Validate() error {
+func (f *parallelFlag) Validate() error {
 	if f.Parallel < 1 || f.Parallel > maxParallel {
 		return fmt.Errorf("--parallel must be between 1 and %d", maxParallel)
 	}
 	return nil
+}
+
+// fleetFlags choose tenants, and how many are worked on at once.
+type fleetFlags struct {
+	parallelFlag `embed:""`
+
+	Tenant string `placeholder:"SLUG" help:"This tenant only."`
 }
 
 func (f *fleetFlags) plan() (fleet.Plan, error) {

@@ -5,11 +5,12 @@ import (
 	"fmt"
 
 	"multitenant/database"
-	"multitenant/models"
 	"multitenant/tenants/fleet"
 )
 
 type tenantsIsolationCommand struct {
+	parallelFlag `embed:""`
+
 	Tenant string `placeholder:"SLUG" help:"Try as this tenant; any that is ready if it is not given."`
 	JSON   bool   `name:"json" help:"Write an array of JSON."`
 }
@@ -17,7 +18,7 @@ type tenantsIsolationCommand struct {
 // Help describes the command.
 func (tenantsIsolationCommand) Help() string {
 	return "Tries, as a tenant and with its own role, to reach other tenants, core and the server in every way there is, on " +
-		"the live system; and looks whether every tenant is closed to all others. Each trial is undone, and leaves nothing " +
+		"the live system; and opens each tenant's database to look whether every tenant is closed to all others. Each trial is undone, and leaves nothing " +
 		"behind where it succeeds. A way that only the server's administrator can close is a note. The exit code is 1 when a " +
 		"trial failed: when something was not refused."
 }
@@ -61,18 +62,13 @@ func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) erro
 }
 
 func (c *tenantsIsolationCommand) try(ctx context.Context, all *fleet.Fleet) ([]database.Trial, error) {
-	if c.Tenant == "" {
-		return all.TryIsolation(ctx, "")
-	}
-	slug, err := models.ParseSlug(c.Tenant)
+	flags := fleetFlags{parallelFlag: c.parallelFlag, Tenant: c.Tenant}
+	plan, err := flags.plan()
 	if err != nil {
-		return nil, tenantError(c.Tenant, err)
+		return nil, err
 	}
-	trials, err := all.TryIsolation(ctx, slug)
-	if err != nil {
-		return nil, tenantError(c.Tenant, err)
-	}
-	return trials, nil
+	trials, err := all.TryIsolation(ctx, plan)
+	return trials, flags.named(err)
 }
 
 func (c *tenantsIsolationCommand) show(inv *Invocation, views []trialView) error {

@@ -40,6 +40,9 @@ type Roles interface {
 	// Lacking lists the tables and sequences of a tenant's database for which role
 	// lacks a privilege that GrantTables gives.
 	Lacking(ctx context.Context, db *gorm.DB, role string, guarded Guarded) ([]string, error)
+	// MayMake reports whether role, if it exists, may make tables and functions in schema
+	// public of an open database.
+	MayMake(ctx context.Context, db *gorm.DB, role string) (bool, error)
 	// ListForeign describes what roles other than the application's own have made
 	// beside our tables in a tenant's database.
 	ListForeign(ctx context.Context, db *gorm.DB, tables []string) ([]string, error)

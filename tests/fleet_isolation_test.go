@@ -52,7 +52,7 @@ func (s *isolation) try(t *testing.T) (testkit.Outcome, []trialJSON) {
 }
 
 // requireFailed requires that exactly those trials fail.
-func (s *isolation) requireFailed(t *testing.T, names ...string) {
+func (s *isolation) requireFailed(t *testing.T, names ...string) testkit.Outcome {
 	t.Helper()
 	outcome, trials := s.try(t)
 	failed := []string{}
@@ -66,6 +66,7 @@ func (s *isolation) requireFailed(t *testing.T, names ...string) {
 	require.Equal(t, names, failed)
 	outcome.RequireCode(t, 1)
 	require.Contains(t, outcome.Stderr, "trials failed: tenants are not kept apart\n")
+	return outcome
 }
 
 // requirePassed requires that none fails, and returns them by their names.
@@ -107,7 +108,7 @@ func TestIsolationHolds(t *testing.T) {
 			return
 		}
 		require.ElementsMatch(t, []string{"connect_postgres", "connect_template1", "see_names", "own_password", "own_settings", "endless_statement", "temporary_files", "large_object", "notify"}, notes)
-		require.Len(t, trials, 47)
+		require.Len(t, trials, 48)
 		text := settings.Command(t, "tenants", "isolation").RequireCode(t, 0).Stdout
 		require.Regexp(t, `(?m)^pass +connect_core +cannot connect to the database of core$`, text)
 		require.Regexp(t, `(?m)^\d+ trials: \d+ passed, \d+ noted, 0 failed$`, text)
@@ -153,7 +154,7 @@ func openings() []opening {
 			`REVOKE pg_signal_backend, pg_read_all_stats FROM "$roleA"; ALTER ROLE "$roleA" NOINHERIT`,
 			[]string{"end_session", "watch_session", "fleet_members", "fleet_powers"},
 		},
-		{`GRANT CREATE ON SCHEMA public TO "$roleA"`, `REVOKE CREATE ON SCHEMA public FROM "$roleA"`, []string{"create_table", "create_function"}},
+		{`GRANT CREATE ON SCHEMA public TO "$roleA"`, `REVOKE CREATE ON SCHEMA public FROM "$roleA"`, []string{"create_table", "create_function", "fleet_schemas"}},
 		{`GRANT CREATE ON DATABASE "$acme" TO "$roleA"`, `REVOKE CREATE ON DATABASE "$acme" FROM "$roleA"`, []string{"create_schema", "fleet_connect"}},
 		{`GRANT INSERT ON tenant_stamp TO "$roleA"`, `REVOKE INSERT ON tenant_stamp FROM "$roleA"`, []string{"write_stamp"}},
 		{`GRANT UPDATE ON tenant_stamp TO "$roleA"`, `REVOKE UPDATE ON tenant_stamp FROM "$roleA"`, []string{"write_stamp"}},
@@ -209,6 +210,15 @@ func TestIsolationFindsWhatIsOpen(t *testing.T) {
 		for _, o := range round {
 			administer(fill(o.undoes))
 		}
+	}
+	// What is open in other databases than the one that is tried as is found too.
+	for _, name := range []string{s.globex, s.spare} {
+		administratorIn(t, &settings, name)("GRANT CREATE ON SCHEMA public TO PUBLIC")
+	}
+	outcome := s.requireFailed(t, "fleet_schemas")
+	require.Contains(t, outcome.Stdout, "schema public, or with a database that cannot be opened: globex, "+s.spare+`"`)
+	for _, name := range []string{s.globex, s.spare} {
+		administratorIn(t, &settings, name)("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 	}
 	// A tenant without a role is not tried with, so this is a round of its own.
 	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET role = '' WHERE slug = 'globex'")

@@ -80,10 +80,9 @@ func pick(tables, names []string) []string {
 // server that was upgraded from PostgreSQL 14 may belong to the administrator, and
 // only its owner can revoke that.
 func (b roles) warnOfOpenSchema(tx *gorm.DB, role string) error {
-	var open bool
-	err := tx.Raw("SELECT has_schema_privilege(?, 'public', 'CREATE')", role).Scan(&open).Error
+	open, err := b.MayMake(tx.Statement.Context, tx, role)
 	if err != nil {
-		return fmt.Errorf("look what %s may do: %w", role, err)
+		return err
 	}
 	if open {
 		b.openSchema.Do(func() {
@@ -92,6 +91,17 @@ func (b roles) warnOfOpenSchema(tx *gorm.DB, role string) error {
 		})
 	}
 	return nil
+}
+
+// MayMake reads the catalogs.
+func (roles) MayMake(ctx context.Context, db *gorm.DB, role string) (may bool, err error) {
+	err = db.WithContext(ctx).Raw(`
+		SELECT coalesce(pg_catalog.bool_or(pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')), false)
+		FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.rolname = ? WHERE n.nspname = 'public'`, role).Scan(&may).Error
+	if err != nil {
+		return false, fmt.Errorf("look what %s may make: %w", role, err)
+	}
+	return may, nil
 }
 
 // Lacking asks for each privilege by itself, because PostgreSQL answers a list of

@@ -190,27 +190,9 @@ func (x *examination) examineTenant(ctx context.Context, record *models.Tenant) 
 	case !record.Status.IsFinished():
 		return x.examineUnfinished(ctx, record)
 	case record.Status == models.TenantSpare:
-		return x.examineSpare(ctx, record)
+		return x.fleet.withSpare(ctx, record, x.examineFinished)
 	}
 	return x.examineFinished(ctx, record)
-}
-
-// examineSpare examines a spare unless a request is claiming it. It holds the lock
-// meanwhile, because a database that is in use cannot be renamed.
-func (x *examination) examineSpare(ctx context.Context, record *models.Tenant) error {
-	session, free, err := x.databases.TryLock(ctx, record.ID)
-	if err != nil || !free {
-		return err
-	}
-	defer session.Unlock()
-	now, err := models.FindTenant(ctx, x.databases.Core, record.ID)
-	if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.Status != models.TenantSpare {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return x.examineFinished(ctx, &now)
 }
 
 // examineFinished examines a tenant or a spare. It drops the findings if the tenant
@@ -219,11 +201,9 @@ func (x *examination) examineFinished(ctx context.Context, record *models.Tenant
 	if err := x.examineState(ctx, record); err != nil || !x.hasFound(record) {
 		return err
 	}
-	now, err := models.FindTenant(ctx, x.databases.Core, record.ID)
-	isGone := models.IsKind(err, models.KindTenantNotFound)
-	if isGone || err == nil && (now.DatabaseName != record.DatabaseName || !now.Status.IsFinished()) {
+	isGone, err := x.fleet.isGone(ctx, record)
+	if isGone {
 		x.forget(record)
-		return nil
 	}
 	return err
 }

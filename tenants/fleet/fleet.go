@@ -55,3 +55,33 @@ func (f *Fleet) choose(ctx context.Context, plan Plan, selection models.Selectio
 	selection.ID = record.ID
 	return selection, nil
 }
+
+// withSpare calls do with a spare unless a request is claiming it. It holds the lock
+// meanwhile, because a database that is in use cannot be renamed.
+func (f *Fleet) withSpare(
+	ctx context.Context, record *models.Tenant, do func(ctx context.Context, now *models.Tenant) error,
+) error {
+	session, free, err := f.databases.TryLock(ctx, record.ID)
+	if err != nil || !free {
+		return err
+	}
+	defer session.Unlock()
+	now, err := models.FindTenant(ctx, f.databases.Core, record.ID)
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && now.Status != models.TenantSpare {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return do(ctx, &now)
+}
+
+// isGone reports whether the tenant has been removed, marked for deletion or renamed
+// since its row was read.
+func (f *Fleet) isGone(ctx context.Context, record *models.Tenant) (bool, error) {
+	now, err := models.FindTenant(ctx, f.databases.Core, record.ID)
+	if models.IsKind(err, models.KindTenantNotFound) {
+		return true, nil
+	}
+	return err == nil && (now.DatabaseName != record.DatabaseName || !now.Status.IsFinished()), err
+}

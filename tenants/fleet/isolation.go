@@ -15,17 +15,17 @@ import (
 const changedTries = 20
 
 // TryIsolation tries in all known ways to get from one tenant into others, into the
-// core and into spares, and checks the access rights of all tenants. It tries as the
-// tenant with that slug or, if the slug is empty, as any that is ready. It changes
-// nothing. The error says why there were no trials: KindTenantNotFound for an unknown
+// core and into spares, and checks the access rights of all tenants, plan.Parallel at
+// once. It tries as the plan's tenant or, if the plan names none, as any that is ready.
+// It changes nothing. The error says why there were no trials: KindTenantNotFound for an unknown
 // slug, or an error of the core database.
-func (f *Fleet) TryIsolation(ctx context.Context, slug models.Slug) ([]database.Trial, error) {
+func (f *Fleet) TryIsolation(ctx context.Context, plan Plan) ([]database.Trial, error) {
 	for range changedTries {
-		from, others, err := f.choosePair(ctx, slug)
+		from, others, err := f.choosePair(ctx, plan.Slug)
 		if err != nil {
 			return nil, err
 		}
-		trials, err := f.tryIsolation(ctx, from, others)
+		trials, err := f.tryIsolation(ctx, from, others, plan.Parallel)
 		if err != nil || !slices.ContainsFunc(trials, Failed) {
 			return trials, err
 		}
@@ -36,7 +36,9 @@ func (f *Fleet) TryIsolation(ctx context.Context, slug models.Slug) ([]database.
 	return nil, errors.New("the tenants that were tried with were renamed or deleted meanwhile: try again")
 }
 
-func (f *Fleet) tryIsolation(ctx context.Context, from *models.Tenant, others []models.Tenant) ([]database.Trial, error) {
+func (f *Fleet) tryIsolation(
+	ctx context.Context, from *models.Tenant, others []models.Tenant, parallel int,
+) ([]database.Trial, error) {
 	hasRoles := f.databases.Roles != nil
 	switch {
 	case hasRoles && !f.databases.CanCreateRoles() && (from == nil || from.Role == ""):
@@ -49,7 +51,7 @@ func (f *Fleet) tryIsolation(ctx context.Context, from *models.Tenant, others []
 	if err != nil || !hasRoles {
 		return trials, err
 	}
-	fleet, err := f.tryFleet(ctx)
+	fleet, err := f.tryFleet(ctx, parallel)
 	return append(trials, fleet...), err
 }
 

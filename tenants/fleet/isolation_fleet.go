@@ -13,14 +13,14 @@ import (
 // maxNamed is how many tenants a failed trial names.
 const maxNamed = 5
 
-// tryFleet checks all tenants in the server's catalogs. It repeats a failed check,
+// tryFleet checks all tenants in the catalogs of the server and of their databases. It repeats a failed check,
 // because a tenant that is being made, claimed or deleted may look wrong once.
-func (f *Fleet) tryFleet(ctx context.Context) ([]database.Trial, error) {
-	trials, err := f.surveyFleet(ctx)
+func (f *Fleet) tryFleet(ctx context.Context, parallel int) ([]database.Trial, error) {
+	trials, err := f.surveyFleet(ctx, parallel)
 	if err != nil || !slices.ContainsFunc(trials, Failed) {
 		return trials, err
 	}
-	return f.surveyFleet(ctx)
+	return f.surveyFleet(ctx, parallel)
 }
 
 // Failed reports whether a trial found a way across.
@@ -30,11 +30,12 @@ func Failed(trial database.Trial) bool { return trial.Result == database.ResultF
 type fleetSurvey struct {
 	database.Survey
 
-	connects                                 map[string][]string // by role, the databases that it has a right to
-	open, roleless, powerful, members, stray []string
+	connects map[string][]string // by role, the databases that it has a right to
+
+	open, roleless, powerful, members, stray, schemas []string
 }
 
-func (f *Fleet) surveyFleet(ctx context.Context) ([]database.Trial, error) {
+func (f *Fleet) surveyFleet(ctx context.Context, parallel int) ([]database.Trial, error) {
 	var fleet []models.Tenant
 	err := models.EachTenant(ctx, f.databases.Core, models.Selection{Fleet: true}, func(record *models.Tenant) error {
 		fleet = append(fleet, *record)
@@ -57,7 +58,8 @@ func (f *Fleet) surveyFleet(ctx context.Context) ([]database.Trial, error) {
 	for i := range fleet {
 		s.check(&fleet[i])
 	}
-	return s.trials(len(fleet)), nil
+	s.schemas, err = f.findOpenSchemas(ctx, fleet, parallel)
+	return s.trials(len(fleet)), err
 }
 
 func (s *fleetSurvey) checkOpen(label, name string) {
@@ -106,6 +108,8 @@ func (s *fleetSurvey) trials(total int) []database.Trial {
 		judge("fleet_members", all+"no role is a member of another", "with a role that is a member of others", s.members),
 		judge("fleet_connect", all+"each role may connect to its own database, and do nothing else with any",
 			"with a role that may use others than its own database, or do more than connect, or not even that", s.stray),
+		judge("fleet_schemas", all+"no role may make anything in schema public of its own database",
+			"with a role that may make tables and functions in schema public, or with a database that cannot be opened", s.schemas),
 	}
 }
 
