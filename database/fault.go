@@ -7,7 +7,8 @@ type FaultKind string
 
 // The kinds of faults.
 const (
-	FaultSequence    FaultKind = "sequence"     // it would give ids out that are in use
+	FaultSequence    FaultKind = "sequence"     // it gives no ids, or ids that are in use
+	FaultTrigger     FaultKind = "trigger"      // the database does not enforce what it should
 	FaultRowSecurity FaultKind = "row_security" // it hides all rows
 	FaultReadOnly    FaultKind = "read_only"    // nothing can be written
 	FaultSearchPath  FaultKind = "search_path"  // it does not lead to our tables

@@ -116,6 +116,41 @@ func TestDoctorMendsSequences(t *testing.T) {
 	}
 }
 
+// A table whose ids come from no sequence, or from one that ends early or counts down,
+// takes no more rows sooner or later.
+func TestDoctorMendsSequencesThatEnd(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	p := newPair(t, settings)
+	entered := p.Post("/api/organizations/acme/token", p.owner, nil)
+	require.Equal(t, http.StatusOK, entered.Code, entered.Raw)
+	second := p.Register("acme", "mary@example.com")
+	require.Equal(t, http.StatusOK, second.Code, second.Raw)
+	mary := fmt.Sprint(second.Object(p.App)["id"])
+	settings.Exec(t, settings.CoreName(), "ALTER SEQUENCE core_users_id_seq MAXVALUE 2147483646",
+		"ALTER TABLE organizations ALTER COLUMN id DROP DEFAULT", "ALTER SEQUENCE sessions_id_seq INCREMENT BY -1")
+	settings.Exec(t, p.acmeDB, "ALTER SEQUENCE tenant_users_id_seq AS smallint", "DROP SEQUENCE audit_events_id_seq CASCADE",
+		"ALTER TABLE tenant_invitations ALTER COLUMN id SET DEFAULT 0", "ALTER SEQUENCE sessions_id_seq MAXVALUE 100 CYCLE",
+		// It still leads to the sequence, in a way that the catalogs do not link.
+		"ALTER TABLE password_resets ALTER COLUMN id SET DEFAULT nextval('public.password_resets_id_seq'::text)")
+	settings.Exec(t, p.globexDB, "ALTER TABLE sessions ALTER COLUMN id DROP DEFAULT", "ALTER TABLE sessions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY",
+		`GRANT USAGE, SELECT ON SEQUENCE sessions_id_seq1 TO "`+roleOf(t, &settings, "globex")+`"`)
+
+	ofCore, ofAcme, ofGlobex := "sequence of -: "+settings.CoreName(), "sequence of acme: "+p.acmeDB, "sequence of globex: "+p.globexDB
+	said := requireRepaired(t, &settings, ofCore, ofAcme, ofGlobex)
+
+	require.Equal(t, "no sequence gives the ids of table organizations; the sequence of table core_users ends at 2147483646; "+
+		"the sequence of table sessions counts down", said[ofCore])
+	require.Equal(t, "no sequence gives the ids of table audit_events; no sequence gives the ids of table tenant_invitations; "+
+		"the sequence of table sessions ends at 100; the sequence of table tenant_users ends at 32767", said[ofAcme])
+	require.Equal(t, "the sequence of table sessions is behind its ids", said[ofGlobex])
+	for _, w := range append(coreWritings(p.owner), tenantWritings(p.owner, entered.Text(p.App, "access_token"), mary)...) {
+		answer := p.Do(w.request)
+		require.Less(t, answer.Code, http.StatusBadRequest, "%s: %s", w.table, answer.Raw)
+	}
+	p.requireServed(t, p.App, "globex", p.globex, "hank@example.com")
+}
+
 // TestOurTablesAreKnown: the doctor looks at each of our tables, and at no other.
 func TestOurTablesAreKnown(t *testing.T) {
 	t.Parallel()

@@ -2,8 +2,12 @@ package migrations
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"gorm.io/gorm"
+
+	"multitenant/database"
 )
 
 // RemoveEvents runs remove in a transaction in which the trigger of the audit trail does
@@ -38,3 +42,76 @@ func liftGuard(tx *gorm.DB, table string) (guardAgain string, err error) {
 	}
 	return guardAgain, run(tx, "DROP TRIGGER audit_events_no_delete")
 }
+
+// InspectAudit finds that the triggers of the audit trail are missing, disabled or
+// changed. A database without the trail has none.
+func InspectAudit(ctx context.Context, db *gorm.DB) ([]database.Fault, error) {
+	db = db.WithContext(ctx)
+	if isPostgres(db) {
+		return inspectTrigger(db)
+	}
+	return inspectTriggers(db)
+}
+
+// inspectTrigger looks at the trigger of PostgreSQL: that it fires once before each
+// statement that updates, deletes or truncates, and that its function refuses. It does not
+// repair a function of another role, which could change it again.
+func inspectTrigger(db *gorm.DB) ([]database.Fault, error) {
+	var found []struct {
+		Body    string // of the function
+		IsOurs  bool   // the function may be replaced
+		IsFired bool
+	}
+	err := db.Raw(`
+		SELECT coalesce(f.prosrc, '') AS body, f.oid IS NULL OR f.proowner = c.relowner AS is_ours,
+			EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'audit_events_no_change' AND t.tgfoid = f.oid
+				AND t.tgenabled IN ('O', 'A') AND t.tgtype = 58 AND t.tgqual IS NULL AND t.tgattr::pg_catalog.text = '') AS is_fired
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+		LEFT JOIN pg_catalog.pg_proc f ON f.pronamespace = n.oid AND f.proname = 'audit_events_refuse_change' AND f.pronargs = 0
+		WHERE c.relname = 'audit_events' AND c.relkind = 'r'`).Scan(&found).Error
+	if err != nil || len(found) == 0 || found[0].IsFired && inOneLine(found[0].Body) == inOneLine(refuseChange) {
+		return nil, err
+	}
+	fault := database.Fault{
+		Kind: database.FaultTrigger, Problem: "the trigger that keeps audit events from change is missing, disabled or changed",
+	}
+	if found[0].IsOurs {
+		fault.Repair = []string{
+			"CREATE OR REPLACE FUNCTION public.audit_events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$" + refuseChange + "$$",
+			`CREATE OR REPLACE TRIGGER audit_events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_events
+				FOR EACH STATEMENT EXECUTE FUNCTION public.audit_events_refuse_change()`,
+			"ALTER TABLE public.audit_events ENABLE TRIGGER audit_events_no_change",
+		}
+	}
+	return []database.Fault{fault}, nil
+}
+
+// inspectTriggers compares the triggers of SQLite with those that there should be.
+func inspectTriggers(db *gorm.DB) ([]database.Fault, error) {
+	var hasTrail bool
+	var found []struct{ Name, SQL string }
+	err := db.Raw("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'audit_events')").Scan(&hasTrail).Error
+	if err != nil || !hasTrail {
+		return nil, err
+	}
+	if err := db.Raw("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").Scan(&found).Error; err != nil {
+		return nil, err
+	}
+	var faults []database.Fault
+	for _, statement := range auditTriggers() {
+		name := strings.Fields(statement)[2]
+		isThere := slices.ContainsFunc(found, func(t struct{ Name, SQL string }) bool {
+			return t.Name == name && inOneLine(t.SQL) == inOneLine(statement)
+		})
+		if !isThere {
+			faults = append(faults, database.Fault{
+				Kind: database.FaultTrigger, Problem: "the trigger " + name + " is missing or changed",
+				Repair: []string{"DROP TRIGGER IF EXISTS " + name, statement},
+			})
+		}
+	}
+	return faults, nil
+}
+
+// inOneLine makes all white space alike.
+func inOneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

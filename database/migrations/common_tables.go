@@ -66,15 +66,23 @@ func createAudit(tx *gorm.DB) error {
 func protectAudit(tx *gorm.DB) error {
 	if isPostgres(tx) {
 		return inOrder(tx, statements(
-			`CREATE OR REPLACE FUNCTION audit_events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-				BEGIN
-					RAISE EXCEPTION 'audit events are never changed or removed' USING ERRCODE = 'insufficient_privilege';
-				END $$`,
+			"CREATE OR REPLACE FUNCTION audit_events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$"+refuseChange+"$$",
 			`CREATE TRIGGER audit_events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events
 				FOR EACH STATEMENT EXECUTE FUNCTION audit_events_refuse_change()`,
 		))
 	}
-	return inOrder(tx, statements(
+	return inOrder(tx, statements(auditTriggers()...))
+}
+
+// refuseChange is the body of the function that the trigger calls on PostgreSQL.
+const refuseChange = `
+				BEGIN
+					RAISE EXCEPTION 'audit events are never changed or removed' USING ERRCODE = 'insufficient_privilege';
+				END `
+
+// auditTriggers creates the triggers on SQLite.
+func auditTriggers() []string {
+	return []string{
 		`CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
 			BEGIN SELECT RAISE(ABORT, 'audit events are never changed'); END`,
 		`CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
@@ -83,7 +91,7 @@ func protectAudit(tx *gorm.DB) error {
 		`CREATE TRIGGER audit_events_no_replace BEFORE INSERT ON audit_events
 			WHEN EXISTS (SELECT 1 FROM audit_events WHERE id = NEW.id)
 			BEGIN SELECT RAISE(ABORT, 'audit events are never replaced'); END`,
-	))
+	}
 }
 
 func dropAudit(tx *gorm.DB) error {

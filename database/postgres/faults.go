@@ -14,6 +14,7 @@ import (
 const (
 	readOnlySetting   = "default_transaction_read_only"
 	searchPathSetting = "search_path"
+	triggersSetting   = "session_replication_role"
 )
 
 // settings finds settings of roles and databases that the application cannot work with.
@@ -36,11 +37,14 @@ func (b roles) settings(ctx context.Context, prefix string) (faults []database.F
 			fault.Kind = database.FaultReadOnly
 		case name == searchPathSetting && isWrongPath(value):
 			fault.Kind = database.FaultSearchPath
+		case name == triggersSetting && value == "replica": // no trigger fires then
+			fault.Kind = database.FaultTrigger
 		default:
 			return nil
 		}
 		owner := ownerOf(&fault)
 		fault.Problem = fmt.Sprintf("%s has the setting %s = %s", strings.ReplaceAll(owner, `"`, ""), name, value)
+		isOurs = isOurs && (b.isSuperuser || name != triggersSetting)
 		if isOurs && (fault.Role == b.config.User || fault.Role != "" && b.makesRoles.Load() || fault.Role == "" && fault.Database != "") {
 			fault.Repair = []string{"ALTER " + owner + " RESET " + name}
 		}

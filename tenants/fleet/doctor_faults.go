@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,26 +10,27 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/migrations"
 	"multitenant/models"
 	"multitenant/tenants"
 )
 
+// coreName stands for the core database where the survey does not name it.
+const coreName = "core"
+
 // examineCore finds the faults of the server and of the core database.
 func (x *examination) examineCore(ctx context.Context) error {
-	if x.databases.Roles == nil {
-		return nil
-	}
 	core := x.databases.Core
 	repair := func(statements []string) func(context.Context) error {
-		return func(ctx context.Context) error { return x.databases.Roles.Repair(ctx, core, statements, nil) }
+		return func(ctx context.Context) error { return x.fleet.mend(ctx, core, statements, nil) }
 	}
-	inside, err := x.databases.Roles.Inspect(ctx, core, "", tenants.CoreTables())
+	inside, err := x.fleet.inspect(ctx, core, "", tenants.CoreTables())
 	if err != nil {
 		return err
 	}
 	faults := slices.Concat(x.survey.FaultsOf(""), x.survey.FaultsOf(x.survey.Core, x.survey.App), inside)
 	for _, found := range gather(faults, repair) {
-		found.Name = x.survey.Core
+		found.Name = cmp.Or(x.survey.Core, coreName)
 		x.add(&found)
 	}
 	return nil
@@ -43,7 +45,7 @@ func (x *examination) examineServer(record *models.Tenant) {
 				if now.DatabaseName != record.DatabaseName { // it was claimed meanwhile
 					return nil
 				}
-				return x.databases.Roles.Repair(ctx, x.databases.Core, statements, nil)
+				return x.fleet.mend(ctx, x.databases.Core, statements, nil)
 			})
 		}
 	})
@@ -56,10 +58,10 @@ func (x *examination) serverFaults(record *models.Tenant) []database.Fault {
 
 // examineFaults finds the faults inside the open database of a tenant.
 func (x *examination) examineFaults(ctx context.Context, record *models.Tenant, db *gorm.DB) error {
-	if x.databases.Roles == nil || record.SchemaVersion < x.databases.Version {
+	if record.SchemaVersion < x.databases.Version {
 		return nil
 	}
-	faults, err := x.databases.Roles.Inspect(ctx, db, record.Role, tenants.TenantTables())
+	faults, err := x.fleet.inspect(ctx, db, record.Role, tenants.TenantTables())
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,36 @@ func (f *Fleet) repairInside(ctx context.Context, id string, statements []string
 		if err != nil {
 			return err
 		}
-		err = f.databases.Roles.Repair(ctx, db, statements, f.databases.StampedWith(record.ID))
+		err = f.mend(ctx, db, statements, f.databases.StampedWith(record.ID))
 		return errors.Join(err, database.Close(db))
+	})
+}
+
+// inspect returns the faults inside an open database that is served as role.
+func (f *Fleet) inspect(ctx context.Context, db *gorm.DB, role string, tables []string) ([]database.Fault, error) {
+	faults, err := migrations.InspectAudit(ctx, db)
+	if err != nil || f.databases.Roles == nil {
+		return faults, err
+	}
+	more, err := f.databases.Roles.Inspect(ctx, db, role, tables)
+	return append(faults, more...), err
+}
+
+// mend runs the statements of faults in one transaction. An error of check, which may be
+// nil, undoes them.
+func (f *Fleet) mend(ctx context.Context, db *gorm.DB, statements []string, check database.Check) error {
+	if f.databases.Roles != nil {
+		return f.databases.Roles.Repair(ctx, db, statements, check)
+	}
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		for _, statement := range statements {
+			if err := tx.Exec(statement).Error; err != nil {
+				return err
+			}
+		}
+		if check == nil {
+			return nil
+		}
+		return check(ctx, tx.Statement.ConnPool)
 	})
 }
