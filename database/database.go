@@ -136,6 +136,9 @@ type Session interface {
 	// InUse reports whether a client has the database open, so that Claim would fail
 	// with ErrInUse. It waits a moment for a client that is leaving.
 	InUse(ctx context.Context, name string) (bool, error)
+	// LiftLimit lets the application's own role connect to a database that it owns, however
+	// few connections that may have. A missing database is no error.
+	LiftLimit(ctx context.Context, name string) error
 	// EndOwn ends the sessions of the application's own role in a database and waits
 	// for their end. A pooler keeps such sessions open after Close.
 	EndOwn(ctx context.Context, name string) error

@@ -95,6 +95,9 @@ func (d *Databases) dropOwn(ctx context.Context, session database.Session, recor
 			"tenant", record.Slug, "database", record.DatabaseName)
 		return nil
 	}
+	if err := session.LiftLimit(ctx, record.DatabaseName); err != nil { // its stamp has to be read
+		return err
+	}
 	db, err := d.OpenOwn(ctx, record)
 	switch damaged := database.IsDamaged(err); {
 	case errors.Is(err, database.ErrNotExist):

@@ -41,6 +41,24 @@ func TestDeletingUnderAutovacuum(t *testing.T) {
 	settings.RequireTidy(t)
 }
 
+// TestDeletingAClosedDatabase: the administrator lets no session into it.
+func TestDeletingAClosedDatabase(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	p := newPair(t, settings)
+	settings.Administer(t, `ALTER DATABASE "`+p.acmeDB+`" CONNECTION LIMIT 0`, `ALTER DATABASE "`+p.globexDB+`" ALLOW_CONNECTIONS false`,
+		"SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname IN ('"+p.acmeDB+"', '"+p.globexDB+"')")
+	said := requireDiagnosis(t, &settings, 1, "", "closed of acme: "+p.acmeDB+", repairable", "closed of globex: "+p.globexDB+", repairable")
+	require.Contains(t, said, "CONNECTION LIMIT is 0")
+
+	for _, slug := range []string{"acme", "globex"} {
+		deleted := p.Delete("/api/organizations/"+slug, p.owner)
+		require.Equal(t, http.StatusNoContent, deleted.Code, deleted.Raw)
+	}
+
+	settings.RequireTidy(t)
+}
+
 // TestDeletingUnderAnAdministrator: a session that the application may not end keeps
 // the database, and the log says whose it is. The tenant is refused, no new session
 // begins, and the deletion is finished later.

@@ -63,6 +63,27 @@ func (s *session) drop(ctx context.Context, name string) error {
 	return s.explainUse(ctx, name, err)
 }
 
+// LiftLimit lifts the CONNECTION LIMIT of a database. A limit below 0 is none, or that of
+// a database whose drop was interrupted.
+func (s *session) LiftLimit(ctx context.Context, name string) error {
+	if s.unlocked.Load() {
+		return database.ErrUnlocked
+	}
+	if s.backend.checkTenant(name) != nil {
+		return nil // opening it is refused, and says why
+	}
+	var isLimited bool
+	err := s.conn.QueryRowContext(ctx, `SELECT datconnlimit >= 0 AND pg_catalog.pg_has_role(datdba, 'USAGE')
+		FROM pg_catalog.pg_database WHERE datname = $1`, name).Scan(&isLimited)
+	if err == nil && isLimited {
+		err = s.exec(ctx, "ALTER DATABASE "+quoteIdentifier(name)+" WITH CONNECTION LIMIT -1")
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("lift the limit of database %s: %w", name, err)
+	}
+	return nil
+}
+
 // hasTime reports whether ctx lasts for another wait.
 func hasTime(ctx context.Context) bool {
 	deadline, bounded := ctx.Deadline()

@@ -75,6 +75,9 @@ func (s *session) InUse(ctx context.Context, name string) (bool, error) {
 // EndOwn does nothing: no pooler stands before a file.
 func (*session) EndOwn(context.Context, string) error { return nil }
 
+// LiftLimit does nothing: a file has no limit.
+func (*session) LiftLimit(context.Context, string) error { return nil }
+
 // Claim renames the file once also is committed. When it fails, or the process
 // dies in between, the file still has its old name.
 func (s *session) Claim(ctx context.Context, from, to, _ string, also func(tx *gorm.DB) error) error {
