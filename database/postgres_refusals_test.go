@@ -66,6 +66,43 @@ func TestPostgresRefusesOldServers(t *testing.T) {
 	}
 }
 
+// A database sorts as core does, whatever the server's default is.
+func TestPostgresKeepsTheLocale(t *testing.T) {
+	t.Parallel()
+	raw := pgtest.Database(t)
+	admin := connectAdmin(t)
+	locales := []string{"LOCALE_PROVIDER icu ICU_LOCALE 'sv-SE'", "LOCALE_PROVIDER libc"}
+	var version int
+	require.NoError(t, admin.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version))
+	if version >= 160000 {
+		locales = append(locales, "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ICU_RULES '&V << w <<< W'")
+	}
+	if version >= 170000 {
+		locales = append(locales, "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'")
+	}
+	for _, locale := range locales {
+		name := newName()
+		_, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" OWNER "+pgx.Identifier{roleOf(t, raw)}.Sanitize()+
+			" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' "+locale)
+		require.NoError(t, err)
+		core, err := url.Parse(raw)
+		require.NoError(t, err)
+		core.Path = "/" + name
+		b, err := connect.Open(t.Context(), database.Options{URL: core.String(), MaxConnections: maxConns})
+		require.NoError(t, err)
+
+		session := lock(t, b, "locale")
+		made := makeDatabase(t, b, session)
+		session.Unlock()
+
+		var kinds int
+		require.NoError(t, admin.QueryRow(t.Context(), `SELECT count(DISTINCT to_jsonb(d) - '{oid,datname,datacl,datfrozenxid,datminmxid,datistemplate}'::text[])
+			FROM pg_database d WHERE datname IN ($1, $2)`, name, made).Scan(&kinds))
+		require.Equal(t, 1, kinds, locale)
+		require.NoError(t, b.Close())
+	}
+}
+
 func TestPostgresRefusesOtherEncodings(t *testing.T) {
 	t.Parallel()
 	raw := pgtest.Database(t)

@@ -208,27 +208,50 @@ func (b *backend) open(ctx context.Context, p *pool.Pool, t *target) (*gorm.DB, 
 // inspect reads the encoding and locale that new databases get.
 func (b *backend) inspect(ctx context.Context) error {
 	var makesRoles bool
-	var encoding, collate, ctype string
+	var own locale
 	handles, err := b.core.DB()
 	if err != nil {
 		return fmt.Errorf("inspect core database: %w", err)
 	}
-	err = handles.QueryRowContext(ctx, `SELECT pg_encoding_to_char(encoding), datcollate, datctype,
+	// The columns of the provider's locale have other names in other versions.
+	err = handles.QueryRowContext(ctx, `SELECT pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider::text,
+		coalesce(jsonb_extract_path_text(to_jsonb(d), 'datlocale'), jsonb_extract_path_text(to_jsonb(d), 'daticulocale'), ''),
+		coalesce(jsonb_extract_path_text(to_jsonb(d), 'daticurules'), ''),
 		rolcreaterole OR rolsuper, rolsuper, has_parameter_privilege('temp_file_limit', 'SET')
-		FROM pg_catalog.pg_database JOIN pg_catalog.pg_roles ON rolname = current_user
+		FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles ON rolname = current_user
 		WHERE datname = pg_catalog.current_database()`).
-		Scan(&encoding, &collate, &ctype, &makesRoles, &b.isSuperuser, &b.limitsFiles)
+		Scan(&own.encoding, &own.collate, &own.ctype, &own.provider, &own.name, &own.rules, &makesRoles, &b.isSuperuser, &b.limitsFiles)
 	if err != nil {
 		return fmt.Errorf("inspect core database: %w", err)
 	}
 	b.makesRoles.Store(makesRoles)
-	if encoding != "UTF8" {
+	if own.encoding != "UTF8" {
 		return fmt.Errorf("core database %q has the encoding %s, and UTF8 is needed: "+
-			"make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", b.config.Database, encoding)
+			"make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", b.config.Database, own.encoding)
 	}
-	b.likeness = fmt.Sprintf("ENCODING %s LC_COLLATE %s LC_CTYPE %s",
-		quoteLiteral(encoding), quoteLiteral(collate), quoteLiteral(ctype))
+	b.likeness = own.options()
 	return nil
+}
+
+// locale says how a database sorts and compares texts.
+type locale struct{ encoding, collate, ctype, provider, name, rules string }
+
+// options are those of CREATE DATABASE that give another database the same locale. The
+// server's default may be of another provider.
+func (l locale) options() string {
+	text := fmt.Sprintf("ENCODING %s LC_COLLATE %s LC_CTYPE %s", quoteLiteral(l.encoding), quoteLiteral(l.collate), quoteLiteral(l.ctype))
+	switch l.provider {
+	case "i":
+		text += " LOCALE_PROVIDER icu ICU_LOCALE " + quoteLiteral(l.name)
+	case "b":
+		text += " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + quoteLiteral(l.name)
+	default:
+		text += " LOCALE_PROVIDER libc"
+	}
+	if l.rules != "" {
+		text += " ICU_RULES " + quoteLiteral(l.rules)
+	}
+	return text
 }
 
 // isMissing is true when the server has no such database.
