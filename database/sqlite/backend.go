@@ -41,12 +41,13 @@ const (
 )
 
 type backend struct {
-	dir  string // absolute
-	name string // of the core database's file, without the extension if it has ours
-	file string // the core database's path
-	core *gorm.DB
-	log  *slog.Logger
-	keys database.KeyLocks // locks inside this process, before those on files
+	dir   string // absolute
+	name  string // of the core database's file, without the extension if it has ours
+	file  string // the core database's path
+	core  *gorm.DB
+	probe probe
+	log   *slog.Logger
+	keys  database.KeyLocks // locks inside this process, before those on files
 
 	connections atomic.Int64 // open now
 	copies      sync.Once    // that dead processes have left are cleared away
@@ -64,6 +65,7 @@ func Open(ctx context.Context, o database.Options) (database.Backend, error) {
 		return nil, err
 	}
 	c := b.newConnector(path, nil)
+	b.probe.connector = c
 	if b.core, err = b.open(ctx, c, coreConnections); err != nil {
 		return nil, fmt.Errorf("open core database: %w", err)
 	}
@@ -110,15 +112,6 @@ func parseSQLiteURL(raw string) (string, error) {
 
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
-
-// Ready reads from core.
-func (b *backend) Ready(ctx context.Context) error {
-	pool, err := b.core.DB()
-	if err != nil {
-		return err
-	}
-	return pool.PingContext(ctx)
-}
 
 // MaxOpen is bounded by the usual limit of open files.
 func (b *backend) MaxOpen() int { return maxOpen }

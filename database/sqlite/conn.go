@@ -99,13 +99,41 @@ func dsnOf(path string) string {
 }
 
 // fileConn is a connection that notices when its file is no longer the one at the
-// path. The driver alone would go on with a deleted or renamed file.
+// path. The driver alone would go on with a deleted or renamed file. It also notices that
+// it may not write, which it never could again.
 type fileConn struct {
 	database.Physical
-	path string
-	file fs.FileInfo
-	gone func()
-	once sync.Once
+	path       string
+	file       fs.FileInfo
+	isReadOnly bool
+	gone       func()
+	once       sync.Once
+}
+
+// IsValid is asked by database/sql, which closes the connection if it is not.
+func (c *fileConn) IsValid() bool { return !c.isReadOnly && c.Physical.IsValid() }
+
+// ExecContext calls the driver.
+func (c *fileConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.Physical.ExecContext(ctx, query, args)
+	return result, c.note(err)
+}
+
+// QueryContext calls the driver.
+func (c *fileConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.Physical.QueryContext(ctx, query, args)
+	return rows, c.note(err)
+}
+
+// BeginTx calls the driver.
+func (c *fileConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Physical.BeginTx(ctx, opts)
+	return tx, c.note(err)
+}
+
+func (c *fileConn) note(err error) error {
+	c.isReadOnly = c.isReadOnly || hasCode(err, sqlite3.SQLITE_READONLY)
+	return err
 }
 
 // ResetSession is called before a connection is used again.
