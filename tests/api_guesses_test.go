@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/auth"
+	"multitenant/auth/limits"
 	"multitenant/tests/testkit"
 )
 
@@ -128,4 +130,44 @@ func TestOnlyTheRightPasswordTellsOfASuspension(t *testing.T) {
 			refused + "grace to nothing tenant_suspended",
 		}, audited(t, app, owner, "?action=user.sign_in_refused"))
 	})
+}
+
+// TestRightPasswordsAtOnce, as of many devices, are no guesses: all of them wait for their
+// turn, also where one miss closes the account.
+func TestRightPasswordsAtOnce(t *testing.T) {
+	eachLimited(t, func(o *limits.Options) { o.Guesses, o.AllGuesses = 1, 1 }, func(t *testing.T, app *testkit.App) {
+		const devices = 12
+		for _, tenant := range []string{"", "acme"} {
+			app.Register(tenant, "ada@example.com")
+			logins := repeat(devices, func(int) testkit.Request { return loggingIn(tenant, "ada@example.com", testkit.Password) })
+			answers := testkit.TryAtOnce(t, []*testkit.App{app}, logins)
+			require.Equal(t, map[int]int{http.StatusOK: devices}, testkit.Count(answers), "%+v", answers)
+		}
+	})
+}
+
+// TestAnAttemptWaitsForOthersOnlySoLong: then it is refused, and not for wrong passwords.
+func TestAnAttemptWaitsForOthersOnlySoLong(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	finish := sync.OnceFunc(func() { close(goOn) })
+	defer finish()
+	settings.Limits = generous()
+	settings.Limits.Guesses = 1
+	settings.Passwords = auth.PasswordOptions{Cost: 4, Workers: 2, OnCompare: func() { begun <- struct{}{}; <-goOn }}
+	app := testkit.Start(t, settings)
+	app.Register("", "ada@example.com")
+	first := make(chan testkit.Response)
+	go func() {
+		answer, _ := app.Try(loggingIn("", "ada@example.com", testkit.Password))
+		first <- answer
+	}()
+	<-begun
+
+	refused := app.Login("", "ada@example.com")
+	refused.RequireProblem(app, 429, "too_many_attempts", "Too many attempts at once, try again later")
+	requireTooMany(t, app, refused, "too_many_attempts", 1)
+	finish()
+	require.Equal(t, http.StatusOK, (<-first).Code)
 }

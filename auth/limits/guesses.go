@@ -22,6 +22,8 @@ const (
 	// while others keep the account closed. It waits longestWait at first.
 	longestTurn = 4 * time.Hour
 
+	// longestGuessWait bounds how long an attempt waits for others that are under way.
+	longestGuessWait = 2 * time.Second
 	// forgetAfter is when misses no longer count. At the longest wait, an
 	// attacker gains nothing by waiting so long instead.
 	forgetAfter = 24 * time.Hour
@@ -79,47 +81,79 @@ type attempt struct {
 	turn               time.Time // that the address had; zero for none
 }
 
+// closure says why an attempt is refused.
+type closure struct {
+	wait time.Duration // until the account is open again, if no attempt under way changes that
+	// isProven says that enough attempts have ended by a wrong password. The others are
+	// under way, and may be right.
+	isProven bool
+	ended    <-chan struct{} // closed when the next of them ends; nil when none is under way
+}
+
 // count holds the time until which the account was closed before and after an attempt.
 type count struct{ before, after time.Time }
 
-// begin counts an attempt. It returns how long to wait where there were too
-// many, and counts nothing then.
-func (g *guesses) begin(who Account, from netip.Addr, now time.Time) (a attempt, wait time.Duration) {
+func (c *closure) err() error {
+	message := "Too many wrong passwords, try again later"
+	if !c.isProven {
+		message = "Too many attempts at once, try again later"
+	}
+	return refusal(c.wait, models.KindTooManyAttempts, message)
+}
+
+// begin counts an attempt. It returns why there were too many, and counts nothing then.
+func (g *guesses) begin(who Account, from netip.Addr, now time.Time) (a attempt, refused *closure) {
 	a.own, a.all = g.key(who, from), g.key(who, netip.Addr{})
 	g.byOwn.with(a.own, now, func(own *attempts) {
 		a.isKnown = own.isKnown(now)
-		if a.ownCount, wait = own.count(g.own, now, false); wait == 0 {
+		if a.ownCount, refused = own.count(g.own, now, false); refused == nil {
 			a.turn, own.turn = own.turn, time.Time{}
 		}
 	})
-	if wait > 0 || a.isKnown {
-		return a, wait
+	if refused != nil || a.isKnown {
+		return a, refused
 	}
 	hasTurn := !a.turn.IsZero() && !a.turn.After(now)
-	g.byAll.with(a.all, now, func(all *attempts) { a.allCount, wait = all.count(g.all, now, hasTurn) })
-	if wait > 0 {
+	g.byAll.with(a.all, now, func(all *attempts) { a.allCount, refused = all.count(g.all, now, hasTurn) })
+	if refused != nil {
 		g.byOwn.with(a.own, now, func(own *attempts) {
+			own.end()
 			a.giveBackOwn(own)
-			wait = own.waitForTurn(g.turn, now, wait)
+			refused.wait = own.waitForTurn(g.turn, now, refused.wait)
 		})
 	}
-	return a, wait
+	return a, refused
 }
 
 // end says how the attempt ended: by a wrong password, by the right one, or by
 // something that has nothing to do with either.
 func (g *guesses) end(a *attempt, err error, now time.Time) {
-	switch {
-	case models.IsKind(err, models.KindInvalidCredentials):
-	case err == nil:
-		g.byOwn.with(a.own, now, func(own *attempts) { *own = attempts{known: now} })
-		g.byAll.with(a.all, now, func(all *attempts) { *all = attempts{} })
-	default:
-		g.byOwn.with(a.own, now, a.giveBackOwn)
-		if !a.isKnown {
-			g.byAll.with(a.all, now, func(all *attempts) { all.giveBack(a.allCount) })
+	g.byOwn.with(a.own, now, func(own *attempts) {
+		own.end()
+		switch {
+		case models.IsKind(err, models.KindInvalidCredentials):
+		case err == nil:
+			*own = attempts{known: now, last: now, underWay: own.underWay}
+		default:
+			a.giveBackOwn(own)
 		}
+	})
+	if a.isKnown && err != nil {
+		return
 	}
+	g.byAll.with(a.all, now, func(all *attempts) {
+		if !a.isKnown {
+			all.end()
+		}
+		switch {
+		case models.IsKind(err, models.KindInvalidCredentials):
+		case err == nil:
+			all.wake()
+			*all = attempts{last: now, underWay: all.underWay}
+		default:
+			all.giveBack(a.allCount)
+		}
+	})
 }
 
 // giveBackOwn takes the attempt back at its address, which has its turn again.
@@ -152,14 +186,18 @@ type attempts struct {
 	closed time.Time // until then none is allowed
 	known  time.Time // when one last succeeded
 	turn   time.Time // from when on the address has its turn; zero for none
+
+	underWay int           // of those in misses
+	ended    chan struct{} // closed when the next one ends; nil when no attempt waits for it
 }
 
 // count counts one more as a miss. Where the account is closed it counts nothing and
-// returns how long that will be, unless the attempt has its turn.
-func (a *attempts) count(r rule, now time.Time, hasTurn bool) (c count, wait time.Duration) {
+// says why, unless the attempt has its turn.
+func (a *attempts) count(r rule, now time.Time, hasTurn bool) (c count, refused *closure) {
 	if wait := a.closed.Sub(now); wait > 0 && !hasTurn {
-		return c, wait
+		return c, &closure{wait: wait, isProven: a.misses-a.underWay >= r.free, ended: a.nextEnd()}
 	}
+	a.underWay++
 	c.before = a.closed
 	if now.Sub(a.last) >= forgetAfter {
 		a.misses = 0
@@ -170,7 +208,30 @@ func (a *attempts) count(r rule, now time.Time, hasTurn bool) (c count, wait tim
 		a.closed = now.Add(r.wait(a.misses - r.free))
 	}
 	c.after = a.closed
-	return c, 0
+	return c, nil
+}
+
+// nextEnd returns a channel that is closed when the next attempt under way ends, or nil
+// when there is none.
+func (a *attempts) nextEnd() <-chan struct{} {
+	if a.underWay > 0 && a.ended == nil {
+		a.ended = make(chan struct{})
+	}
+	return a.ended
+}
+
+// end notes that an attempt is no longer under way.
+func (a *attempts) end() {
+	a.underWay = max(0, a.underWay-1) // the table may have forgotten it
+	a.wake()
+}
+
+// wake lets those try again that wait for an end.
+func (a *attempts) wake() {
+	if a.ended != nil {
+		close(a.ended)
+		a.ended = nil
+	}
 }
 
 // giveBack takes back one that was counted.
@@ -205,7 +266,7 @@ func (a *attempts) isKnown(now time.Time) bool {
 }
 
 func (a *attempts) idle(now time.Time) bool {
-	return !a.isKnown(now) && !a.isWaiting(now) && (a.misses == 0 || now.Sub(a.last) >= forgetAfter)
+	return !a.isKnown(now) && !a.isWaiting(now) && (a.misses+a.underWay == 0 || now.Sub(a.last) >= forgetAfter)
 }
 
 // worth: who has missed often is about to be refused. Of those alike, the one

@@ -153,17 +153,36 @@ func (l *Limits) Organizations() int {
 // come at once no more than may are compared; and no longer where compare
 // returns anything but KindInvalidCredentials. Where there were too many it is
 // KindTooManyAttempts, whether there is such an account or not.
+//
+// Those under way may be right, as when several devices of a user log in at once. So an
+// attempt that is too many waits for them, but not for long.
 func (l *Limits) Guess(who Account, from netip.Addr, compare func() error) error {
 	if l == nil {
 		return compare()
 	}
-	attempt, wait := l.guesses.begin(who, from, l.now())
-	if wait > 0 {
-		return refusal(wait, models.KindTooManyAttempts, "Too many wrong passwords, try again later")
+	attempt, refused := l.beginGuess(who, from)
+	if refused != nil {
+		return refused.err()
 	}
 	err := compare()
 	l.guesses.end(&attempt, err, l.now())
 	return err
+}
+
+// beginGuess waits while an attempt under way may still make room for this one.
+func (l *Limits) beginGuess(who Account, from netip.Addr) (attempt, *closure) {
+	counted, refused := l.guesses.begin(who, from, l.now())
+	timer := time.NewTimer(longestGuessWait)
+	defer timer.Stop()
+	for refused != nil && refused.ended != nil {
+		select {
+		case <-refused.ended:
+			counted, refused = l.guesses.begin(who, from, l.now())
+		case <-timer.C:
+			return counted, refused
+		}
+	}
+	return counted, refused
 }
 
 // refusal is nil where there is nothing to wait for.
