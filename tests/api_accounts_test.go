@@ -15,7 +15,7 @@ import (
 )
 
 func TestTheWholeFlow(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		owner := app.TokenOf("acme", "ada@example.com")
@@ -44,7 +44,7 @@ func TestTheWholeFlow(t *testing.T) {
 }
 
 func TestRegistrationAnswersWithTheUser(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		started := time.Now().Add(-time.Minute)
 		for _, tenant := range []string{"", "acme"} {
 			fields := []string{"id", "email", "full_name", "is_active", "created_at"}
@@ -85,7 +85,7 @@ func TestRegistrationAnswersWithTheUser(t *testing.T) {
 }
 
 func TestLoginAnswersWithAToken(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for _, tenant := range []string{"", "acme"} {
 			app.Token(tenant, "ada@example.com")
 			answer := app.Login(tenant, "ada@example.com").Object(app)
@@ -115,7 +115,7 @@ func TestLoginAnswersWithAToken(t *testing.T) {
 }
 
 func TestEmailsAreTheSameInAnyCase(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for _, tenant := range []string{"", "acme"} {
 			spelled := app.Register(tenant, " \tKim.Ada+1@Example.COM \n")
 			require.Equal(t, http.StatusOK, spelled.Code, spelled.Raw)
@@ -136,7 +136,7 @@ func TestEmailsAreTheSameInAnyCase(t *testing.T) {
 
 // TestRefusedLoginsAreAllAlike: nobody learns from them who or what exists.
 func TestRefusedLoginsAreAllAlike(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("", "core@example.com")
 		app.Token("acme", "member@example.com")
 		app.Token("globex", "other@example.com")
@@ -186,7 +186,7 @@ func TestRefusedLoginsAreAllAlike(t *testing.T) {
 }
 
 func TestUsersOfTwoTenantsAreDifferent(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for i, tenant := range []string{"", "acme", "globex"} {
 			password := testkit.Password + string(rune('0'+i))
 			registered := app.Do(testkit.Request{

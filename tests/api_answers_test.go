@@ -36,7 +36,7 @@ func typeOf(path string, status int) string {
 // it for anything else, to run what is in it or to show it inside another page,
 // and leaves no cookie. Those of routes with a body are errors here.
 func TestAnswersAreNothingToRender(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		routes := append(routesOf(t, app), "GET /<script>alert(1)<%2fscript>", "PATCH /health", "GET /api/organizations/<b>", "TRACE /")
@@ -65,7 +65,7 @@ func TestAnswersAreNothingToRender(t *testing.T) {
 // TestTextsStayTexts: what means something to HTML, JavaScript, JSON, SQL or HTTP
 // is kept and given back as it was, and nothing comes of it.
 func TestTextsStayTexts(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		requests := map[string]testkit.Request{
@@ -94,7 +94,7 @@ func TestTextsStayTexts(t *testing.T) {
 // TestReadingChangesNothing: no link that somebody is made to follow, and no image
 // that they are shown, does anything in their name.
 func TestReadingChangesNothing(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		tokens := []string{core, app.TokenOf("acme", "ada@example.com"), app.Token("acme", "grace@example.com"), ""}

@@ -12,7 +12,7 @@ import (
 // TestWhatIsDoneToOrganizationsIsOnRecord at the core, for their owner alone,
 // whoever has done it.
 func TestWhatIsDoneToOrganizationsIsOnRecord(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		ada, mallory := app.Token("", "ada@example.com"), app.Token("", "mallory@example.com")
 		app.Organization(ada, "acme")
 		path := organizationsPath + "acme"
@@ -54,7 +54,7 @@ func TestWhatIsDoneToOrganizationsIsOnRecord(t *testing.T) {
 
 // TestATenantOfNobodysIsOnRecord as what it is.
 func TestATenantOfNobodysIsOnRecord(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("acme", "grace@example.com")
 		app.Settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
 		app.Settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 0)
@@ -66,7 +66,7 @@ func TestATenantOfNobodysIsOnRecord(t *testing.T) {
 
 // TestAnOrganizationThatFailsIsNotOnRecord as created.
 func TestAnOrganizationThatFailsIsNotOnRecord(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		ada := app.Token("", "ada@example.com")
 		app.Settings.CreateDatabase(t, app.Settings.DatabaseName("acme")) // somebody else's
 		require.NotEqual(t, http.StatusOK, app.CreateOrganization(ada, "acme").Code)
@@ -78,7 +78,7 @@ func TestAnOrganizationThatFailsIsNotOnRecord(t *testing.T) {
 // TestMembersReadNothing: it takes an owner or an admin, as the database says at
 // that moment.
 func TestMembersReadNothing(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Organization(app.Token("", "ada@example.com"), "acme")
 		grace := app.Token("acme", "grace@example.com")
 		app.Get(auditPath, grace).RequireProblem(app, 403, "role_required", "Not allowed for your role")

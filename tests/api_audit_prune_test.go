@@ -29,23 +29,22 @@ func addEvents(t *testing.T, app *testkit.App, tenant string, count int, at time
 // trail stays closed to all others.
 func TestOldEventsArePruned(t *testing.T) {
 	const month = 30 * 24 * time.Hour
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		databases := []string{"", "acme", "globex"}
 		for _, tenant := range databases {
 			app.Token(tenant, "ada@example.com")
 			addEvents(t, app, tenant, 1001, time.Now().Add(-month-time.Minute))
 			addEvents(t, app, tenant, 2, time.Now().Add(-month+time.Hour))
 		}
-		settings.Command(t, "tenants", "suspend", "globex").RequireCode(t, 0)
+		app.Settings.Command(t, "tenants", "suspend", "globex").RequireCode(t, 0)
 		before := map[string]int{}
 		for _, tenant := range databases {
 			before[tenant] = countEvents(t, app, tenant, "")
 		}
 
-		settings.AuditKeep = month
-		testkit.Start(t, settings)
-		testkit.Start(t, settings)
+		app.Settings.AuditKeep = month
+		testkit.Start(t, app.Settings)
+		testkit.Start(t, app.Settings)
 
 		for _, tenant := range databases {
 			testkit.Await(t, 20*time.Second, func() error {
@@ -57,10 +56,10 @@ func TestOldEventsArePruned(t *testing.T) {
 			const pruned = "WHERE action = 'audit.pruned' AND actor = 'operator' AND outcome = 'success'"
 			batches := countEvents(t, app, tenant, pruned)
 			require.Greater(t, batches, 1, tenant)
-			require.Equal(t, 1001, testkit.Scalar[int](t, &settings, databaseOf(app, tenant),
+			require.Equal(t, 1001, testkit.Scalar[int](t, &app.Settings, databaseOf(app, tenant),
 				"SELECT sum(CAST(detail AS INTEGER)) FROM audit_events "+pruned), tenant)
 			require.Equal(t, before[tenant]-1001+batches, countEvents(t, app, tenant, ""), "nothing else is removed")
-			own := settings.SQL(t, databaseOf(app, tenant))
+			own := app.Settings.SQL(t, databaseOf(app, tenant))
 			_, err := own.ExecContext(t.Context(), "DELETE FROM audit_events")
 			require.ErrorContains(t, err, "audit events are never", tenant)
 		}

@@ -166,7 +166,7 @@ func TestAnEventSaysWhereItCameFrom(t *testing.T) {
 
 // TestEveryRefusedSignInIsOneRow, where it belongs, whatever the reason.
 func TestEveryRefusedSignInIsOneRow(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("", "ada@example.com")
 		app.Token("acme", "grace@example.com")
 		app.Token("acme", "hank@example.com")
@@ -201,7 +201,7 @@ func TestEveryRefusedSignInIsOneRow(t *testing.T) {
 
 // TestTheOwnersPasswordIsOnRecordInBoth realms, when it is changed in a tenant.
 func TestTheOwnersPasswordIsOnRecordInBoth(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Organization(app.Token("", "ada@example.com"), "acme")
 		inside := app.TokenOf("acme", "ada@example.com")
 		app.Do(change(inside, "a wrong password", newPassword)).RequireProblem(app, 400, "wrong_password", "Incorrect password")

@@ -38,7 +38,7 @@ func keeping(t *testing.T, app *testkit.App, database string, tables ...string) 
 // numbers are given to others. Those of its owner end with the owner's at the core,
 // though the tenant knows nothing of it.
 func TestWhatCredentialsAreWorthInARestoredTenant(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		before := enter(t, app, s.core)
 		restore := keeping(t, app, app.Settings.DatabaseName("acme"), "tenant_users", "sessions", "password_resets", "tenant_invitations")
@@ -61,7 +61,7 @@ func TestWhatCredentialsAreWorthInARestoredTenant(t *testing.T) {
 // TestARestoredCoreEndsSessions: what ends all of a user's sessions also ends those that
 // began inside tenants since the backup was taken.
 func TestARestoredCoreEndsSessions(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		logOut := func(core string) {
 			t.Helper()
@@ -81,7 +81,7 @@ func TestARestoredCoreEndsSessions(t *testing.T) {
 // TestWhatTheOwnersSessionsAreWorth, the one at the core and the one inside the
 // organization, after a change of the core user or of the user inside.
 func TestWhatTheOwnersSessionsAreWorth(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
 		inside := func(method string, body any) func(held ownersSessions) {

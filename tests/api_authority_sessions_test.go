@@ -47,7 +47,7 @@ func (c *credentials) worth(app *testkit.App) string {
 
 // TestWhatCredentialsAreWorth after a change of their holder, or of the holder's chief.
 func TestWhatCredentialsAreWorth(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		do := func(request testkit.Request) {
 			t.Helper()

@@ -12,7 +12,7 @@ import (
 // TestWhatCredentialsAreWorthInATenant that was changed. A tenant that is made again
 // gives the same numbers to the same people.
 func TestWhatCredentialsAreWorthInATenant(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		const path, again = organizationsPath + "acme", "again@example.com"
 		put := func(body testkit.JSON) {

@@ -60,7 +60,7 @@ func deferredCredentials() []deferred {
 // longer issue it. The state is changed behind the application's back, so that
 // nothing but the check at the use can refuse.
 func TestAuthorityIsCheckedWhenItIsUsed(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		const issuer, target = "issuer", "target"
 		all := []string{"reset", "invitation as member", "invitation as admin", "invitation as owner"}
@@ -125,7 +125,7 @@ func requireWorth(t *testing.T, app *testkit.App, uses map[string]testkit.Reques
 // TestARemovedIssuersResetsAreGone: another user who gets the issuer's number does not
 // vouch for them.
 func TestARemovedIssuersResetsAreGone(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		issuer := hire(t, app, s.owner, "issuer@example.com", "admin")
 		reset := app.Do(resetting(issuer.tokens.access, strconv.Itoa(s.member.id))).Text(app, "token")
@@ -139,7 +139,7 @@ func TestARemovedIssuersResetsAreGone(t *testing.T) {
 // TestRolesEndResets: a reset that was made for a member is none for an owner, even if
 // its issuer could make that one as well.
 func TestRolesEndResets(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		for i, role := range []string{"owner", "admin"} {
 			target := hire(t, app, s.owner, fmt.Sprintf("target%d@example.com", i), "member")
@@ -156,7 +156,7 @@ func TestRolesEndResets(t *testing.T) {
 // TestTheOwnersAuthorityIsTheCores: credentials of the organization's owner are refused
 // while the core user is deactivated.
 func TestTheOwnersAuthorityIsTheCores(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		uses := map[string]testkit.Request{}
 		for _, credential := range deferredCredentials() {

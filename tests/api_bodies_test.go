@@ -72,7 +72,7 @@ func malformedBodies() map[string]string {
 
 // TestMalformedBodiesAreRefused wherever a body is read.
 func TestMalformedBodiesAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		for name, body := range malformedBodies() {
@@ -93,7 +93,7 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 
 // TestBodiesThatAreTaken although they look odd.
 func TestBodiesThatAreTaken(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		for body, want := range map[string]string{
 			" \t\r\n{\"full_name\":\"spaces\"}\n\n":          "spaces",
@@ -114,7 +114,7 @@ func TestBodiesThatAreTaken(t *testing.T) {
 }
 
 func TestBodiesThatAreTooLarge(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		padded := func(size int) string { return `{"full_name":"x"}` + strings.Repeat(" ", size-len(`{"full_name":"x"}`)) }
@@ -147,7 +147,7 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 }
 
 func TestMediaTypes(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		for _, taken := range []string{
@@ -179,7 +179,7 @@ func TestMediaTypes(t *testing.T) {
 
 // TestContentCodings: a body comes as it is. No route unpacks one.
 func TestContentCodings(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		for _, form := range forms(core, member) {

@@ -29,8 +29,7 @@ func requireNoCORS(t *testing.T, answer testkit.Response) {
 }
 
 func TestOtherSitesAreLetInOnlyWhereConfigured(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for _, origin := range []string{site, "null", "http://localhost:3000", "*"} {
 			answer := app.Do(preflight(profilePath, origin, http.MethodPut))
 			answer.RequireProblem(app, 405, "method_not_allowed", "Method Not Allowed")
@@ -43,7 +42,7 @@ func TestOtherSitesAreLetInOnlyWhereConfigured(t *testing.T) {
 }
 
 func TestAConfiguredSiteIsLetIn(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.AllowedOrigins = []string{site, "https://second.example.com"}
 		app := testkit.Start(t, settings)
 		for _, origin := range settings.AllowedOrigins {
@@ -73,7 +72,7 @@ func TestAConfiguredSiteIsLetIn(t *testing.T) {
 // TestForeignSitesAreNotLetIn: whatever the answer is, it keeps the contract and
 // no browser shows it to them.
 func TestForeignSitesAreNotLetIn(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.AllowedOrigins = []string{site}
 		app := testkit.Start(t, settings)
 		for _, origin := range []string{

@@ -68,7 +68,7 @@ func with(t *testing.T, claims, change testkit.JSON) string {
 const absent = "\x00absent"
 
 func TestForgedTokensAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		member := app.Token("acme", "grace@example.com")
 		app.Token("globex", "grace@example.com")
 		claims := claimsOf(t, member)
@@ -149,7 +149,7 @@ func badlySigned(token string) map[string]string {
 
 // TestForgedCoreTokensAreRefused: a core token names no tenant.
 func TestForgedCoreTokensAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("acme", "grace@example.com")
 		claims := claimsOf(t, core)
 		require.Equal(t, http.StatusOK, app.Get("/api/organizations/", with(t, claims, nil)).Code)
@@ -175,7 +175,7 @@ func TestForgedCoreTokensAreRefused(t *testing.T) {
 
 // TestTokensExpire: clocks may differ by half a minute, and no more.
 func TestTokensExpire(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		session := sessionOf(t, app.Token("", "ada@example.com"))
 		for age, want := range map[time.Duration]int{
 			0: 200, 29 * time.Minute: 200, 30*time.Minute + 31*time.Second: 401, 24 * time.Hour: 401, -time.Hour: 401,

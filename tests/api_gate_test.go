@@ -37,7 +37,7 @@ func malformedTenants() map[string][]string {
 
 // TestMalformedTenantsAreRefused, and never mean the core.
 func TestMalformedTenantsAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("acme", "grace@example.com")
 		databases := app.Settings.Databases(t)
 		requests := []testkit.Request{
@@ -114,7 +114,7 @@ func TestNamesThatNoNewTenantMayHave(t *testing.T) {
 
 // TestAuthorization: which forms of the header are a token, and which are none.
 func TestAuthorization(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, other := app.Token("", "ada@example.com"), app.Token("", "grace@example.com")
 		cases := []struct {
 			name   string
@@ -189,7 +189,7 @@ func requireAdmission(t *testing.T, app *testkit.App, answer testkit.Response, s
 
 // TestTheTokenDecidesWhichTenantIsMeant: X-TENANT may only agree.
 func TestTheTokenDecidesWhichTenantIsMeant(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		tokens := map[string]string{

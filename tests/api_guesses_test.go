@@ -21,7 +21,7 @@ import (
 // TestOnePasswordHasOneCount: the owner of organizations enters their tenants with the
 // password of the core. Guesses at it count together, wherever they are made.
 func TestOnePasswordHasOneCount(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		var compared atomic.Int64
 		settings.Limits = generous()
 		settings.Passwords = auth.PasswordOptions{Cost: 4, OnCompare: func() { compared.Add(1) }}
@@ -90,7 +90,7 @@ func TestGuessersKeepNoAddressOut(t *testing.T) {
 // TestOnlyTheRightPasswordTellsOfASuspension: until then a suspended tenant is like one
 // that serves, and like none at all. Every refusal compares once and is recorded once.
 func TestOnlyTheRightPasswordTellsOfASuspension(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		var compared atomic.Int64
 		settings.Passwords = auth.PasswordOptions{Cost: 4, OnCompare: func() { compared.Add(1) }}
 		app := testkit.Start(t, settings)

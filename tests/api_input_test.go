@@ -42,7 +42,7 @@ func badAddresses() []string {
 }
 
 func TestAddressesThatAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for _, tenant := range []string{"", "fresh"} {
 			for _, address := range badAddresses() {
 				refused := app.Register(tenant, address)
@@ -56,7 +56,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 }
 
 func TestAddressesThatAreTaken(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		local64, label63 := strings.Repeat("l", 64), strings.Repeat("d", 63)
 		for _, address := range []string{
 			"a@b.c", "a@b.cc", "1@2.3", "ada.lovelace+tag@mail.example.co.uk", "!#$%&'*+-/=?^_`{|}~@example.com", "a--b@example.com",
@@ -133,7 +133,7 @@ func forms(core, member string) []form {
 // TestFieldsThatAreRefused sends every field of every request what it does not
 // take, one at a time, and makes sure that nothing is changed.
 func TestFieldsThatAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		state := func() string {
@@ -207,7 +207,7 @@ func bodyWith(good testkit.JSON, name, json string) string {
 
 // TestTheLongestTextsAreTaken, counted in characters.
 func TestTheLongestTextsAreTaken(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		for _, form := range forms(core, member)[5:] {
@@ -227,7 +227,7 @@ func TestTheLongestTextsAreTaken(t *testing.T) {
 
 // TestAllThatIsWrongIsReportedAtOnce.
 func TestAllThatIsWrongIsReportedAtOnce(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("globex", "grace@example.com")
 		app.Organization(core, "acme")
 		long := strings.Repeat("x", 2001)

@@ -10,7 +10,7 @@ import (
 // TestTokensNameTheirInstallation: another one with the same key refuses them, even if
 // it has a session of the same number and family. A replica takes them.
 func TestTokensNameTheirInstallation(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		here, there := testkit.Start(t, settings), testkit.Start(t, testkit.Fresh(t, settings.Engine))
 		alice, bob := here.Token("", "alice@example.com"), there.Token("", "bob@example.com")
 		session := sessionOf(t, alice)

@@ -79,10 +79,9 @@ func requireNoEntry(t *testing.T, app *testkit.App, tenant, email, token string)
 // admin and a member, beside another of hers.
 func eachOffice(t *testing.T, test func(t *testing.T, o *office)) {
 	t.Helper()
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		o := &office{clock: &clock{}}
-		settings.Now = o.now
-		o.App = testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		o := &office{App: app, clock: &clock{}}
+		app.SetClock(o.now)
 		o.core = o.Token("", "ada@example.com")
 		o.Organization(o.core, "acme")
 		o.Organization(o.core, "globex")

@@ -21,7 +21,7 @@ import (
 // TestTheKeyIsChangedUnderLoad, one server at a time and in three steps, while
 // clients log in, refresh and ask all the time: no request is refused.
 func TestTheKeyIsChangedUnderLoad(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		const before, after = "the key before: at least 32 bytes", "the key after: at least 32 bytes!"
 		f := &frontDoor{}
 		settings.Now, settings.Keys = f.clock.now, []string{before}

@@ -32,7 +32,7 @@ func generous() *limits.Options {
 // eachLimited runs the test on both engines, with these limits.
 func eachLimited(t *testing.T, set func(o *limits.Options), test func(t *testing.T, app *testkit.App)) {
 	t.Helper()
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Limits = generous()
 		set(settings.Limits)
 		test(t, testkit.Start(t, settings))
@@ -61,7 +61,7 @@ func loggingIn(tenant, email, password string) testkit.Request {
 // TestTwoHundredGuessesAtOnce at one account: hardly any is compared with its
 // hash, whether there is such an account or not.
 func TestTwoHundredGuessesAtOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		var compared atomic.Int64
 		settings.Limits = generous()
 		settings.Passwords = auth.PasswordOptions{Cost: 4, OnCompare: func() { compared.Add(1) }}
@@ -283,7 +283,7 @@ func TestOrganizationsCountAsTenants(t *testing.T) {
 // TestOrganizationsOfOneUser: somebody who owns 19 and asks for 24 more at once,
 // of two processes, gets just one.
 func TestOrganizationsOfOneUser(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Limits = generous()
 		settings.Limits.Organizations = 4
 		line := newStartingLine(4) // two processes make two databases at once each

@@ -37,7 +37,7 @@ func list(t *testing.T, app *testkit.App, token, query string) listing {
 // TestListingByPages: nothing is left out and nothing is shown twice, also when
 // organizations come and go between two pages.
 func TestListingByPages(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, other := app.Token("", "ada@example.com"), app.Token("", "grace@example.com")
 		require.Equal(t, listing{slugs: []string{}}, list(t, app, core, ""))
 		for _, slug := range []string{"zz", "yy", "xx", "ww", "vv"} {
@@ -67,7 +67,7 @@ func TestListingByPages(t *testing.T) {
 }
 
 func TestListingRefusesWhatItDidNotGive(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		limits := []string{"", "0", "-1", "101", "1.5", "1e1", "0x10", "ten", " 5", "5 ", "5;", "null", "9999999999999999999", "１", "\x00", "\xff"}
 		for _, limit := range limits {
@@ -89,7 +89,7 @@ func TestListingRefusesWhatItDidNotGive(t *testing.T) {
 // TestListingSurvivesForgedCursors: those that are well-formed may be refused or
 // lead nowhere; they are no fault of the server's.
 func TestListingSurvivesForgedCursors(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		for _, id := range []string{"-1", "-9223372036854775808", "0", "2147483647", "2147483648", "9223372036854775807"} {
 			answer := app.Get(organizationsPath+"?cursor="+base64.RawURLEncoding.EncodeToString([]byte(id)), core)

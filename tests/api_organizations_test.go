@@ -15,7 +15,7 @@ import (
 const organizationsPath = "/api/organizations/"
 
 func TestOrganizationsAreMadeShownAndChanged(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("", "first@example.com")
 		core := app.Token("", "ada@example.com")
 		created := app.Post(organizationsPath, core, testkit.JSON{
@@ -57,7 +57,7 @@ func TestOrganizationsAreMadeShownAndChanged(t *testing.T) {
 
 // TestOrganizationsOfOthersDoNotExist for a stranger, whatever is sent.
 func TestOrganizationsOfOthersDoNotExist(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "grace@example.com")
 		app.Organization(owner, "acme")
 		before := app.Get(organizationsPath+"acme", owner)
@@ -85,7 +85,7 @@ func TestOrganizationsOfOthersDoNotExist(t *testing.T) {
 
 // TestSlugsThatAreTaken: by an organization or by a registration, one's own too.
 func TestSlugsThatAreTaken(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		member := app.Token("globex", "hank@example.com")
@@ -110,7 +110,7 @@ func TestSlugsThatAreTaken(t *testing.T) {
 }
 
 func TestMalformedSlugsAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		slugs := []string{" acme", "acme ", "acme\n", "\tacme", "a\u0301cme", "acme\r\nX-Injected: 1"}
 		for _, values := range malformedTenants() {
@@ -143,7 +143,7 @@ func TestMalformedSlugsAreRefused(t *testing.T) {
 }
 
 func TestBothFormsOfThePathAnswer(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		for path, slug := range map[string]string{"/api/organizations": "acme", organizationsPath: "globex"} {
 			created := app.Post(path, core, testkit.JSON{"name": "Organization", "slug": slug})
@@ -163,7 +163,7 @@ func TestBothFormsOfThePathAnswer(t *testing.T) {
 
 // TestSuspendedMeansRefusedEverywhere, and resumed means as before.
 func TestSuspendedMeansRefusedEverywhere(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		app.Organization(core, "globex")
@@ -205,7 +205,7 @@ func TestSuspendedMeansRefusedEverywhere(t *testing.T) {
 
 // TestDeletedMeansGone: the token of the old tenant is dead at a new one.
 func TestDeletedMeansGone(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		old := []string{app.TokenOf("acme", "ada@example.com"), app.Token("acme", "grace@example.com")}

@@ -27,7 +27,7 @@ func enter(t *testing.T, app *testkit.App, core string) tenantUser {
 
 // TestTheOwnerEnters: as a login there would let them in.
 func TestTheOwnerEnters(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		entered := enter(t, app, s.core)
 		require.Equal(t, s.owner.id, entered.id)
@@ -50,7 +50,7 @@ func TestTheOwnerEnters(t *testing.T) {
 }
 
 func TestStrangersDoNotEnter(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		stranger := app.Token("", "eve@example.com")
 		app.Organization(stranger, "globex")
@@ -75,7 +75,7 @@ func TestStrangersDoNotEnter(t *testing.T) {
 // TestWhatEndsAnEntry: suspension, deletion, and what ends all of the core user's
 // sessions.
 func TestWhatEndsAnEntry(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		entered := enter(t, app, s.core)
 		suspend := func(active bool) {
@@ -103,7 +103,7 @@ func TestWhatEndsAnEntry(t *testing.T) {
 
 // TestAnOwnerWhoWasPutOut gets in again; one who was demoted stays so.
 func TestAnOwnerWhoWasPutOut(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
 		change := func(body testkit.JSON) {
@@ -137,7 +137,7 @@ func TestAnOwnerWhoWasPutOut(t *testing.T) {
 // TestSomebodyElseHasTheOwnersAddress: they are not taken over, nor is anything
 // of theirs changed.
 func TestSomebodyElseHasTheOwnersAddress(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
 		require.Equal(t, http.StatusNoContent, app.Delete(s.owner.path, second.tokens.access).Code)

@@ -11,7 +11,7 @@ import (
 
 // TestEasyPasswordsAreRefusedEverywhere: at each door by which a password is chosen.
 func TestEasyPasswordsAreRefusedEverywhere(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		choosing := func(path, token, tenant string) func(password string) testkit.Request {
 			return func(password string) testkit.Request {
@@ -58,7 +58,7 @@ func TestAPasswordMustNotBeTheUsersName(t *testing.T) {
 }
 
 func TestClosedCoreRegistration(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.CoreRegistration = models.RegistrationClosed
 		app := testkit.Start(t, settings)
 

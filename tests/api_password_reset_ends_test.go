@@ -28,7 +28,7 @@ func setRole(t *testing.T, app *testkit.App, email, role string) {
 }
 
 func TestWhoMayResetWhosePassword(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		people := map[string]string{"ada": app.TokenOf("acme", "ada@example.com")}
@@ -134,13 +134,13 @@ func activate(t *testing.T, app *testkit.App, tenant, email string, active bool)
 // TestTheOwnersForgottenPassword is the core's: with it end their sessions inside
 // the tenants they own, also in other processes.
 func TestTheOwnersForgottenPassword(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		first, second := testkit.Start(t, settings), testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		first, second := app, testkit.Start(t, app.Settings)
 		ada := ownerOf(t, first)
 		member := first.Token("acme", "grace@example.com")
 		requireLives(t, second, ada.core, ada.acme, ada.globex)
 
-		requireReset(t, first, resetOf(t, &settings, "", "ada@example.com"))
+		requireReset(t, first, resetOf(t, &app.Settings, "", "ada@example.com"))
 
 		requireDead(t, first, ada.core, ada.acme, ada.globex)
 		requireDead(t, second, ada.core)
@@ -155,7 +155,7 @@ func TestTheOwnersForgottenPassword(t *testing.T) {
 
 // TestAResetIsOfItsTenant, and of no other that comes to bear its name.
 func TestAResetIsOfItsTenant(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		app.Token("globex", "grace@example.com")

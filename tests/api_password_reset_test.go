@@ -137,11 +137,11 @@ func TestARefusedPasswordDoesNotUseTheResetUp(t *testing.T) {
 // TestAResetIsRedeemedOnce, whoever comes with it at the same time: the password
 // is that of whom it was answered to.
 func TestAResetIsRedeemedOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		apps := []*testkit.App{app, testkit.Start(t, app.Settings)}
 		for _, tenant := range []string{"", "acme"} {
 			apps[0].Token(tenant, "ada@example.com")
-			token := resetOf(t, &settings, tenant, "ada@example.com")
+			token := resetOf(t, &app.Settings, tenant, "ada@example.com")
 			requests := make([]testkit.Request, 24)
 			for i := range requests {
 				requests[i] = redeeming(token, fmt.Sprintf("%s, number %d", newPassword, i))
@@ -158,8 +158,8 @@ func TestAResetIsRedeemedOnce(t *testing.T) {
 
 // TestOneResetIsPending, however many are asked for at the same time.
 func TestOneResetIsPending(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		apps := []*testkit.App{app, testkit.Start(t, app.Settings)}
 		boss := apps[0].Token("acme", "boss@example.com")
 		id := subjectOf(t, apps[0].Token("acme", "ada@example.com"))
 		answers := testkit.TryAtOnce(t, apps, slices.Repeat([]testkit.Request{resetting(boss, id)}, 20))
@@ -176,13 +176,13 @@ func TestOneResetIsPending(t *testing.T) {
 // TestAResetAndAChangeAtOnce: one of them is first, and the other is refused, for
 // neither is good once the password has changed.
 func TestAResetAndAChangeAtOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		apps := []*testkit.App{app, testkit.Start(t, app.Settings)}
 		for _, tenant := range []string{"", "acme"} {
 			for i := range 5 {
 				email := fmt.Sprintf("ada%d@example.com", i)
 				session := apps[0].Token(tenant, email)
-				reset := redeeming(resetOf(t, &settings, tenant, email), newPassword)
+				reset := redeeming(resetOf(t, &app.Settings, tenant, email), newPassword)
 				requests := slices.Repeat([]testkit.Request{reset, change(session, testkit.Password, newPassword)}, 5)
 				counts := testkit.Count(testkit.TryAtOnce(t, []*testkit.App{apps[i%2], apps[0], apps[1]}, requests))
 				require.Equal(t, 1, counts[http.StatusNoContent]+counts[http.StatusOK], counts)

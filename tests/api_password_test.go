@@ -80,8 +80,8 @@ func TestPasswordsThatAreRefused(t *testing.T) {
 
 // TestAPasswordIsChangedOnce, however many change it at the same time.
 func TestAPasswordIsChangedOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		apps := []*testkit.App{app, testkit.Start(t, app.Settings)}
 		for _, tenant := range []string{"", "acme"} {
 			token := apps[0].Token(tenant, "ada@example.com")
 			answers := testkit.TryAtOnce(t, apps, slices.Repeat([]testkit.Request{change(token, testkit.Password, newPassword)}, 10))
@@ -116,7 +116,7 @@ func TestTheOwnerHasOnePassword(t *testing.T) {
 		"acme": func(o owner) tokens { return o.acme },
 	} {
 		t.Run("changed in realm "+realm, func(t *testing.T) {
-			testkit.Each(t, func(t *testing.T, app *testkit.App) {
+			testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 				ada := ownerOf(t, app)
 				second := login(t, app, realm, "ada@example.com")
 				member := app.Token("acme", "grace@example.com")

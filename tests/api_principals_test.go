@@ -125,7 +125,7 @@ func matrix() (routes map[string][2]string, last []string) {
 // TestPrincipals tries every kind of caller on every route. A route that is not in
 // the table fails it.
 func TestPrincipals(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		callers := principals(t, app)
 		routes, last := matrix()
 		served := slices.DeleteFunc(routesOf(t, app), func(route string) bool {

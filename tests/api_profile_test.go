@@ -13,7 +13,7 @@ import (
 const profilePath = "/api/users/me"
 
 func TestProfileKeepsWhatIsAbsentAndClearsWhatIsNull(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		tokens := map[string]string{
@@ -50,7 +50,7 @@ func TestProfileKeepsWhatIsAbsentAndClearsWhatIsNull(t *testing.T) {
 
 // TestProfileChangesNothingElse: a request sets the fields it is for.
 func TestProfileChangesNothingElse(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		member := app.Token("acme", "grace@example.com")
@@ -73,7 +73,7 @@ func TestProfileChangesNothingElse(t *testing.T) {
 
 // TestProfileBelongsToOneUser: nobody else's row is touched.
 func TestProfileBelongsToOneUser(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		tokens := []string{
 			app.Token("", "ada@example.com"), app.Token("", "grace@example.com"),
 			app.Token("acme", "ada@example.com"), app.Token("acme", "grace@example.com"),
@@ -95,7 +95,7 @@ func TestProfileBelongsToOneUser(t *testing.T) {
 }
 
 func TestUsersWhoAreGone(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, member := app.Token("", "ada@example.com"), app.Token("acme", "grace@example.com")
 		requests := func(t *testing.T, status int, code, detail string) {
 			t.Helper()

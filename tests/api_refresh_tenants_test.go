@@ -11,7 +11,7 @@ import (
 
 // TestRefreshAgreesWithTheHeader, where it is sent.
 func TestRefreshAgreesWithTheHeader(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("", "ada@example.com")
 		app.Token("acme", "ada@example.com")
 		app.Token("globex", "ada@example.com")
@@ -33,7 +33,7 @@ func TestRefreshAgreesWithTheHeader(t *testing.T) {
 }
 
 func TestRefreshInATenantThatIsNotOpen(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		owner := app.Token("", "ada@example.com")
 		app.Organization(owner, "acme")
 		app.Token("acme", "grace@example.com")
@@ -56,7 +56,7 @@ func TestRefreshInATenantThatIsNotOpen(t *testing.T) {
 }
 
 func TestRefreshInATenantOutOfReach(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
 		app.Token("acme", "grace@example.com")
 		member := login(t, app, "acme", "grace@example.com")
@@ -77,7 +77,7 @@ func TestRefreshInATenantOutOfReach(t *testing.T) {
 }
 
 func TestTheDeactivatedRefreshNothing(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for tenant, table := range map[string]string{"": "core_users", "acme": "tenant_users"} {
 			app.Token(tenant, "ada@example.com")
 			ada := login(t, app, tenant, "ada@example.com")

@@ -25,10 +25,9 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 // registered.
 func eachRealm(t *testing.T, test func(t *testing.T, app *testkit.App, now *clock, tenant string)) {
 	t.Helper()
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		now := &clock{}
-		settings.Now = now.now
-		app := testkit.Start(t, settings)
+		app.SetClock(now.now)
 		for _, tenant := range []string{"", "acme"} {
 			t.Run("realm "+tenant, func(t *testing.T) {
 				registered := app.For(t).Register(tenant, "ada@example.com")
@@ -172,8 +171,8 @@ func TestReusedRefreshTokensEndTheSession(t *testing.T) {
 
 // TestManyRefreshesAtOnce leave one family, of which one token is good.
 func TestManyRefreshesAtOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		apps := []*testkit.App{app, testkit.Start(t, app.Settings)}
 		for _, tenant := range []string{"", "acme"} {
 			apps[0].Token(tenant, "ada@example.com")
 			first := login(t, apps[0], tenant, "ada@example.com")

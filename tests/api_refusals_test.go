@@ -88,7 +88,7 @@ func forbiddenCodes(t *testing.T) (codes []string) {
 // TestEvery403NamesItsActor in the log and, where a user is known, on record in the user's
 // own database, once.
 func TestEvery403NamesItsActor(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		all := refusals(t, app)
 		walked := make([]string, 0, len(all))
 		for i := range all {
@@ -135,7 +135,7 @@ func requireNamed(t *testing.T, app *testkit.App, r *refusal) {
 
 // TestRefusalsAreShown to those who read the audit of that database, with the route.
 func TestRefusalsAreShown(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		app.Get(usersPath+"7?q=typed", s.member.tokens.access)
 		app.Get(usersPath, s.core)

@@ -89,7 +89,7 @@ func TestBadBodiesComeBeforeWhoMayRegister(t *testing.T) {
 }
 
 func TestOrganizationsAreMadeWithARegistration(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		for _, registration := range []string{"open", "invite", "closed"} {
 			made := app.Post(organizationsPath, core, testkit.JSON{"name": "Acme", "slug": "acme-" + registration, "registration": registration})
@@ -128,7 +128,7 @@ func TestOrganizationsAreMadeWithARegistration(t *testing.T) {
 
 // TestTenantsWithoutAnOrganizationAreOpen, and their first user may invite.
 func TestTenantsWithoutAnOrganizationAreOpen(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		owner := app.Token("acme", "ada@example.com")
 		require.Equal(t, http.StatusOK, app.Register("acme", "grace@example.com").Code)
 		made := invite(t, app, owner, "hank@example.com", "owner")
@@ -156,7 +156,7 @@ func TestInvitationsToADeletedTenant(t *testing.T) {
 
 // TestInvitedWhereRegistrationsMakeNoTenants: the answer is the same.
 func TestInvitedWhereRegistrationsMakeNoTenants(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.NoAutoCreate = true
 		app := testkit.Start(t, settings)
 		requireNoEntry(t, app, "fresh", "hank@example.com", "mti_q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA")

@@ -14,7 +14,7 @@ import (
 // TestPasswordsAreTakenAsTheyAre: 8 characters to 72 bytes, and no rule but the blocklist,
 // which is off.
 func TestPasswordsAreTakenAsTheyAre(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.NoBlocklist = true
 		app := testkit.Start(t, settings)
 		longest := strings.Repeat("0123456789", 7) + "ab"
@@ -64,7 +64,7 @@ func TestPasswordsAreTakenAsTheyAre(t *testing.T) {
 
 // TestTheOwnersPasswordIsTheCores: no copy of the hash lives in the tenant.
 func TestTheOwnersPasswordIsTheCores(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		owner := app.TokenOf("acme", "ADA@example.com")
@@ -91,7 +91,7 @@ func TestTheOwnersPasswordIsTheCores(t *testing.T) {
 }
 
 func TestTheDeactivatedOwnerCannotLogInInside(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		member := app.Token("acme", "grace@example.com")
@@ -105,7 +105,7 @@ func TestTheDeactivatedOwnerCannotLogInInside(t *testing.T) {
 
 // TestRefusedRegistrationsLeaveNothing: no database, no file and no row.
 func TestRefusedRegistrationsLeaveNothing(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		good := testkit.JSON{"email": "ada@example.com", "password": testkit.Password}
 		xml := http.Header{"Content-Type": {"application/xml"}}
 		cases := []struct {
@@ -143,7 +143,7 @@ func TestRefusedRegistrationsLeaveNothing(t *testing.T) {
 
 // TestRegistrationsMakeNoTenants where TENANT_AUTO_CREATE is false.
 func TestRegistrationsMakeNoTenants(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.NoAutoCreate = true
 		app := testkit.Start(t, settings)
 		for _, slug := range []string{"fresh", "admin", "a", strings.Repeat("a", 41)} {

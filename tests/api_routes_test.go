@@ -40,7 +40,7 @@ func routesOf(t *testing.T, app *testkit.App) []string {
 
 // TestEveryRouteIsDocumented, and nothing is that does not exist.
 func TestEveryRouteIsDocumented(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		raw, err := docs.OpenAPI()
 		require.NoError(t, err)
 		var document struct {
@@ -72,7 +72,7 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 
 // TestOtherMethodsAreRefused by every path, with the methods that it has.
 func TestOtherMethodsAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		methods := make(map[string][]string)
@@ -100,7 +100,7 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 
 // TestHeadIsGetWithoutTheBody on every path.
 func TestHeadIsGetWithoutTheBody(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		owner := app.TokenOf("acme", "ada@example.com")
@@ -180,7 +180,7 @@ type stage struct {
 
 // TestEveryRouteKeepsTwoTenantsApart is driven by the router's own list.
 func TestEveryRouteKeepsTwoTenantsApart(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		app.Organization(core, "globex")

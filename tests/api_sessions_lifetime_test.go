@@ -47,7 +47,7 @@ func TestSessionsEndForGood(t *testing.T) {
 
 // TestAShorterLifeOfSessions holds for those that are there already.
 func TestAShorterLifeOfSessions(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		now := &clock{}
 		settings.Now = now.now
 		app := testkit.Start(t, settings)
@@ -77,7 +77,7 @@ func TestAShorterLifeOfSessions(t *testing.T) {
 // TestASessionInsideLastsNoLongerThanItsParent, the core session of the owner who
 // entered, however either is refreshed.
 func TestASessionInsideLastsNoLongerThanItsParent(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		now := &clock{}
 		settings.Now = now.now
 		app := testkit.Start(t, settings)
@@ -108,8 +108,8 @@ func TestASessionInsideLastsNoLongerThanItsParent(t *testing.T) {
 // TestTheOwnerLogsOutEverywhere: with a core token they are out of their tenants
 // too, in every process; with a tenant's, of that tenant alone.
 func TestTheOwnerLogsOutEverywhere(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		first, second := testkit.Start(t, settings), testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		first, second := app, testkit.Start(t, app.Settings)
 		ada := ownerOf(t, first)
 		member, stranger := signedUp(t, first, "acme", "grace@example.com"), signedUp(t, first, "", "grace@example.com")
 		requireLives(t, second, ada.core, ada.acme, ada.globex)

@@ -16,8 +16,8 @@ var errStill = errors.New("not yet")
 // TestReplicasSeeWhatHasEnded on the next request: sessions are kept by nobody
 // but their database.
 func TestReplicasSeeWhatHasEnded(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		first, second := testkit.Start(t, settings), testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		first, second := app, testkit.Start(t, app.Settings)
 		for _, tenant := range []string{"", "acme"} {
 			first.Token(tenant, "ada@example.com")
 			phone, laptop := login(t, first, tenant, "ada@example.com"), login(t, second, tenant, "ada@example.com")
@@ -35,8 +35,8 @@ func TestReplicasSeeWhatHasEnded(t *testing.T) {
 // TestReplicasSeeTheOwnersNewPassword inside tenants, and never end the session
 // that begins with it.
 func TestReplicasSeeTheOwnersNewPassword(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		first, second := testkit.Start(t, settings), testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		first, second := app, testkit.Start(t, app.Settings)
 		ada := ownerOf(t, first)
 		requireLives(t, second, ada.core, ada.acme, ada.globex)
 
@@ -61,13 +61,13 @@ func TestReplicasSeeTheOwnersNewPassword(t *testing.T) {
 
 // TestReplicasSeeTheOwnersDeactivation, by whoever has done it.
 func TestReplicasSeeTheOwnersDeactivation(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		apps := []*testkit.App{app, testkit.Start(t, app.Settings)}
 		ada := ownerOf(t, apps[0])
 		member := apps[0].Token("acme", "grace@example.com")
 		requireLives(t, apps[1], ada.acme, tokens{access: member})
 
-		settings.Exec(t, settings.CoreName(), "UPDATE core_users SET is_active = FALSE")
+		app.Settings.Exec(t, app.Settings.CoreName(), "UPDATE core_users SET is_active = FALSE")
 		for _, app := range apps {
 			requireDead(t, app, ada.core)
 			requireSpread(t, app, ada.acme.access, http.StatusUnauthorized)
@@ -75,14 +75,14 @@ func TestReplicasSeeTheOwnersDeactivation(t *testing.T) {
 			app.Login("acme", "ada@example.com").RequireProblem(app, 401, "invalid_credentials", "Incorrect email or password")
 			requireLives(t, app, tokens{access: member})
 		}
-		settings.Exec(t, settings.CoreName(), "UPDATE core_users SET is_active = TRUE")
+		app.Settings.Exec(t, app.Settings.CoreName(), "UPDATE core_users SET is_active = TRUE")
 		requireSpread(t, apps[0], ada.acme.access, http.StatusOK)
 	})
 }
 
 // TestTheKeyIsChanged on one server after the other, and no request is refused.
 func TestTheKeyIsChanged(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		const before, after = "the key before: at least 32 bytes", "the key after: at least 32 bytes!"
 		var issued []tokens
 		rollOut := func(fleet ...[]string) {

@@ -181,7 +181,7 @@ func TestSessionsAreBounded(t *testing.T) {
 
 // TestALoginWithAPasswordOfBefore begins no session, however late it comes.
 func TestALoginWithAPasswordOfBefore(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("", "ada@example.com")
 		session := models.Session{UserID: 1, CreatedAt: time.Now()}
 		err := models.CreateSession[models.CoreUser](t.Context(), app.Tenants.Core(), &models.Event{}, &session, "the hash before")

@@ -24,7 +24,7 @@ func requireResting(t *testing.T, app *testkit.App, stranger string) {
 
 // TestADeletedSlugRests: users of a deleted tenant would trust whoever took its name.
 func TestADeletedSlugRests(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.SlugRest = monthOfRest
 		app, replica := testkit.Start(t, settings), testkit.Start(t, settings)
 		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
@@ -50,7 +50,7 @@ func TestADeletedSlugRests(t *testing.T) {
 }
 
 func TestTheRestEnds(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.SlugRest = monthOfRest
 		app := testkit.Start(t, settings)
 		stranger := app.Token("", "eve@example.com")
@@ -74,7 +74,7 @@ func TestTheRestEnds(t *testing.T) {
 
 // A tenant that never was whole leaves no slug behind that rests.
 func TestAFailedTenantDoesNotRest(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.SlugRest = monthOfRest
 		app := testkit.Start(t, settings)
 		owner := app.Token("", "ada@example.com")

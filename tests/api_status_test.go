@@ -33,7 +33,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestDocumentation(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		want, err := docs.OpenAPI()
 		require.NoError(t, err)
 		document := app.Get("/openapi.json", "")
@@ -61,7 +61,7 @@ func TestDocumentation(t *testing.T) {
 }
 
 func TestUnknownPaths(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		for _, path := range []string{
 			"/nothing", "/index.html", "/favicon.ico", "/api", "/api/", "/api/auth", "/api/auth/", "/api/auth/register/", "/api/auth/logout/",
@@ -84,7 +84,7 @@ func TestUnknownPaths(t *testing.T) {
 
 // TestRequestIDs are taken over where they are harmless, and are new elsewhere.
 func TestRequestIDs(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		ask := func(ids ...string) string {
 			answer := app.Do(testkit.Request{Method: http.MethodGet, Path: profilePath, Header: http.Header{"X-Request-Id": ids}})
 			id := answer.Header.Get("X-Request-Id")

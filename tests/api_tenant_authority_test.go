@@ -15,7 +15,7 @@ import (
 // TestTheAuthorityOfATenantsOwner is what it is when it is used: the token of an owner who
 // was changed since opens what their role does now.
 func TestTheAuthorityOfATenantsOwner(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		for i, row := range []struct {
 			name   string
@@ -63,7 +63,7 @@ func TestTheAuthorityOfATenantsOwner(t *testing.T) {
 
 // TestWhatCredentialsAreWorthInATenantOfItsOwners after each change that they can make.
 func TestWhatCredentialsAreWorthInATenantOfItsOwners(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		for _, row := range []struct {
 			guests string
@@ -101,7 +101,7 @@ func (h *house) change(t *testing.T, body testkit.JSON) func(of tenantUser) {
 // TestTheGateIsNotTheLastWordOnATenant: who is no owner when the change is made changes
 // nothing, whatever the gate has seen.
 func TestTheGateIsNotTheLastWordOnATenant(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		lent, release, err := app.Tenants.Acquire(t.Context(), "acme")
 		require.NoError(t, err)
@@ -136,7 +136,7 @@ func act(t *testing.T, lent *tenants.Tenant, by tenantUser, do func() error) err
 
 // TestAnOwnersChangesWaitForADemotion, and then are refused.
 func TestAnOwnersChangesWaitForADemotion(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		for range testkit.Rounds(t) {
 			answers := testkit.TryAtOnce(t, []*testkit.App{app}, []testkit.Request{
@@ -156,7 +156,7 @@ func TestAnOwnersChangesWaitForADemotion(t *testing.T) {
 // TestOwnersAtOnce: of changes of different fields none is lost, and of several deletions
 // one is answered 204 at least; the tenant is gone then, whatever else was asked.
 func TestOwnersAtOnce(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		apps := []*testkit.App{app, testkit.Start(t, app.Settings)}
 		request := func(by tenantUser, method string, body testkit.JSON) testkit.Request {
@@ -195,7 +195,7 @@ func TestOwnersAtOnce(t *testing.T) {
 // TestWhatIsDoneToATenantIsOnRecord, in the tenant for its owners and at core for the
 // operator, where no core user of the same id reads it.
 func TestWhatIsDoneToATenantIsOnRecord(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		stranger := app.Token("", "eve@example.com") // of the owner's id
 		h := houseOf(t, app)
 		h.set(t, h.owner, testkit.JSON{})

@@ -57,7 +57,7 @@ func requireShut(t *testing.T, app *testkit.App, users ...tenantUser) {
 }
 
 func TestATenantIsShownAndChanged(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		shown := app.Get(tenantPath, h.owner.tokens.access)
 		require.Equal(t, http.StatusOK, shown.Code, shown.Raw)
@@ -97,7 +97,7 @@ func TestATenantIsShownAndChanged(t *testing.T) {
 
 // TestWhoMayRegisterInATenant without an organization is seen at once, in every process.
 func TestWhoMayRegisterInATenant(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		replica := testkit.Start(t, app.Settings)
 		made := invite(t, app, h.owner.tokens.access, "hank@example.com", "")
@@ -115,7 +115,7 @@ func TestWhoMayRegisterInATenant(t *testing.T) {
 // TestAnOwnersSuspension shuts the tenant for all but its owners, and for them all but
 // the route that ends it, in every process.
 func TestAnOwnersSuspension(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		replica := testkit.Start(t, app.Settings)
 		require.Equal(t, http.StatusOK, replica.Get(profilePath, h.member.tokens.access).Code)
@@ -145,7 +145,7 @@ func TestAnOwnersSuspension(t *testing.T) {
 
 // TestTheOperatorsSuspension is the operator's to end, also where an owner was first.
 func TestTheOperatorsSuspension(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		h := houseOf(t, app)
 		for _, first := range []testkit.JSON{{}, {"is_active": false}} {
 			h.set(t, h.owner, first)
@@ -168,7 +168,7 @@ func TestTheOperatorsSuspension(t *testing.T) {
 // TestADeletedTenantIsGone as a deleted organization is: its database, its tokens and,
 // for a while, its slug.
 func TestADeletedTenantIsGone(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.SlugRest = monthOfRest
 		app := testkit.Start(t, settings)
 		h := houseOf(t, app)
@@ -202,7 +202,7 @@ func TestADeletedTenantIsGone(t *testing.T) {
 
 // TestATenantOfAnOrganization is managed by the core user who owns the organization.
 func TestATenantOfAnOrganization(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
 		requireEach := func(token, code, detail string) {

@@ -28,7 +28,7 @@ func adding(token, email string) testkit.Request {
 // that come after them do not wait for one of them.
 func TestLoginsGoBeforeATenantThatHashes(t *testing.T) {
 	const users = 20
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		var held atomic.Pointer[sync.Mutex]
 		var made, before, comparing atomic.Int64
 		settings.Passwords = auth.PasswordOptions{Cost: 4, Workers: 1, Wait: 3 * patience, OnCompare: func() {
@@ -95,7 +95,7 @@ func waitingFor(app *testkit.App, turns int) error {
 
 // TestNoLeaseIsHeldWhileAPasswordIsHashed: a manager that closes waits for all leases.
 func TestNoLeaseIsHeldWhileAPasswordIsHashed(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		var held atomic.Bool
 		halt := make(chan struct{})
 		settings.Passwords = auth.PasswordOptions{Cost: 4, Workers: 1, Wait: 3 * patience, OnCompare: func() {

@@ -16,7 +16,7 @@ import (
 // TestChangesAtOnceAreAllKept: each writes its own columns, also where another
 // has changed the row since it was read.
 func TestChangesAtOnceAreAllKept(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		cases := []struct {

@@ -19,7 +19,7 @@ import (
 // TestTheGateIsNotTheLastWord: a change goes by what its maker and its target are
 // when it is made, whatever they were when the gate let it through.
 func TestTheGateIsNotTheLastWord(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		lease, release, err := app.Tenants.Acquire(t.Context(), "acme")
 		require.NoError(t, err)
@@ -55,7 +55,7 @@ func TestTheGateIsNotTheLastWord(t *testing.T) {
 
 // TestTheGateLooksAgain after what took long, and lets nobody prepare who may not.
 func TestTheGateLooksAgain(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		var meanwhile func()
 		prepared, served := 0, 0

@@ -14,8 +14,8 @@ import (
 // eachPair runs the test on both engines, against two replicas.
 func eachPair(t *testing.T, test func(t *testing.T, apps []*testkit.App)) {
 	t.Helper()
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		test(t, []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)})
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		test(t, []*testkit.App{app, testkit.Start(t, app.Settings)})
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 
 // TestOnlyManagersManage: what is refused has changed nothing.
 func TestOnlyManagersManage(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		before := app.Get(usersPath, s.owner.tokens.access).Raw
 		for _, request := range []testkit.Request{
@@ -42,7 +42,7 @@ func TestOnlyManagersManage(t *testing.T) {
 
 // TestARoleCountsAtOnce, without another login, up and down.
 func TestARoleCountsAtOnce(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		for role, status := range map[string]int{"admin": 200, "owner": 200, "member": 403} {
 			require.Equal(t, http.StatusOK, app.Put(s.member.path, s.owner.tokens.access, testkit.JSON{"role": role}).Code)
@@ -54,7 +54,7 @@ func TestARoleCountsAtOnce(t *testing.T) {
 
 // TestAdminsCannotTouchOwners, nor make one, themselves included.
 func TestAdminsCannotTouchOwners(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
 		before := app.Get(usersPath, s.owner.tokens.access).Raw
@@ -84,7 +84,7 @@ func TestAdminsCannotTouchOwners(t *testing.T) {
 
 // TestTheLastOwnerStays; one who is deactivated does not count.
 func TestTheLastOwnerStays(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		second := hire(t, app, s.owner, "olga@example.com", "owner")
 		requireStays := func(last tenantUser) {
@@ -115,8 +115,8 @@ func TestTheLastOwnerStays(t *testing.T) {
 
 // TestWhoIsOutIsOutAtOnce, in other processes too, and no session revives.
 func TestWhoIsOutIsOutAtOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app, replica := testkit.Start(t, settings), testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		replica := testkit.Start(t, app.Settings)
 		s := staffOf(t, app)
 		second := insider(t, app, s.member.email)
 		requireLives(t, replica, s.member.tokens, second.tokens)
@@ -136,7 +136,7 @@ func TestWhoIsOutIsOutAtOnce(t *testing.T) {
 		requireNoRefresh(t, replica, again.tokens.refresh)
 		replica.Login("acme", s.member.email).RequireProblem(replica, 401, "invalid_credentials", "Incorrect email or password")
 		app.Delete(s.member.path, s.admin.tokens.access).RequireProblem(app, 404, "user_not_found", "User not found")
-		require.Zero(t, testkit.Scalar[int](t, &settings, settings.DatabaseName("acme"),
+		require.Zero(t, testkit.Scalar[int](t, &app.Settings, app.Settings.DatabaseName("acme"),
 			fmt.Sprintf("SELECT count(*) FROM sessions WHERE user_id = %d", s.member.id)))
 
 		next := hire(t, app, s.admin, s.member.email, "member") // the address is free again
@@ -147,7 +147,7 @@ func TestWhoIsOutIsOutAtOnce(t *testing.T) {
 
 // TestUsersOfAnotherTenantAreNotThere, also where the ids are the same.
 func TestUsersOfAnotherTenantAreNotThere(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		foreign := app.Token("globex", "hank@example.com") // an owner there
 		before := app.Get(usersPath, s.owner.tokens.access).Raw

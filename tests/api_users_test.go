@@ -83,7 +83,7 @@ func requireRole(t *testing.T, app *testkit.App, by, of tenantUser, role string)
 }
 
 func TestUsersAreMade(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		for i, path := range []string{"/api/users", "/api/users/"} {
 			email := fmt.Sprintf("New.%d@Example.com", i)
@@ -112,7 +112,7 @@ func TestUsersAreMade(t *testing.T) {
 }
 
 func TestUsersWhoCannotBeMade(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		before, _ := found(t, app, s.owner, "")
 		for _, taken := range []string{"grace@example.com", "GRACE@Example.com", "ada@example.com"} {
@@ -145,7 +145,7 @@ func TestUsersWhoCannotBeMade(t *testing.T) {
 }
 
 func TestUsersAreListed(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		all := append(make([]string, 0, 9), "ada@example.com", "alan@example.com", "grace@example.com")
 		for i, name := range []string{`100%`, `a_b`, `back\slash`, `İstanbul ÉCLAIR`, "éclair", `o'Brien "x"`} {
@@ -202,7 +202,7 @@ func TestUsersAreFoundAlike(t *testing.T) {
 }
 
 func TestListsOfUsersThatAreRefused(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		token := app.Token("acme", "ada@example.com")
 		for query, want := range map[string]map[string]string{
 			"q=" + strings.Repeat("x", 101): {"q": "too_long"},
@@ -222,7 +222,7 @@ func TestListsOfUsersThatAreRefused(t *testing.T) {
 }
 
 func TestUsersWhoAreNotThere(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		token := app.Token("acme", "ada@example.com")
 		for _, id := range []string{
 			"999", "0", "-1", "2147483647", "2147483648", "9223372036854775808", "x", "1x", "1.0", "0x1", "%20", "1%20", "' OR 1=1",
@@ -244,7 +244,7 @@ func TestUsersWhoAreNotThere(t *testing.T) {
 }
 
 func TestUsersAreChanged(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		s := staffOf(t, app)
 		for _, step := range []struct{ body, want testkit.JSON }{
 			{testkit.JSON{}, testkit.JSON{"full_name": nil, "bio": nil, "phone": nil, "role": "member", "is_active": true}},

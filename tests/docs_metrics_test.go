@@ -70,7 +70,7 @@ func documented(t *testing.T, engine testkit.Engine) map[string]metric {
 // TestDocsMetrics: the program exports the metrics of the table, and names and
 // describes them as Prometheus asks.
 func TestDocsMetrics(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		text := scrapeText(t, settings)
 
 		require.Equal(t, documented(t, settings.Engine), exported(text))
@@ -100,7 +100,7 @@ type dashboard struct {
 
 // TestDashboard: it asks only for exported metrics, and shows all but a few of them.
 func TestDashboard(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		var board dashboard
 		require.NoError(t, json.Unmarshal([]byte(readFile(t, "docs/grafana_dashboard.json")), &board))
 		require.Equal(t, "datasource", board.Templating.List[0].Type)

@@ -86,7 +86,7 @@ func (s *isolation) requirePassed(t *testing.T) map[string]trialJSON {
 // The trials leave nothing behind, and what only the server's administrator can
 // close is a note.
 func TestIsolationHolds(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		s := newIsolation(t, &settings)
 		before := settings.Dump(t, s.acme) + settings.Dump(t, s.globex) + settings.Dump(t, s.spare)
 
@@ -254,7 +254,7 @@ func TestIsolationFindsASuperuser(t *testing.T) {
 // The other's stamp in the way is what keeps one tenant from being served
 // another's database, on both engines.
 func TestIsolationFindsAForgedStamp(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		s := newIsolation(t, &settings)
 		acme := idOf(t, &settings, "slug = 'acme'")
 		settings.Exec(t, s.globex, "UPDATE tenant_stamp SET tenant_id = '"+acme+"'")
@@ -296,18 +296,17 @@ func TestIsolationWithoutRoles(t *testing.T) {
 }
 
 func TestIsolationWithoutTenants(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
-		outcome := settings.Command(t, "tenants", "isolation", "--json").RequireCode(t, 0)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		outcome := app.Settings.Command(t, "tenants", "isolation", "--json").RequireCode(t, 0)
 		require.Contains(t, outcome.Stdout, "no tenant is ready")
 
 		owner := fleetOf(app, "acme") // alone: core is left to be reached
-		outcome = settings.Command(t, "tenants", "isolation", "--json").RequireCode(t, 0)
+		outcome = app.Settings.Command(t, "tenants", "isolation", "--json").RequireCode(t, 0)
 		require.Regexp(t, `"(connect|attach)_core"`, outcome.Stdout)
 		require.NotContains(t, outcome.Stdout, "other_tenant\"")
 		app.Put("/api/organizations/acme", owner, testkit.JSON{"is_active": false})
 		for slug, sentence := range map[string]string{"acme": "it is suspended", "nobody": "Tenant not found", "../core": "Invalid slug"} {
-			outcome := settings.Command(t, "tenants", "isolation", "--tenant", slug).RequireCode(t, 1)
+			outcome := app.Settings.Command(t, "tenants", "isolation", "--tenant", slug).RequireCode(t, 1)
 			require.Contains(t, outcome.Stderr, `tenant "`+slug+`": `+sentence)
 			require.Empty(t, outcome.Stdout)
 		}

@@ -100,7 +100,7 @@ func (p *pair) requireLeftAlone(t *testing.T) {
 }
 
 func TestLostDatabase(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		p := scarcePair(t, &settings)
 		settings.DropDatabase(t, p.acmeDB)
 
@@ -115,7 +115,7 @@ func TestLostDatabase(t *testing.T) {
 
 // TestSwappedDatabases: each is told apart by its stamp, also where it was open.
 func TestSwappedDatabases(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		p := scarcePair(t, &settings)
 		swap := func() {
 			settings.RenameDatabase(t, p.acmeDB, settings.DatabaseName("swapping"))
@@ -231,7 +231,7 @@ func TestProvisioningUndoesItself(t *testing.T) {
 		again := user
 		return errors.Join(models.CreateUser(ctx, tenant.DB, &user), models.CreateUser(ctx, tenant.DB, &again))
 	}
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		register := func(do tenants.Registration) func() error {
 			return func() error { return app.Tenants.Register(t.Context(), "acme", tenants.Newcomer{}, do) }
 		}
@@ -258,7 +258,7 @@ func TestProvisioningUndoesItself(t *testing.T) {
 // TestProvisioningOfOneWhoLeaves: the client is gone in the middle; the tenant
 // is whole or gone, and not half-made.
 func TestProvisioningForOneWhoLeaves(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		type client struct {
 			leaves tenants.Step
 			leave  context.CancelFunc

@@ -31,7 +31,7 @@ func looser() []string {
 // the migrated tables have the same columns, of the same kind, and what may be
 // missing in one may be missing in the other.
 func TestModelsAndMigrationsAgree(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("acme", "hank@example.com")
 		tenant, release, err := app.Tenants.Acquire(t.Context(), "acme")
 		require.NoError(t, err)

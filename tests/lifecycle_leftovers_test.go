@@ -225,7 +225,7 @@ func standAt(settings *testkit.Settings, at tenants.Step) (standing <-chan struc
 // TestServingBesideLeftovers: the program serves while it removes what a dead process
 // has left, and one removal that stands still does not hold up the others.
 func TestServingBesideLeftovers(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
 		core := app.Token("", "ada@example.com")
 		for i := range 4 {

@@ -25,7 +25,7 @@ const (
 // two replicas on the same databases.
 func eachCrew(t *testing.T, test func(t *testing.T, apps []*testkit.App)) {
 	t.Helper()
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Database.MaxConnections = fewConnections
 		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
 		for crew := 1; crew <= len(apps); crew++ { // one after the other: two crowds at once are no fair test
@@ -183,7 +183,7 @@ func TestMakingRacesDeleting(t *testing.T) {
 // TestSuspensionRacesRequests: once a suspension is acknowledged, no request
 // that comes after gets in.
 func TestSuspensionRacesRequests(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		owner := app.Token("", "ada@example.com")
 		app.Organization(owner, "acme")
 		member := app.Token("acme", "grace@example.com")

@@ -34,7 +34,7 @@ func idOf(t *testing.T, settings *testkit.Settings, where string) string {
 // TestSparesAreClaimed: an organization gets a database that was there, whole,
 // before anybody asked for it; and another takes its place.
 func TestSparesAreClaimed(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 1
 		app := testkit.Start(t, settings)
 		core := app.Token("", "ada@example.com")
@@ -63,7 +63,7 @@ func TestSparesAreClaimed(t *testing.T) {
 // TestSparesAreClaimedOnce, by whichever replica, and where there are not enough
 // databases are made.
 func TestSparesAreClaimedOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 2
 		apps := []*testkit.App{testkit.Start(t, settings), testkit.Start(t, settings)}
 		core := apps[0].Token("", "ada@example.com")
@@ -86,7 +86,7 @@ func TestSparesAreClaimedOnce(t *testing.T) {
 
 // TestOneStockForAllReplicas: a spare that one replica is making counts for the others.
 func TestOneStockForAllReplicas(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 1
 		slow := settings
 		reserved, goOn := standAt(&slow, tenants.StepReserved)
@@ -108,7 +108,7 @@ func TestOneStockForAllReplicas(t *testing.T) {
 
 // TestASpareOutlivesARefusal: a claim that fails leaves it as it was.
 func TestASpareOutlivesARefusal(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 1
 		app := testkit.Start(t, settings)
 		core := app.Token("", "ada@example.com")
@@ -158,7 +158,7 @@ func TestASpareIsLost(t *testing.T) {
 // TestSparesFollowMigrations: one that the last version has made is brought up
 // to date before anybody gets it.
 func TestSparesFollowMigrations(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Spares = 1
 		app := testkit.Start(t, settings)
 		awaitSpares(t, &settings)

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"multitenant/tests/pgtest"
+	"multitenant/tests/testkit"
 )
 
 // breath is how long clients that never stop asking leave the processor to others.
@@ -25,5 +26,5 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	debug.SetGCPercent(400) // hundreds of applications in one process: memory for time
-	goleak.VerifyTestMain(pgtest.Main{M: m})
+	goleak.VerifyTestMain(pgtest.Main{M: testkit.Main{M: m}})
 }

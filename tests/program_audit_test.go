@@ -14,8 +14,7 @@ import (
 // TestAuditExport: a line holds what the API answers, and there are more events than a
 // page has.
 func TestAuditExport(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for _, tenant := range []string{"", "acme"} {
 			token := app.Token(tenant, "ada@example.com")
 			var answered struct {
@@ -29,13 +28,13 @@ func TestAuditExport(t *testing.T) {
 				WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
 				SELECT TIMESTAMPTZ '2026-01-01 10:00:00+00:00', 'user.signed_in', 'success', '', '', '', '', CHR(10) || CHR(27) || '"', '', 'n' || i
 				FROM n`
-			if settings.Engine == testkit.SQLite {
+			if app.Settings.Engine == testkit.SQLite {
 				events = strings.NewReplacer("TIMESTAMPTZ ", "", "CHR(", "char(").Replace(events)
 			}
-			settings.Exec(t, databaseOf(app, tenant), events)
+			app.Settings.Exec(t, databaseOf(app, tenant), events)
 			export := func(arguments ...string) []string {
 				command := append([]string{"audit", "export"}, append(arguments, tenantFlag(tenant)...)...)
-				return strings.Split(settings.Command(t, command...).RequireCode(t, 0).Stdout, "\n")
+				return strings.Split(app.Settings.Command(t, command...).RequireCode(t, 0).Stdout, "\n")
 			}
 
 			lines := export()
@@ -53,10 +52,10 @@ func TestAuditExport(t *testing.T) {
 			require.Equal(t, []string{""}, export("--since", time.Now().Add(time.Hour).Format(time.RFC3339)))
 			require.Equal(t, []string{""}, export("--until", "2026-01-01T10:00:00Z"), "the end is not included")
 		}
-		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
-		require.NotEmpty(t, settings.Command(t, "audit", "export", "--tenant", "acme").RequireCode(t, 0).Stdout)
-		require.Empty(t, settings.Command(t, "audit", "export", "--tenant", "nobody").RequireCode(t, 1).Stdout)
-		settings.Command(t, "audit", "export", "--tenant=").RequireCode(t, 1)
-		settings.Command(t, "audit", "export", "--since", "yesterday").RequireCode(t, 2)
+		app.Settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
+		require.NotEmpty(t, app.Settings.Command(t, "audit", "export", "--tenant", "acme").RequireCode(t, 0).Stdout)
+		require.Empty(t, app.Settings.Command(t, "audit", "export", "--tenant", "nobody").RequireCode(t, 1).Stdout)
+		app.Settings.Command(t, "audit", "export", "--tenant=").RequireCode(t, 1)
+		app.Settings.Command(t, "audit", "export", "--since", "yesterday").RequireCode(t, 2)
 	})
 }

@@ -43,29 +43,28 @@ type tenantJSON struct {
 }
 
 func TestTenantsAreListedAndShown(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
-		require.Equal(t, "[]\n", settings.Command(t, "tenants", "list", "--json").RequireCode(t, 0).Stdout)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		require.Equal(t, "[]\n", app.Settings.Command(t, "tenants", "list", "--json").RequireCode(t, 0).Stdout)
 		fleetOf(app, "acme")
 		app.Token("globex", "grace@example.com")
 
-		list := testkit.Decode[[]tenantJSON](t, settings.Command(t, "tenants", "list", "--json").RequireCode(t, 0))
+		list := testkit.Decode[[]tenantJSON](t, app.Settings.Command(t, "tenants", "list", "--json").RequireCode(t, 0))
 		slugs := map[string]string{}
 		for _, tenant := range list {
 			slugs[*tenant.Slug] = tenant.Status
 		}
 		require.Equal(t, map[string]string{"acme": "ready", "globex": "ready"}, slugs)
-		text := settings.Command(t, "tenants", "list").RequireCode(t, 0)
+		text := app.Settings.Command(t, "tenants", "list").RequireCode(t, 0)
 		require.Regexp(t, `(?m)^TENANT +STATUS +SCHEMA +CREATED +ERROR\n(acme|globex) +ready +\d{12}_`, text.Stdout)
 
-		shown := testkit.Decode[tenantJSON](t, settings.Command(t, "tenants", "show", "acme", "--json").RequireCode(t, 0))
-		require.Equal(t, settings.DatabaseName("acme"), shown.DatabaseName)
+		shown := testkit.Decode[tenantJSON](t, app.Settings.Command(t, "tenants", "show", "acme", "--json").RequireCode(t, 0))
+		require.Equal(t, app.Settings.DatabaseName("acme"), shown.DatabaseName)
 		require.Equal(t, &organizationJSON{ID: 1, Name: shown.Organization.Name, OwnerID: 1, OwnerEmail: "ada@example.com"}, shown.Organization)
-		require.Regexp(t, `(?m)^organization +".+", owned by ada@example.com$`, settings.Command(t, "tenants", "show", "acme").Stdout)
-		require.Contains(t, settings.Command(t, "tenants", "show", "globex", "--json").Stdout, `"organization": null`)
+		require.Regexp(t, `(?m)^organization +".+", owned by ada@example.com$`, app.Settings.Command(t, "tenants", "show", "acme").Stdout)
+		require.Contains(t, app.Settings.Command(t, "tenants", "show", "globex", "--json").Stdout, `"organization": null`)
 
 		for _, unknown := range []string{"nobody", "../core"} {
-			outcome := settings.Command(t, "tenants", "show", "--json", unknown).RequireCode(t, 1)
+			outcome := app.Settings.Command(t, "tenants", "show", "--json", unknown).RequireCode(t, 1)
 			require.Empty(t, outcome.Stdout)
 			require.Contains(t, outcome.Stderr, `tenant "`+unknown+`": `)
 		}
@@ -75,51 +74,49 @@ func TestTenantsAreListedAndShown(t *testing.T) {
 // A running server sees what commands do, within the time that a replica may
 // take.
 func TestCommandsBesideAServer(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		owner := app.Token("", "ada@example.com")
-		settings.Command(t, "tenants", "create", "acme", "--owner", "ADA@example.com", "--name", "Acme & Sons").RequireCode(t, 0)
+		app.Settings.Command(t, "tenants", "create", "acme", "--owner", "ADA@example.com", "--name", "Acme & Sons").RequireCode(t, 0)
 		require.Contains(t, app.Get("/api/organizations/acme", owner).Raw, "Acme \\u0026 Sons")
 		member := app.TokenOf("acme", "ada@example.com")
 		require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
 
-		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
+		app.Settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
 		requireSpread(t, app, member, http.StatusForbidden)
 		require.Contains(t, app.Get("/api/organizations/acme", owner).Raw, `"is_active":false`)
-		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0) // twice does no harm
-		settings.Command(t, "tenants", "resume", "acme").RequireCode(t, 0)
+		app.Settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0) // twice does no harm
+		app.Settings.Command(t, "tenants", "resume", "acme").RequireCode(t, 0)
 		requireSpread(t, app, member, http.StatusOK)
 		require.Contains(t, app.Get("/api/organizations/acme", owner).Raw, `"is_active":true`)
 
-		alone := settings.Command(t, "tenants", "delete", "acme").RequireCode(t, 2)
+		alone := app.Settings.Command(t, "tenants", "delete", "acme").RequireCode(t, 2)
 		require.Contains(t, alone.Stderr, "--yes is needed")
 		require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
-		settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 0)
+		app.Settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 0)
 		requireSpread(t, app, member, http.StatusUnauthorized)
 		require.Equal(t, http.StatusNotFound, app.Get("/api/organizations/acme", owner).Code)
-		settings.RequireTidy(t)
-		settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 1)
+		app.Settings.RequireTidy(t)
+		app.Settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 1)
 	})
 }
 
 func TestTenantsCreateWithoutOwner(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
-		created := settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		created := app.Settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
 		require.Equal(t, "tenant \"acme\" is created\n", created.Stdout)
 		member := app.Token("acme", "grace@example.com")
 		require.Equal(t, http.StatusOK, app.Get("/api/users/me", member).Code)
 
-		settings.CreateDatabase(t, settings.DatabaseName("squatter"))
+		app.Settings.CreateDatabase(t, app.Settings.DatabaseName("squatter"))
 		for _, refused := range [][]string{
 			{"acme"}, {"squatter"}, {"Acme"}, {"core"}, {"-"}, {"globex", "--owner", "nobody@example.com"},
 		} {
-			outcome := settings.Command(t, append([]string{"tenants", "create"}, refused...)...)
+			outcome := app.Settings.Command(t, append([]string{"tenants", "create"}, refused...)...)
 			require.NotZero(t, outcome.Code, refused)
 			require.Equal(t, 1, strings.Count(outcome.Stderr, "\n")-strings.Count(outcome.Stderr, "level="), outcome.Stderr)
 			require.Empty(t, outcome.Stdout)
 		}
-		settings.RequireTidy(t, settings.DatabaseName("squatter"))
+		app.Settings.RequireTidy(t, app.Settings.DatabaseName("squatter"))
 	})
 }
 

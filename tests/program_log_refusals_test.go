@@ -18,7 +18,7 @@ import (
 // TestRefusalsAreInTheLog, each in its line: what was asked for, where from, and
 // why it was refused.
 func TestRefusalsAreInTheLog(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core, stranger := app.Token("", "ada@example.com"), app.Token("", "grace@example.com")
 		app.Organization(core, "acme")
 		member := app.Token("acme", "grace@example.com")

@@ -27,7 +27,7 @@ func awaitLog(t *testing.T, app *testkit.App, want string) {
 
 // TestTheLogHoldsNoSecrets, at its most talkative, after all that can happen.
 func TestTheLogHoldsNoSecrets(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		const marker = "what people write is nobody's business"
 		core := app.Token("", "ada@example.com")
 		app.Register("", "ada@example.com")
@@ -84,7 +84,7 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 
 // TestTheLogSaysWhatTheAnswerDoesNot: the cause, under the same request id.
 func TestTheLogSaysWhatTheAnswerDoesNot(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		member := app.Token("acme", "grace@example.com")
 		app.Settings.Exec(t, app.Settings.DatabaseName("acme"), "ALTER TABLE tenant_users RENAME TO elsewhere")
 		broken := app.Get(profilePath, member)
@@ -102,7 +102,7 @@ func TestTheLogSaysWhatTheAnswerDoesNot(t *testing.T) {
 // TestTheLogSaysOnceWhatIsOutOfReach: one line for the request, and none for
 // the statement that found it out.
 func TestTheLogSaysOnceWhatIsOutOfReach(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
 		member := app.Token("acme", "grace@example.com")
 		app.Close()
@@ -120,7 +120,7 @@ func TestTheLogSaysOnceWhatIsOutOfReach(t *testing.T) {
 
 // TestTheLogKeepsItsLines: nothing that is sent can begin a line of its own.
 func TestTheLogKeepsItsLines(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Get("/api/organizations/x%0d%0atime=2026%20level=ERROR%20msg=forged", core)
 		app.Get("/x%0atime=2026%20level=ERROR%20msg=forged", core)
@@ -136,7 +136,7 @@ func TestTheLogKeepsItsLines(t *testing.T) {
 
 // TestPanicsAreAnswered like any other fault, and stop nothing.
 func TestPanicsAreAnswered(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		var cause atomic.Value
 		cause.Store(any("nothing"))
 		settings.OnStep = func(step tenants.Step) {

@@ -40,7 +40,7 @@ func requestsIn(samples testkit.Samples) testkit.Samples {
 
 // TestMetricsOfRequests: each is counted once, under words of the program's own.
 func TestMetricsOfRequests(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Metrics = true
 		app := testkit.Start(t, settings)
 		core := app.Token("", "ada@example.com")
@@ -80,7 +80,7 @@ func TestMetricsOfRequests(t *testing.T) {
 
 // TestMetricsOfTenants follows tenants from nothing to nothing.
 func TestMetricsOfTenants(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Metrics = true
 		app := testkit.Start(t, settings)
 		core := app.Token("", "ada@example.com")
@@ -119,7 +119,7 @@ func TestMetricsOfTenants(t *testing.T) {
 
 // TestMetricsOfUnfinishedBusiness: what the reconciler finds at the start.
 func TestMetricsOfUnfinishedBusiness(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
 		fleetOf(app, "acme", "globex", "initech")
 		app.Close()

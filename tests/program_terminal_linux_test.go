@@ -56,7 +56,7 @@ func atTerminal(t *testing.T, settings *testkit.Settings, typed string, argument
 }
 
 func TestDeletionAsksAtATerminal(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		fleetOf(testkit.Start(t, settings), "acme")
 
 		for _, typed := range []string{"yes\n", "\n", "globex\n", "\x04"} {

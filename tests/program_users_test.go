@@ -21,8 +21,7 @@ type resetView struct {
 
 // TestUsersResetPassword beside a server: the token is on stdout, alone.
 func TestUsersResetPassword(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for _, tenant := range []string{"", "acme"} {
 			app.Token(tenant, "other@example.com")
 			app.Token(tenant, "ada@example.com")
@@ -31,12 +30,12 @@ func TestUsersResetPassword(t *testing.T) {
 				arguments = append(arguments, "--tenant", tenant)
 			}
 
-			text := settings.Command(t, arguments...).RequireCode(t, 0)
+			text := app.Settings.Command(t, arguments...).RequireCode(t, 0)
 			require.Regexp(t, `^mtpw_[A-Za-z0-9_-]{64}\n$`, text.Stdout)
 			require.Contains(t, text.Stderr, "for a new password of ada@example.com\n")
 			require.NotContains(t, text.Stderr, strings.TrimSpace(text.Stdout)[5:])
 
-			outcome := settings.Command(t, append(arguments, "--json")...).RequireCode(t, 0)
+			outcome := app.Settings.Command(t, append(arguments, "--json")...).RequireCode(t, 0)
 			view := testkit.Decode[resetView](t, outcome)
 			require.Equal(t, "ada@example.com", view.Email)
 			require.EqualValues(t, 2, view.UserID)
@@ -56,13 +55,12 @@ func TestUsersResetPassword(t *testing.T) {
 }
 
 func TestUsersResetPasswordRefuses(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")
 		app.Organization(core, "acme")
 		app.Organization(core, "globex")
 		app.Token("acme", "grace@example.com")
-		settings.Command(t, "tenants", "suspend", "globex").RequireCode(t, 0)
+		app.Settings.Command(t, "tenants", "suspend", "globex").RequireCode(t, 0)
 		for command, says := range map[string]string{
 			"nobody@example.com":                `no user at the core has the address "nobody@example.com"`,
 			"grace@example.com":                 "no user at the core",
@@ -73,15 +71,15 @@ func TestUsersResetPasswordRefuses(t *testing.T) {
 			"ada@example.com --tenant globex":   `owns the organization of tenant "globex"`, // which is suspended
 			"ada@example.com --tenant acme":     "their password is the core's: reset it there, without --tenant",
 		} {
-			outcome := settings.Command(t, append([]string{"users", "reset-password"}, strings.Fields(command)...)...).RequireCode(t, 1)
+			outcome := app.Settings.Command(t, append([]string{"users", "reset-password"}, strings.Fields(command)...)...).RequireCode(t, 1)
 			require.Contains(t, outcome.Stderr, says, command)
 			require.Equal(t, 1, strings.Count(outcome.Stderr, "\n")-strings.Count(outcome.Stderr, "level="), outcome.Stderr)
 			require.Empty(t, outcome.Stdout)
 		}
-		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM password_resets"))
+		require.Zero(t, testkit.Scalar[int](t, &app.Settings, app.Settings.CoreName(), "SELECT count(*) FROM password_resets"))
 
-		settings.Exec(t, settings.CoreName(), "UPDATE core_users SET is_active = FALSE")
-		deactivated := settings.Command(t, "users", "reset-password", "ada@example.com").RequireCode(t, 0)
+		app.Settings.Exec(t, app.Settings.CoreName(), "UPDATE core_users SET is_active = FALSE")
+		deactivated := app.Settings.Command(t, "users", "reset-password", "ada@example.com").RequireCode(t, 0)
 		require.Contains(t, deactivated.Stderr, "deactivated: not before they are active again")
 		requireNoReset(t, app, strings.TrimSpace(deactivated.Stdout))
 	})
@@ -90,8 +88,7 @@ func TestUsersResetPasswordRefuses(t *testing.T) {
 // TestUsersCreate: a user made by the operator chooses a password by a token, or has the
 // one that the operator typed.
 func TestUsersCreate(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		app.Token("acme", "owner@example.com")
 		for _, tenant := range []string{"", "acme"} {
 			arguments := []string{"users", "create", " Ada@example.com", "--full-name", "Ada"}
@@ -100,26 +97,26 @@ func TestUsersCreate(t *testing.T) {
 				arguments, role = append(arguments, "--tenant", tenant, "--role", "admin"), "admin"
 			}
 
-			made := settings.Command(t, arguments...).RequireCode(t, 0)
+			made := app.Settings.Command(t, arguments...).RequireCode(t, 0)
 			require.Regexp(t, `^mtpw_[A-Za-z0-9_-]{64}\n$`, made.Stdout)
 			require.Contains(t, made.Stderr, "user Ada@example.com is created\n")
 			requireReset(t, app, strings.TrimSpace(made.Stdout))
 			requireNewPassword(t, app, tenant, "ada@example.com")
 
-			again := settings.Command(t, arguments...).RequireCode(t, 1)
+			again := app.Settings.Command(t, arguments...).RequireCode(t, 1)
 			require.Contains(t, again.Stderr, "Ada@example.com: Email already registered")
 			require.Empty(t, again.Stdout)
 
 			typed := append([]string{"users", "create", "typed@example.com", "--password-stdin"}, arguments[5:]...)
-			require.Empty(t, settings.CommandReading(t, testkit.Password+"\n", typed...).RequireCode(t, 0).Stdout)
+			require.Empty(t, app.Settings.CommandReading(t, testkit.Password+"\n", typed...).RequireCode(t, 0).Stdout)
 			require.Equal(t, 200, app.Login(tenant, "typed@example.com").Code)
 
-			users := testkit.Decode[[]userView](t, settings.Command(t, append([]string{"users", "list", "--json"}, tenantFlag(tenant)...)...))
+			users := testkit.Decode[[]userView](t, app.Settings.Command(t, append([]string{"users", "list", "--json"}, tenantFlag(tenant)...)...))
 			require.Equal(t, []string{"Ada@example.com", "typed@example.com"}, []string{users[len(users)-2].Email, users[len(users)-1].Email})
 			require.Equal(t, role, users[len(users)-1].Role)
 		}
-		for _, database := range []string{settings.CoreName(), settings.DatabaseName("acme")} {
-			require.Equal(t, 2, testkit.Scalar[int](t, &settings, database,
+		for _, database := range []string{app.Settings.CoreName(), app.Settings.DatabaseName("acme")} {
+			require.Equal(t, 2, testkit.Scalar[int](t, &app.Settings, database,
 				"SELECT count(*) FROM audit_events WHERE action = 'user.created' AND actor = 'operator'"))
 		}
 	})
@@ -167,21 +164,20 @@ func tenantFlag(tenant string) []string {
 
 // TestUsersList reads more users than a page has, and shows no escape sequence.
 func TestUsersList(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		app := testkit.Start(t, settings)
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		token := app.Token("", "ada@example.com")
 		require.Equal(t, 200, app.Put(profilePath, token, testkit.JSON{"full_name": "Ada\x1b[2J"}).Code)
-		settings.Exec(t, settings.CoreName(), `INSERT INTO core_users (email, email_canonical, hashed_password, is_active, created_at, session_epoch)
+		app.Settings.Exec(t, app.Settings.CoreName(), `INSERT INTO core_users (email, email_canonical, hashed_password, is_active, created_at, session_epoch)
 			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
 			SELECT 'u' || i, 'u' || i, '', FALSE, CURRENT_TIMESTAMP, 0 FROM n`)
 
-		users := testkit.Decode[[]userView](t, settings.Command(t, "users", "list", "--json").RequireCode(t, 0))
+		users := testkit.Decode[[]userView](t, app.Settings.Command(t, "users", "list", "--json").RequireCode(t, 0))
 
 		require.Len(t, users, 1001)
 		require.True(t, users[0].IsActive)
 		require.False(t, users[1000].IsActive)
 		require.Equal(t, "u1000", users[1000].Email)
-		table := settings.Command(t, "users", "list").RequireCode(t, 0).Stdout
+		table := app.Settings.Command(t, "users", "list").RequireCode(t, 0).Stdout
 		require.Equal(t, 1002, strings.Count(table, "\n"))
 		require.NotContains(t, table, "\x1b")
 	})

@@ -117,7 +117,7 @@ const makingAtOnce = 2
 // connections stay within the setting while tenants are opened, closed, made,
 // migrated and deleted.
 func TestMoreTenantsInUseThanMayBeOpen(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Database.MaxConnections = database.MinConnections // of which tenants have four
 		crowdSize := 8
 		if settings.Engine == testkit.SQLite {

@@ -46,7 +46,7 @@ func requireSpread(t *testing.T, app *testkit.App, token string, status int) {
 }
 
 func TestReplicasSeeSuspensionAndResumption(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		first, second, owner, member := replicas(t, settings)
 
 		suspended := first.Put("/api/organizations/acme", owner, testkit.JSON{"is_active": false})
@@ -65,7 +65,7 @@ func TestReplicasSeeSuspensionAndResumption(t *testing.T) {
 // TestReplicasResumeAtOnce: a refusal does not rest on a row that another replica may
 // have changed, however many requests are refused.
 func TestReplicasResumeAtOnce(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		first, second, owner, member := replicas(t, settings)
 		me := testkit.Request{Method: http.MethodGet, Path: "/api/users/me", Token: member}
 		for range 3 {
@@ -83,7 +83,7 @@ func TestReplicasResumeAtOnce(t *testing.T) {
 }
 
 func TestReplicasSeeDeletion(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		first, second, owner, member := replicas(t, settings)
 
 		require.Equal(t, http.StatusNoContent, first.Delete("/api/organizations/acme", owner).Code)
@@ -104,7 +104,7 @@ func TestReplicasSeeDeletion(t *testing.T) {
 // TestDeletionWithARecreationBetween: a replica that has had no request while a
 // tenant was deleted and made again serves nobody from its old handle.
 func TestReplicaDoesNotServeThePreviousLife(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		first, second, owner, member := replicas(t, settings)
 		old := second.TokenOf("acme", "ada@example.com")
 
@@ -121,7 +121,7 @@ func TestReplicaDoesNotServeThePreviousLife(t *testing.T) {
 // TestAnotherPrefixIsRefused: with it the databases that a dead process left in
 // the making would never be found.
 func TestAnotherPrefixIsRefused(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
 		app.Token("acme", "grace@example.com")
 		app.Close()
@@ -160,7 +160,7 @@ func TestStartedManyAtOnce(t *testing.T) {
 }
 
 func TestStartedAgain(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		app := testkit.Start(t, settings)
 		owner := app.Token("", "ada@example.com")
 		app.Organization(owner, "acme")

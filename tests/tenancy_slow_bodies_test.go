@@ -94,7 +94,7 @@ func askAndReadNothing(t *testing.T, app *testkit.App, token string) {
 
 // TestABodyThatIsCutIsNotMalformed, and changes nothing.
 func TestABodyThatIsCutIsNotMalformed(t *testing.T) {
-	testkit.Each(t, func(t *testing.T, app *testkit.App) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		for _, tenant := range []string{"", "acme"} {
 			token := app.Token(tenant, "ada@example.com")
 			for _, begun := range []string{"", `{"full_name":"Ada"`, `{"full_name":"Ada"}`} {

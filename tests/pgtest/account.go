@@ -92,21 +92,46 @@ func (a *account) dropOnce(ctx context.Context) error {
 	if _, err := a.admin.ExecContext(ctx, end, a.name); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
-	databases, err := a.list(ctx,
-		"SELECT datname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE rolname = $1")
-	if err != nil {
-		return fmt.Errorf("list databases: %w", err)
-	}
 	roles, err := a.tenantRoles(ctx)
 	if err != nil {
 		return fmt.Errorf("list roles: %w", err)
 	}
+	if err := a.dropOthers(ctx, "", roles); err != nil {
+		return err
+	}
+	if _, err := a.admin.ExecContext(ctx, "DROP ROLE "+name); err != nil {
+		return fmt.Errorf("drop role: %w", err)
+	}
+	return nil
+}
+
+// clear drops what the account has made, but keeps the database that it began with. The
+// names of the roles that it made begin with prefix.
+func (a *account) clear(ctx context.Context, prefix string) error {
+	roles, err := a.list(ctx, "SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1)", prefix)
+	if err != nil {
+		return fmt.Errorf("list roles: %w", err)
+	}
+	return a.dropOthers(ctx, a.name, roles)
+}
+
+// dropOthers drops the databases of the account but the one to keep, and then roles that
+// it has made.
+func (a *account) dropOthers(ctx context.Context, keep string, roles []string) error {
+	databases, err := a.list(ctx,
+		"SELECT datname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE rolname = $1", a.name)
+	if err != nil {
+		return fmt.Errorf("list databases: %w", err)
+	}
 	for _, database := range databases {
+		if database == keep {
+			continue
+		}
 		if _, err := a.admin.ExecContext(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{database}.Sanitize()+" WITH (FORCE)"); err != nil {
 			return fmt.Errorf("drop database: %w", err)
 		}
 	}
-	for _, role := range append(roles, a.name) {
+	for _, role := range roles {
 		if _, err := a.admin.ExecContext(ctx, "DROP ROLE "+pgx.Identifier{role}.Sanitize()); err != nil {
 			return fmt.Errorf("drop role: %w", err)
 		}
@@ -121,12 +146,12 @@ func (a *account) tenantRoles(ctx context.Context) ([]string, error) {
 		JOIN pg_database d ON d.oid = s.dbid OR s.classid = 'pg_database'::regclass AND d.oid = s.objid
 		JOIN pg_roles o ON o.oid = d.datdba
 		JOIN pg_roles r ON r.oid = s.refobjid
-		WHERE s.refclassid = 'pg_authid'::regclass AND o.rolname = $1 AND r.rolname LIKE '%\_role\_%'`)
+		WHERE s.refclassid = 'pg_authid'::regclass AND o.rolname = $1 AND r.rolname LIKE '%\_role\_%'`, a.name)
 }
 
-// list returns what a query about the account finds; its parameter is the name.
-func (a *account) list(ctx context.Context, query string) ([]string, error) {
-	rows, err := a.admin.QueryContext(ctx, query, a.name)
+// list returns the names that a query finds.
+func (a *account) list(ctx context.Context, query, parameter string) ([]string, error) {
+	rows, err := a.admin.QueryContext(ctx, query, parameter)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,10 @@
 package pgtest
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 	"os"
 	"sync"
 	"testing"
@@ -84,6 +86,21 @@ func Database(tb testing.TB) string {
 	require(tb, account.create(tb.Context()))
 	tb.Cleanup(func() { account.drop(tb) })
 	return account.url
+}
+
+// Clear drops what the role of a URL of Database has made since: its other databases,
+// and the roles whose names begin with prefix.
+func Clear(tb testing.TB, address, prefix string) {
+	tb.Helper()
+
+	parsed, err := url.Parse(address)
+	require(tb, err)
+	admin, err := shared.administrator(Server(tb))
+	require(tb, err)
+	a := &account{admin: admin, name: parsed.User.Username()}
+	ctx, cancel := context.WithTimeout(tb.Context(), dropTimeout)
+	defer cancel()
+	require(tb, retry(ctx, func() error { return a.clear(ctx, prefix) }))
 }
 
 // require ends the test on an error: a missing server is a reason to skip,

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,7 +97,8 @@ type App struct {
 	Hashing  *auth.Passwords
 	Metrics  *metrics.Metrics // nil without the setting
 
-	server *httptest.Server // nil where the application is another process
+	clock  *atomic.Pointer[func() time.Time] // of a lent application, see SetClock
+	server *httptest.Server                  // nil where the application is another process
 	client *http.Client
 	tb     testing.TB
 }
@@ -115,11 +117,19 @@ func Each(t *testing.T, test func(t *testing.T, app *App)) {
 // that name fresh databases.
 func EachEngine(t *testing.T, test func(t *testing.T, settings Settings)) {
 	t.Helper()
+	onEach(t, func(t *testing.T, engine Engine) {
+		t.Helper()
+		test(t, Fresh(t, engine))
+	})
+}
+
+func onEach(t *testing.T, test func(t *testing.T, engine Engine)) {
+	t.Helper()
 	t.Parallel()
 	for _, engine := range []Engine{SQLite, Postgres} {
 		t.Run(string(engine), func(t *testing.T) {
 			t.Parallel()
-			test(t, Fresh(t, engine))
+			test(t, engine)
 		})
 	}
 }
@@ -273,4 +283,10 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+func (l *Log) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
 }
