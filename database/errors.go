@@ -43,6 +43,22 @@ func IsUnavailable(err error) bool {
 	return isConnectError(err) || isBrokenConnection(err) || isExhausted(err)
 }
 
+// IsConflict reports whether err means that a constraint refused what a statement would
+// store, such as a foreign key, a check or a unique index. It is false for an id that is
+// missing or given twice, which is the fault of a sequence.
+func IsConflict(err error) bool {
+	if duplicate, ok := errors.AsType[*DuplicateError](err); ok {
+		return duplicate.constraint != KeyName(duplicate.table)
+	}
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.HasPrefix(server.Code, "23") && server.ColumnName != "id"
+	}
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && slices.Contains([]int{
+		sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY, sqlite3.SQLITE_CONSTRAINT_CHECK, sqlite3.SQLITE_CONSTRAINT_NOTNULL,
+	}, lite.Code())
+}
+
 // IsUndefinedTable reports whether err means that a statement named a table the
 // database does not have.
 func IsUndefinedTable(err error) bool {

@@ -84,6 +84,8 @@ func explain(err error) *models.Error {
 		return models.ErrBusy
 	case tenants.IsUnavailable(err):
 		return models.ErrCoreUnavailable
+	case tenants.IsConflict(err):
+		return models.Errorf(models.KindConflict, "Refused by a rule of this installation")
 	}
 	return models.Errorf(models.KindInternal, "Internal server error")
 }

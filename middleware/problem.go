@@ -80,7 +80,7 @@ func statusOf(kind models.Kind) int {
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
 		models.KindInvitationNotFound, models.KindNotFound:
 		return http.StatusNotFound
-	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases:
+	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases, models.KindConflict:
 		return http.StatusConflict
 	case models.KindMethodNotAllowed:
 		return http.StatusMethodNotAllowed

@@ -39,7 +39,7 @@ func Log(logger *slog.Logger) gin.HandlerFunc {
 		c.Header(requestIDHeader, id)
 		c.Next()
 
-		ctx, level := c.Request.Context(), levelOf(c.Writer.Status())
+		ctx, level := c.Request.Context(), levelOf(c)
 		if !logger.Enabled(ctx, level) {
 			return
 		}
@@ -157,10 +157,12 @@ func validRequestID(id string) bool {
 	}) < 0
 }
 
-// levelOf tells what is broken from what is out of reach or busy for a while.
-func levelOf(status int) slog.Level {
+// levelOf tells what is broken from what is out of reach or busy for a while. The rule of
+// a conflict is known to operators alone.
+func levelOf(c *gin.Context) slog.Level {
+	status, last := c.Writer.Status(), c.Errors.Last()
 	switch {
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable, last != nil && explain(last.Err).Kind == models.KindConflict:
 		return slog.LevelWarn
 	case status >= http.StatusInternalServerError:
 		return slog.LevelError

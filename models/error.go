@@ -40,6 +40,7 @@ const (
 	KindLastOwner            Kind = "last_owner"
 	KindOwnerEmailTaken      Kind = "owner_email_taken"
 	KindInvalidResetToken    Kind = "invalid_reset_token"
+	KindConflict             Kind = "conflict" // a rule of the database that is not ours
 	KindNotFound             Kind = "not_found"
 	KindMethodNotAllowed     Kind = "method_not_allowed"
 	KindRequestTimeout       Kind = "request_timeout"

@@ -228,6 +228,12 @@ func IsUnavailable(err error) bool {
 	return database.IsUnavailable(err)
 }
 
+// IsConflict reports whether the error says that a constraint of a database refused a
+// change.
+func IsConflict(err error) bool {
+	return database.IsConflict(err)
+}
+
 // IsReadOnly reports whether the error says that the core database cannot be written.
 func IsReadOnly(err error) bool {
 	return errors.Is(err, database.ErrReadOnly)
