@@ -79,7 +79,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 	if err := checkAgreement(slug, tenant); err != nil {
 		return err
 	}
-	return tenant.Classify(renew(c, &renewal[models.TenantUser]{
+	err = renew(c, &renewal[models.TenantUser]{
 		token: *token, tokens: ctl.Tokens, limits: ctl.Limits, db: tenant.DB,
 		claims: tenantClaims(tenant),
 		lives:  func(user *models.TenantUser) bool { return user.IsSignedIn(tenant.Owner()) },
@@ -91,7 +91,11 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 			end, err := endOfParent(ctx, core, ctl.Tokens, key)
 			return end, ctl.Tenants.ClassifyCore(err)
 		},
-	}))
+	})
+	if ctl.Tenants.IsDeleted(c.Request.Context(), tenant, err) {
+		return models.ErrInvalidToken.Because(err)
+	}
+	return tenant.Classify(err)
 }
 
 // renewal is an exchange of a refresh token, at the core or in a tenant.

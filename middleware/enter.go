@@ -7,6 +7,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/models"
+	"multitenant/tenants"
 )
 
 func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler) error {
@@ -37,9 +38,17 @@ func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, 
 	if named != "" && !tenant.IsCalled(named) {
 		return models.ErrTenantTokenRequired
 	}
+	err = g.serveTenant(c, claims, tenant, handler)
+	if g.Tenants.IsDeleted(c.Request.Context(), tenant, err) {
+		return models.ErrInvalidToken.Because(err)
+	}
+	return tenant.Classify(err)
+}
+
+func (g *Gate) serveTenant(c *gin.Context, claims auth.Claims, tenant *tenants.Tenant, handler TenantHandler) error {
 	user, err := models.FindSignedIn[models.TenantUser](c.Request.Context(), tenant.DB, claims.UserID, claims.Session)
 	if err != nil {
-		return tenant.Classify(err)
+		return err
 	}
 	if !user.IsSignedIn(tenant.Owner()) || !tenant.IsCalled(models.Slug(claims.Tenant)) {
 		return models.ErrInvalidToken
@@ -54,7 +63,7 @@ func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, 
 	if err := g.countWrite(c, tenant.ID, user.ID); err != nil {
 		return err
 	}
-	return tenant.Classify(handler(c, tenant, &user))
+	return handler(c, tenant, &user)
 }
 
 // isCounted marks in the gin context a request that countWrite has seen.

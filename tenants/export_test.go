@@ -52,7 +52,8 @@ func (hs *Handles) Sweep() { hs.handles.sweep() }
 
 // Refresh reads the registry again.
 func (hs *Handles) Refresh(ctx context.Context) error {
-	return hs.handles.refresh(ctx, hs.handles.ids())
+	_, err := hs.handles.refresh(ctx, hs.handles.ids())
+	return err
 }
 
 // Changed notes a change by this process.

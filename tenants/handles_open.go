@@ -58,7 +58,7 @@ func (hs *handles) fill(h *handle) {
 func (hs *handles) register(h *handle) (*models.Tenant, error) {
 	ctx, cancel := context.WithTimeout(hs.ctx, refreshTimeout)
 	defer cancel()
-	if err := hs.refresh(ctx, []string{h.tenant.ID}); err != nil {
+	if _, err := hs.refresh(ctx, []string{h.tenant.ID}); err != nil {
 		return nil, err
 	}
 	record := h.row.Load().Tenant

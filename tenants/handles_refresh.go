@@ -39,14 +39,15 @@ func (hs *handles) ids() []string {
 	return ids
 }
 
-// refresh reads the rows of these tenants into their handles. It retires the handles of
-// tenants without a row, and of tenants that have another role or slug now. Of several refreshes
-// at once, the one that asked last has the last word, whenever the answers come.
-func (hs *handles) refresh(ctx context.Context, ids []string) error {
+// refresh reads the rows of these tenants into their handles and returns them. It retires
+// the handles of tenants without a row, and of tenants that have another role or slug now.
+// Of several refreshes at once, the one that asked last has the last word, whenever the
+// answers come.
+func (hs *handles) refresh(ctx context.Context, ids []string) (map[string]*models.Tenant, error) {
 	asked := time.Now()
 	records, err := hs.keeper.read(ctx, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	found := make(map[string]*models.Tenant, len(records))
 	for i := range records {
@@ -59,7 +60,7 @@ func (hs *handles) refresh(ctx context.Context, ids []string) error {
 			hs.update(h, found[id], asked)
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // update stores what the registry said when it was asked: the tenant's row, or nil for

@@ -2,9 +2,11 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"multitenant/database"
 	"multitenant/models"
 )
 
@@ -86,10 +88,21 @@ func (hs *handles) lend(
 			return &h.tenant, h.release, nil
 		}
 		h.release()
-		if err := hs.lookAgain(ctx, id); err != nil {
+		if _, err := hs.lookAgain(ctx, id); err != nil {
 			return nil, nil, fmt.Errorf("read registry: %w", err)
 		}
 	}
+}
+
+// IsDeleted reports whether the error says that the tenant's database or role is missing,
+// and the registry says that the tenant is deleted: another process may have deleted it
+// since this one read its row.
+func (m *Manager) IsDeleted(ctx context.Context, t *Tenant, err error) bool {
+	if !errors.Is(err, database.ErrNotExist) && !database.IsLoginRefused(err) {
+		return false
+	}
+	record, err := m.handles.lookAgain(ctx, t.ID)
+	return err == nil && (record == nil || models.IsKind(admit(record.Status, true), models.KindTenantNotFound))
 }
 
 // admit returns nil if a tenant of that status admits requests, or is suspended and
@@ -112,7 +125,7 @@ func admit(status models.TenantStatus, evenSuspended bool) error {
 func (m *Manager) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	if err := m.handles.refresh(ctx, m.handles.ids()); err != nil {
+	if _, err := m.handles.refresh(ctx, m.handles.ids()); err != nil {
 		return fmt.Errorf("read registry: %w", err)
 	}
 	return m.noticeRoles(ctx)

@@ -29,26 +29,27 @@ type looks struct {
 // look is one statement, for several tenants.
 type look struct {
 	tenants map[string]bool
-	done    chan struct{} // closed once err is set
+	done    chan struct{} // closed once what follows is set
+	found   map[string]*models.Tenant
 	err     error
 }
 
 // errNoLook says that core did not answer in time.
 var errNoLook = models.ErrCoreUnavailable.Because(errors.New("the registry did not answer in time"))
 
-// lookAgain reads the row of the tenant into its handle. What it reads is not older
-// than the call. It waits for at most refreshTimeout.
-func (hs *handles) lookAgain(ctx context.Context, id string) error {
+// lookAgain reads the row of the tenant into its handle and returns it, or nil if there is
+// none. What it reads is not older than the call. It waits for at most refreshTimeout.
+func (hs *handles) lookAgain(ctx context.Context, id string) (*models.Tenant, error) {
 	l := hs.joinLook(id) //nolint:contextcheck // other requests wait for it as well
 	timer := time.NewTimer(refreshTimeout)
 	defer timer.Stop()
 	select {
 	case <-l.done:
-		return l.err
+		return l.found[id], l.err
 	case <-timer.C:
-		return errNoLook
+		return nil, errNoLook
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
@@ -71,7 +72,7 @@ func (hs *handles) runLook(l *look) {
 	ids := hs.looks.begin()
 	ctx, cancel := context.WithTimeout(hs.ctx, refreshTimeout)
 	defer cancel()
-	if l.err = hs.refresh(ctx, ids); ctx.Err() != nil {
+	if l.found, l.err = hs.refresh(ctx, ids); ctx.Err() != nil {
 		l.err = errNoLook
 	}
 	close(l.done)

@@ -101,6 +101,21 @@ func TestReplicasSeeDeletion(t *testing.T) {
 	})
 }
 
+// TestReplicasRefuseADeletedTenantAtOnce: a replica that still has the tenant's row finds
+// no database, and looks at the registry again before it answers.
+func TestReplicasRefuseADeletedTenantAtOnce(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		first, second, owner, _ := replicas(t, settings)
+		inside := login(t, second, "acme", "grace@example.com")
+		require.Equal(t, http.StatusOK, second.Get("/api/users/me", inside.access).Code)
+
+		require.Equal(t, http.StatusNoContent, first.Delete("/api/organizations/acme", owner).Code)
+
+		second.Get("/api/users/me", inside.access).RequireProblem(second, 401, "invalid_token", "Could not validate credentials")
+		second.Do(testkit.Refreshing(inside.refresh)).RequireProblem(second, 401, "invalid_token", "Could not validate credentials")
+	})
+}
+
 // TestDeletionWithARecreationBetween: a replica that has had no request while a
 // tenant was deleted and made again serves nobody from its old handle.
 func TestReplicaDoesNotServeThePreviousLife(t *testing.T) {
