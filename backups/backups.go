@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"filippo.io/age"
 
@@ -75,14 +76,17 @@ type Entry struct {
 // List returns the backups in a store, of all installations, the oldest of each
 // database first.
 func List(ctx context.Context, from store.Store) ([]Entry, error) {
-	names, err := from.List(ctx, recordSuffix)
+	found, err := from.List(ctx, ".")
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]Entry, 0, len(names))
-	for _, name := range names {
-		entry := Entry{Name: name}
-		entry.Record, entry.Err = readRecord(ctx, from, name)
+	entries := []Entry{}
+	for _, object := range found {
+		if object.Unfinished || !strings.HasSuffix(object.Name, recordSuffix) {
+			continue
+		}
+		entry := Entry{Name: object.Name}
+		entry.Record, entry.Err = readRecord(ctx, from, object.Name)
 		entries = append(entries, entry)
 	}
 	return entries, ctx.Err()

@@ -3,6 +3,7 @@ package backups
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -72,21 +73,27 @@ func (r *Record) identify() {
 }
 
 // objectName is where the record itself is kept.
-func (r *Record) objectName() string { return path.Join(r.owner(), r.ID+recordSuffix) }
+func (r *Record) objectName() string { return r.markName(recordSuffix) }
 
-// parseRecord reads the record that is kept under that name.
+// markName is where something else about the backup is kept.
+func (r *Record) markName(suffix string) string { return path.Join(r.owner(), r.ID+suffix) }
+
+// errNoRecord says that an object is no record of this program.
+var errNoRecord = errors.New("it is no record of a backup")
+
+// parseRecord reads the record that is kept under that name, or returns errNoRecord.
 func parseRecord(name string, text []byte) (*Record, error) {
 	var r Record
 	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("it is no record of a backup: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoRecord, err)
 	}
 	switch {
 	case r.Format != recordFormat:
-		return nil, fmt.Errorf("its format is %d, and not %d", r.Format, recordFormat)
+		return nil, fmt.Errorf("%w: its format is %d, and not %d", errNoRecord, r.Format, recordFormat)
 	case r.objectName() != name:
-		return nil, fmt.Errorf("it is the record of %s", r.objectName())
+		return nil, fmt.Errorf("%w: it is that of %s", errNoRecord, r.objectName())
 	case path.Dir(r.Archive) != r.owner() || !strings.HasPrefix(path.Base(r.Archive), r.ID+archiveSuffix):
-		return nil, fmt.Errorf("it names the archive %s", r.Archive)
+		return nil, fmt.Errorf("%w: it names the archive %s", errNoRecord, r.Archive)
 	}
 	return &r, nil
 }

@@ -12,6 +12,8 @@ type backupCommand struct {
 	Run    backupRunCommand    `cmd:"" help:"Back up core and all tenants."`
 	List   backupListCommand   `cmd:"" help:"List the backups there are."`
 	Verify backupVerifyCommand `cmd:"" help:"Read all backups again and prove that they are whole."`
+	Prune  backupPruneCommand  `cmd:"" help:"Remove the backups that BACKUP_KEEP does not keep."`
+	Forget backupForgetCommand `cmd:"" help:"Remove all backups of a tenant, for good."`
 }
 
 // errNoStore is a mistake in the settings, for commands that need a store alone.

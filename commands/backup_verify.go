@@ -22,7 +22,7 @@ type backupVerifyCommand struct {
 func (backupVerifyCommand) Help() string {
 	return "Reads every backup in BACKUP_URL to its end and compares it with its hashes; it needs no database. Level 2 needs " +
 		"BACKUP_IDENTITY_FILE for backups that are encrypted, so run it where the identity is kept. The exit code is 1 when a " +
-		"backup is not whole, and when there is none."
+		"backup is not whole, and when there is none. What was found is kept in BACKUP_URL, beside the backup."
 }
 
 // Validate is called by kong.
@@ -56,7 +56,7 @@ func (c *backupVerifyCommand) Run(ctx context.Context, inv *Invocation) error {
 			return err
 		}
 		return c.verify(ctx, inv, entries, func(r *backups.Record) error {
-			return backups.Verify(ctx, kept, r, c.Level, identities)
+			return backups.NoteProof(ctx, kept, r, c.Level, backups.Verify(ctx, kept, r, c.Level, identities))
 		})
 	})
 }

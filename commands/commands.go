@@ -45,7 +45,7 @@ type commandLine struct {
 	Tenants tenantsCommand     `cmd:"" help:"List, show, create, suspend, resume, delete or examine tenants."`
 	Users   usersCommand       `cmd:"" help:"List or create users, or let them choose a new password."`
 	Audit   auditCommand       `cmd:"" help:"Export the audit trail."`
-	Backup  backupCommand      `cmd:"" help:"Back up core and tenants, list backups, or prove them."`
+	Backup  backupCommand      `cmd:"" help:"Back up core and tenants; list, prove or remove backups."`
 }
 
 // Run does what the command line says and returns the exit code. The process

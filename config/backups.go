@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"multitenant/backups/archive"
+	"multitenant/backups/retention"
 )
 
 // Backups are the settings of backups.
@@ -15,6 +16,7 @@ type Backups struct {
 	Folder       string // where they are kept; empty means that there are none
 	Recipients   []string
 	IdentityFile string
+	Keep         retention.Policy // zero means that all are kept
 	// TokenKeyFile is where the token key is kept on SQLite, if no setting has it.
 	TokenKeyFile string
 }
@@ -22,7 +24,8 @@ type Backups struct {
 // backups may be called only on settings without mistakes.
 func (s *settings) backups() Backups {
 	folder, _ := folderOf(s.BackupURL) // it has been checked
-	all := Backups{Folder: folder, Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile}
+	keep, _ := parseKeep(s.BackupKeep)
+	all := Backups{Folder: folder, Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep}
 	if s.JWTSecretKey == "" && strings.HasPrefix(s.DatabaseURL, sqliteScheme) {
 		all.TokenKeyFile = secretPath(s.DatabaseURL)
 	}
@@ -37,6 +40,16 @@ func (s *settings) checkBackups(wrong mistakes) {
 		return err
 	}))
 	wrong.add("BACKUP_IDENTITY_FILE", checkFile(s.BackupIdentityFile))
+	_, err = parseKeep(s.BackupKeep)
+	wrong.add("BACKUP_KEEP", err)
+}
+
+// parseKeep reads what is kept; all, where nothing is said.
+func parseKeep(text string) (retention.Policy, error) {
+	if text == "" {
+		return retention.Policy{}, nil
+	}
+	return retention.Parse(text)
 }
 
 // folderOf returns the folder that a URL of backups names; none for no URL.

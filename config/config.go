@@ -78,6 +78,7 @@ type settings struct {
 	BackupURL              string `env:"BACKUP_URL"`
 	BackupRecipients       list   `env:"BACKUP_RECIPIENTS"`
 	BackupIdentityFile     string `env:"BACKUP_IDENTITY_FILE"`
+	BackupKeep             string `env:"BACKUP_KEEP"`
 	LogLevel               string `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat              string `env:"LOG_FORMAT" envDefault:"text"`
 }

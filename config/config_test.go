@@ -14,6 +14,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
+	"multitenant/backups/retention"
 	"multitenant/config"
 	"multitenant/database"
 	"multitenant/models"
@@ -115,6 +116,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"BACKUP_URL":                          "file:///var/backups/multi%20tenant",
 		"BACKUP_RECIPIENTS":                   recipient + "," + recipient,
 		"BACKUP_IDENTITY_FILE":                "config_test.go",
+		"BACKUP_KEEP":                         "7d,5w,12m",
 		"LOG_LEVEL":                           "debug",
 		"LOG_FORMAT":                          "json",
 		"PATH":                                "/bin",
@@ -151,6 +153,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		},
 		Backups: config.Backups{
 			Folder: "/var/backups/multi tenant", Recipients: []string{recipient, recipient}, IdentityFile: "config_test.go",
+			Keep: retention.Policy{Days: 7, Weeks: 5, Months: 12},
 		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: "json",
@@ -199,6 +202,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"BACKUP_URL":                          "s3://hunter2",
 		"BACKUP_RECIPIENTS":                   recipient + ",hunter2",
 		"BACKUP_IDENTITY_FILE":                "hunter2",
+		"BACKUP_KEEP":                         "7d,hunter2",
 		"LOG_LEVEL":                           "hunter2",
 		"LOG_FORMAT":                          "hunter2",
 	}
@@ -251,6 +255,7 @@ func TestLoadRefusesValues(t *testing.T) {
 		},
 		"BACKUP_RECIPIENTS":    {"age1", recipient + " " + recipient, "AGE-SECRET-KEY-1", "ssh-ed25519 AAAA"},
 		"BACKUP_IDENTITY_FILE": {"missing", "."},
+		"BACKUP_KEEP":          {"7", "7d 5w", "0d", "1001d", "7d,7d", "7y", ","},
 		"LOG_LEVEL":            {"trace", "INFO", "info+2", "4"},
 		"LOG_FORMAT":           {"JSON", "xml"},
 	}

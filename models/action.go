@@ -33,6 +33,7 @@ const (
 	ActionOrganizationResumed   Action = "organization.resumed"
 	ActionOrganizationDeleted   Action = "organization.deleted"
 	ActionOrganizationEntered   Action = "organization.entered"
+	ActionOrganizationForgotten Action = "organization.forgotten"
 	ActionSlugReleased          Action = "slug.released"
 	ActionAuditPruned           Action = "audit.pruned"
 	ActionRequestRefused        Action = "request.refused"
@@ -46,8 +47,9 @@ func Actions() []Action {
 		ActionPasswordChanged, ActionPasswordChangeRefused, ActionPasswordResetIssued, ActionPasswordReset,
 		ActionUserCreated, ActionUserUpdated, ActionUserRoleChanged, ActionUserDeactivated, ActionUserActivated, ActionUserRemoved,
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
-		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended, ActionOrganizationResumed,
-		ActionOrganizationDeleted, ActionOrganizationEntered, ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
+		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
+		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
+		ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
 	}
 }
 

@@ -104,22 +104,25 @@ func (f *Folder) Open(_ context.Context, name string) (io.ReadCloser, error) {
 	return f.root.Open(name)
 }
 
-// List walks through the folder.
-func (f *Folder) List(ctx context.Context, suffix string) (names []string, err error) {
-	err = fs.WalkDir(f.root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+// List walks through the folder. A file that is being written has a name of its own.
+func (f *Folder) List(ctx context.Context, folder string) (found []Object, err error) {
+	err = fs.WalkDir(f.root.FS(), folder, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			var about fs.FileInfo
+			if about, err = entry.Info(); err == nil {
+				found = append(found, Object{Name: name, At: about.ModTime(), Unfinished: strings.HasSuffix(name, partSuffix)})
+			}
 		}
-		if entry.Type().IsRegular() && strings.HasSuffix(name, suffix) {
-			names = append(names, name)
+		if errors.Is(err, fs.ErrNotExist) { // it was removed meanwhile
+			err = nil
 		}
-		return ctx.Err()
+		return errors.Join(err, ctx.Err())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list backups: %w", err)
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.SortFunc(found, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
 }
 
 // Remove removes a file.

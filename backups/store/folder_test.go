@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,7 +31,7 @@ func text(content string) func(io.Writer) error {
 	}
 }
 
-func read(t *testing.T, kept *store.Folder, name string) string {
+func read(t *testing.T, kept store.Store, name string) string {
 	t.Helper()
 	object, err := kept.Open(t.Context(), name)
 	require.NoError(t, err)
@@ -47,10 +48,9 @@ func TestFolderKeepsObjects(t *testing.T) {
 	require.NoError(t, kept.Put(t.Context(), "core/acme/1.tar", text("two")))
 	require.NoError(t, kept.Put(t.Context(), "core/0.json", text("three")))
 
-	names, err := kept.List(t.Context(), ".json")
-
-	require.NoError(t, err)
-	require.Equal(t, []string{"core/0.json", "core/acme/1.json"}, names)
+	require.Equal(t, []string{"core/0.json", "core/acme/1.json", "core/acme/1.tar"}, namesOf(t, kept, "."))
+	require.Equal(t, []string{"core/acme/1.json", "core/acme/1.tar"}, namesOf(t, kept, "core/acme"))
+	require.Empty(t, namesOf(t, kept, "other/missing"))
 	require.Equal(t, "one", read(t, kept, "core/acme/1.json"))
 	for name, mode := range map[string]fs.FileMode{".": 0o700, "core/acme": 0o700, "core/acme/1.json": 0o600} {
 		found, err := os.Stat(filepath.Join(path, name))
@@ -59,8 +59,20 @@ func TestFolderKeepsObjects(t *testing.T) {
 	}
 	require.NoError(t, kept.Remove(t.Context(), "core/0.json"))
 	require.NoError(t, kept.Remove(t.Context(), "core/0.json"))
-	_, err = kept.Open(t.Context(), "core/0.json")
+	_, err := kept.Open(t.Context(), "core/0.json")
 	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func namesOf(t *testing.T, kept store.Store, folder string) (names []string) {
+	t.Helper()
+	found, err := kept.List(t.Context(), folder)
+	require.NoError(t, err)
+	for _, object := range found {
+		require.WithinDuration(t, time.Now(), object.At, time.Hour)
+		require.False(t, object.Unfinished)
+		names = append(names, object.Name)
+	}
+	return names
 }
 
 // An object appears whole or not at all, and none takes another's place.
