@@ -77,6 +77,7 @@ type Check func(ctx context.Context, q Querier) error
 // Backend is an engine with a core database open on it.
 type Backend interface {
 	Copier
+	Loader
 
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB

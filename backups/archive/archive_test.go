@@ -82,7 +82,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Parallel()
 			lines := manyLines()
 
-			manifest, err := archive.Verify(bytes.NewReader(write(t, lines, tc.recipients...)), owner, tc.identities)
+			manifest, err := archive.Read(bytes.NewReader(write(t, lines, tc.recipients...)), owner, tc.identities, archive.Discard{})
 
 			require.NoError(t, err)
 			rows := map[string]int64{}
@@ -99,11 +99,53 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// collector keeps what it is given, and refuses the part of that name.
+type collector struct {
+	parts  map[string]string
+	refuse string
+}
+
+func (c *collector) File(name string, _ int64, content io.Reader) error {
+	return c.Table(name, content)
+}
+
+func (c *collector) Table(name string, rows io.Reader) error {
+	if name == c.refuse {
+		return errRefused
+	}
+	text, err := io.ReadAll(rows)
+	c.parts[name] = string(text)
+	return err
+}
+
+var errRefused = errors.New("refused")
+
+// A sink is given each part whole, whatever its chunks. Its error is no damage, but that
+// of an archive which ends while it reads is.
+func TestReadGivesTheParts(t *testing.T) {
+	t.Parallel()
+	lines := manyLines()
+	whole := write(t, lines)
+	c := &collector{parts: map[string]string{}}
+
+	_, err := archive.Read(bytes.NewReader(whole), owner, nil, c)
+
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{
+		"schema.json": "{\n  \"engine\": \"any\"\n}", "users": strings.Join(lines, ""), "a/b c": "1\n", "database.db": "12345",
+	}, c.parts)
+	_, err = archive.Read(bytes.NewReader(whole), owner, nil, &collector{parts: map[string]string{}, refuse: "users"})
+	require.ErrorIs(t, err, errRefused)
+	require.NotErrorIs(t, err, archive.ErrDamaged)
+	_, err = archive.Read(bytes.NewReader(whole[:len(whole)/2]), owner, nil, c)
+	require.ErrorIs(t, err, archive.ErrDamaged)
+}
+
 // The sum of the rows is the same in any order, and the hash of the stream is not.
 func TestRowSumDoesNotDependOnTheOrder(t *testing.T) {
 	t.Parallel()
 	sums := func(lines []string) archive.Part {
-		manifest, err := archive.Verify(bytes.NewReader(write(t, lines)), owner, nil)
+		manifest, err := archive.Read(bytes.NewReader(write(t, lines)), owner, nil, archive.Discard{})
 		require.NoError(t, err)
 		return manifest.Parts[2]
 	}
@@ -151,21 +193,21 @@ func TestVerifyFindsEveryCutAndChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			whole := write(t, lines, tc.recipients...)
-			want, err := archive.Verify(bytes.NewReader(whole), owner, tc.identities)
+			want, err := archive.Read(bytes.NewReader(whole), owner, tc.identities, archive.Discard{})
 			require.NoError(t, err)
 			for at := range whole {
-				_, err := archive.Verify(bytes.NewReader(whole[:at]), owner, tc.identities)
+				_, err := archive.Read(bytes.NewReader(whole[:at]), owner, tc.identities, archive.Discard{})
 				require.ErrorIs(t, err, archive.ErrDamaged, "cut at %d", at)
 				changed := bytes.Clone(whole)
 				changed[at] ^= 1 << (at % 8)
-				got, err := archive.Verify(bytes.NewReader(changed), owner, tc.identities)
+				got, err := archive.Read(bytes.NewReader(changed), owner, tc.identities, archive.Discard{})
 				if len(tc.identities) == 0 && err == nil { // a bit that means nothing: what was read is the same
 					require.Equal(t, want, got, "changed at %d", at)
 					continue
 				}
 				require.ErrorIs(t, err, archive.ErrDamaged, "changed at %d", at)
 			}
-			_, err = archive.Verify(bytes.NewReader(append(bytes.Clone(whole), whole...)), owner, tc.identities)
+			_, err = archive.Read(bytes.NewReader(append(bytes.Clone(whole), whole...)), owner, tc.identities, archive.Discard{})
 			require.ErrorIs(t, err, archive.ErrDamaged, "twice")
 		})
 	}
@@ -206,7 +248,7 @@ func TestVerifyFindsWhatIsMissingOrExchanged(t *testing.T) {
 	t.Parallel()
 	whole := write(t, manyLines())
 	same := func(name string, content []byte) (string, []byte, bool) { return name, content, true }
-	_, err := archive.Verify(bytes.NewReader(rewrite(t, whole, same)), owner, nil)
+	_, err := archive.Read(bytes.NewReader(rewrite(t, whole, same)), owner, nil, archive.Discard{})
 	require.NoError(t, err)
 	without := func(missing string) func(string, []byte) (string, []byte, bool) {
 		return func(name string, content []byte) (string, []byte, bool) { return name, content, name != missing }
@@ -228,7 +270,7 @@ func TestVerifyFindsWhatIsMissingOrExchanged(t *testing.T) {
 			return strings.Replace(name, "users", "hosts", 1), content, true
 		},
 	} {
-		_, err := archive.Verify(bytes.NewReader(rewrite(t, whole, change)), owner, nil)
+		_, err := archive.Read(bytes.NewReader(rewrite(t, whole, change)), owner, nil, archive.Discard{})
 		require.ErrorIs(t, err, archive.ErrDamaged, name)
 	}
 }
@@ -245,10 +287,10 @@ func TestVerifyRefusesAnotherOwnerOrIdentity(t *testing.T) {
 		"another identity": {owner, []age.Identity{newIdentity(t)}},
 		"no identity":      {owner, nil},
 	} {
-		_, err := archive.Verify(bytes.NewReader(sealed), tc.owner, tc.identities)
+		_, err := archive.Read(bytes.NewReader(sealed), tc.owner, tc.identities, archive.Discard{})
 		require.ErrorIs(t, err, archive.ErrDamaged, name)
 	}
-	_, err := archive.Verify(bytes.NewReader(write(t, nil)), owner, []age.Identity{identity})
+	_, err := archive.Read(bytes.NewReader(write(t, nil)), owner, []age.Identity{identity}, archive.Discard{})
 	require.ErrorIs(t, err, archive.ErrDamaged, "a plain archive where an encrypted one is expected")
 }
 
@@ -259,7 +301,7 @@ func TestVerifyTellsFaultsOfTheSourceApart(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	source := io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), &failing{broken})
 
-	_, err := archive.Verify(source, owner, nil)
+	_, err := archive.Read(source, owner, nil, archive.Discard{})
 
 	require.ErrorIs(t, err, broken)
 	require.NotErrorIs(t, err, archive.ErrDamaged)
@@ -279,7 +321,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(whole.Bytes())
 	f.Add([]byte("age-encryption.org/v1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := archive.Verify(bytes.NewReader(text), owner, nil); err != nil {
+		if _, err := archive.Read(bytes.NewReader(text), owner, nil, archive.Discard{}); err != nil {
 			require.ErrorIs(t, err, archive.ErrDamaged)
 		}
 	})

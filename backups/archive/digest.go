@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash"
+	"io"
 	"math/bits"
 )
 
@@ -40,6 +42,24 @@ func (d *digest) part(name string) Part {
 		part.Rows, part.RowSum = &rows, encode(d.rows.sum.bytes())
 	}
 	return part
+}
+
+// SumTable returns what a Writer would note of a table with those rows.
+func SumTable(table string, write func(io.Writer) (rows int64, err error)) (Part, error) {
+	d := newDigest(true)
+	rows, err := write(d)
+	if err == nil {
+		err = d.checkRows(rows)
+	}
+	return d.part(TableName(table)), err
+}
+
+// checkRows compares the lines of a table with how many rows it is said to have.
+func (d *digest) checkRows(rows int64) error {
+	if d.rows.isOpen || d.rows.count != rows {
+		return fmt.Errorf("there are %d lines for %d rows", d.rows.count, rows)
+	}
+	return nil
 }
 
 // rowDigest sums up the lines of a table, whatever pieces they come in.

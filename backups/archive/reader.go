@@ -6,26 +6,47 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path"
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
 )
 
-// Verify reads an archive to its end and compares all of it with its manifest, which
-// it returns. It is ErrDamaged where they differ, and where the archive is not of
-// owner. Without identities the archive must not be encrypted. An error of r is
-// returned as it is.
-func Verify(r io.Reader, owner string, identities []age.Identity) (Manifest, error) {
-	source := &sourceReader{reader: r}
-	manifest, err := verify(source, owner, identities)
-	if source.err != nil {
+// Sink takes the parts of an archive, in their order, while it is read. They are known to
+// be whole only when Read has returned without an error.
+type Sink interface {
+	// File takes a part that is no table.
+	File(name string, size int64, content io.Reader) error
+	// Table takes the rows of a table. It is not called for a table without rows.
+	Table(name string, rows io.Reader) error
+}
+
+// Discard is the Sink of a caller that needs no content.
+type Discard struct{}
+
+// File takes nothing.
+func (Discard) File(string, int64, io.Reader) error { return nil }
+
+// Table takes nothing.
+func (Discard) Table(string, io.Reader) error { return nil }
+
+// Read reads an archive to its end, gives its parts to sink, and compares all of it with
+// its manifest, which it returns. It is ErrDamaged where they differ, and where the
+// archive is not of owner. Without identities the archive must not be encrypted. Errors
+// of r and sink are returned as they are.
+func Read(r io.Reader, owner string, identities []age.Identity, sink Sink) (Manifest, error) {
+	source, contents := &sourceReader{reader: r}, &contents{sink: sink}
+	err := contents.readAll(source, owner, identities)
+	switch {
+	case source.err != nil:
 		return Manifest{}, source.err
-	}
-	if err != nil {
+	case contents.refusal != nil:
+		return Manifest{}, contents.refusal
+	case err != nil:
 		return Manifest{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return manifest, nil
+	return contents.manifest, nil
 }
 
 // sourceReader remembers an error of the source, which is no damage.
@@ -43,21 +64,31 @@ func (s *sourceReader) Read(buffer []byte) (int, error) {
 	return n, err
 }
 
-func verify(source io.Reader, owner string, identities []age.Identity) (manifest Manifest, err error) {
+// contents reads the members of the tar.
+type contents struct {
+	sink     Sink
+	refusal  error // of the sink
+	tar      *tar.Reader
+	next     *tar.Header // of a member that was found behind a table; nil for none
+	manifest Manifest
+	parts    []Part // as they were found
+}
+
+func (c *contents) readAll(source io.Reader, owner string, identities []age.Identity) (err error) {
 	plain := source
 	if len(identities) > 0 {
 		if plain, err = age.Decrypt(source, identities...); err != nil {
-			return manifest, err
+			return err
 		}
 	}
 	decoder, err := zstd.NewReader(plain, zstd.WithDecoderConcurrency(1))
 	if err != nil {
-		return manifest, err
+		return err
 	}
 	defer decoder.Close()
-	contents := &contents{tar: tar.NewReader(decoder)}
-	if err := contents.read(); err != nil {
-		return manifest, err
+	c.tar = tar.NewReader(decoder)
+	if err := c.readMembers(); err != nil {
+		return err
 	}
 	// Each layer has a check at its end, which is read only by who reads to the end.
 	for _, layer := range []io.Reader{decoder, plain, source} {
@@ -66,28 +97,16 @@ func verify(source io.Reader, owner string, identities []age.Identity) (manifest
 			err = fmt.Errorf("%d bytes follow its end", rest)
 		}
 		if err != nil {
-			return manifest, err
+			return err
 		}
 	}
-	return contents.manifest, contents.check(owner)
+	return c.check(owner)
 }
 
-// contents reads the members of the tar.
-type contents struct {
-	tar      *tar.Reader
-	manifest Manifest
-	parts    []Part // as they were found
-
-	// The table whose chunks are being read.
-	table  string // empty for none
-	chunks int
-	sums   *digest
-}
-
-// read reads to the end of the tar. The manifest comes last.
-func (c *contents) read() error {
+// readMembers reads to the end of the tar. The manifest comes last.
+func (c *contents) readMembers() error {
 	for {
-		header, err := c.tar.Next()
+		header, err := c.nextMember()
 		if errors.Is(err, io.EOF) {
 			return errors.New("it has no manifest")
 		}
@@ -96,13 +115,11 @@ func (c *contents) read() error {
 		}
 		switch {
 		case header.Name == manifestName:
-			c.endTable()
 			return c.readManifest()
 		case isChunk(header.Name):
-			err = c.readChunk(header.Name)
+			err = c.readTable(header.Name)
 		default:
-			c.endTable()
-			err = c.readFile(header.Name)
+			err = c.readFile(header)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", header.Name, err)
@@ -110,34 +127,91 @@ func (c *contents) read() error {
 	}
 }
 
-func (c *contents) readFile(name string) error {
-	sums := newDigest(false)
-	if _, err := io.Copy(sums, c.tar); err != nil {
-		return err
+func (c *contents) nextMember() (*tar.Header, error) {
+	if header := c.next; header != nil {
+		c.next = nil
+		return header, nil
 	}
-	c.parts = append(c.parts, sums.part(name))
-	return nil
+	return c.tar.Next()
 }
 
-// readChunk reads the next chunk of the table, or the first of another.
-func (c *contents) readChunk(name string) error {
-	if table := path.Dir(name); table != c.table {
-		c.endTable()
-		c.table, c.chunks, c.sums = table, 0, newDigest(true)
-	}
-	if wanted := chunkName(c.table, c.chunks); name != wanted {
-		return fmt.Errorf("%s is missing", wanted)
-	}
-	c.chunks++
-	_, err := io.Copy(c.sums, c.tar)
+func (c *contents) readFile(header *tar.Header) error {
+	sums := newDigest(false)
+	err := c.give(io.TeeReader(c.tar, sums), func(content io.Reader) error {
+		return c.sink.File(header.Name, header.Size, content)
+	})
+	c.parts = append(c.parts, sums.part(header.Name))
 	return err
 }
 
-func (c *contents) endTable() {
-	if c.table != "" {
-		c.parts = append(c.parts, c.sums.part(c.table))
-		c.table = ""
+// readTable reads the table that begins with that chunk.
+func (c *contents) readTable(first string) error {
+	part := path.Dir(first)
+	name, err := url.PathUnescape(path.Base(part))
+	if err != nil {
+		return err
 	}
+	if wanted := chunkName(part, 0); first != wanted {
+		return fmt.Errorf("%s is missing", wanted)
+	}
+	sums := newDigest(true)
+	rows := io.TeeReader(&tableReader{contents: c, part: part, next: 1}, sums)
+	err = c.give(rows, func(rows io.Reader) error { return c.sink.Table(name, rows) })
+	c.parts = append(c.parts, sums.part(part))
+	return err
+}
+
+// give gives a stream to take, and reads what take has left of it. An error of the stream
+// says more than what take makes of it.
+func (c *contents) give(stream io.Reader, take func(io.Reader) error) error {
+	source := &sourceReader{reader: stream}
+	refusal := take(source)
+	if source.err == nil && refusal == nil {
+		_, _ = io.Copy(io.Discard, source) // source keeps its error
+	}
+	if source.err == nil {
+		c.refusal = refusal
+		return refusal
+	}
+	return source.err
+}
+
+// tableReader reads the rows of a table, chunk after chunk.
+type tableReader struct {
+	contents *contents
+	part     string
+	next     int // the number of the next chunk
+}
+
+// Read reads.
+func (t *tableReader) Read(buffer []byte) (int, error) {
+	for t.contents.next == nil {
+		n, err := t.contents.tar.Read(buffer)
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, unlessEOF(err)
+		}
+		header, err := t.contents.tar.Next()
+		if err != nil {
+			return 0, err
+		}
+		if path.Dir(header.Name) != t.part {
+			t.contents.next = header
+			break
+		}
+		if wanted := chunkName(t.part, t.next); header.Name != wanted {
+			return 0, fmt.Errorf("%s is missing", wanted)
+		}
+		t.next++
+	}
+	return 0, io.EOF
+}
+
+// unlessEOF hides the end of a chunk, which is not the end of its table.
+func unlessEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 func (c *contents) readManifest() error {

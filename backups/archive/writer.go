@@ -75,8 +75,8 @@ func (a *Writer) Table(table string, write func(io.Writer) (rows int64, err erro
 	if err == nil {
 		err = c.flush()
 	}
-	if err == nil && (c.digest.rows.isOpen || c.digest.rows.count != rows) {
-		err = fmt.Errorf("there are %d lines for %d rows", c.digest.rows.count, rows)
+	if err == nil {
+		err = c.digest.checkRows(rows)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", c.part, err)

@@ -160,7 +160,7 @@ func (c *copier) copy(ctx context.Context, tables []string) error {
 	for i := range content.Tables {
 		table := &content.Tables[i]
 		err := c.sink.Table(table.Name, func(w io.Writer) (int64, error) {
-			tag, err := c.conn.PgConn().CopyTo(ctx, w, copyStatement(table))
+			tag, err := c.conn.PgConn().CopyTo(ctx, w, copyStatement(table, "TO STDOUT"))
 			return tag.RowsAffected(), err
 		})
 		if err != nil {
@@ -170,10 +170,10 @@ func (c *copier) copy(ctx context.Context, tables []string) error {
 	return nil
 }
 
-func copyStatement(table *database.ContentTable) string {
+func copyStatement(table *database.ContentTable, direction string) string {
 	columns := make([]string, len(table.Columns))
 	for i, column := range table.Columns {
 		columns[i] = quoteIdentifier(column.Name)
 	}
-	return "COPY public." + quoteIdentifier(table.Name) + " (" + strings.Join(columns, ", ") + ") TO STDOUT"
+	return "COPY public." + quoteIdentifier(table.Name) + " (" + strings.Join(columns, ", ") + ") " + direction
 }

@@ -87,4 +87,26 @@ const (
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public', aclexplode(c.relacl) x
 		WHERE x.grantee <> c.relowner AND x.grantee IS DISTINCT FROM (SELECT oid FROM pg_roles WHERE rolname = $1)
 	ORDER BY 1`
+
+	// partsQuery names the columns that COPY loads, and the sequences.
+	partsQuery = `
+	SELECT 'column ' || c.relname || '.' || a.attname FROM pg_attribute a
+		JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'public' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+	UNION ALL
+	SELECT 'sequence ' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'public' AND c.relkind = 'S'`
+
+	// guardsQuery returns for each foreign key and trigger the statement that lifts it,
+	// so that rows can be loaded in any order, and the one that puts it back.
+	guardsQuery = `
+	SELECT format('ALTER TABLE public.%I DROP CONSTRAINT %I', c.relname, k.conname),
+			format('ALTER TABLE public.%I ADD CONSTRAINT %I %s', c.relname, k.conname, pg_get_constraintdef(k.oid))
+		FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'public' AND k.contype = 'f'
+	UNION ALL
+	SELECT format('ALTER TABLE public.%I DISABLE TRIGGER %I', c.relname, g.tgname),
+			format('ALTER TABLE public.%I ENABLE %s TRIGGER %I', c.relname, CASE g.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, g.tgname)
+		FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'public' AND NOT g.tgisinternal AND g.tgenabled <> 'D'`
 )
