@@ -92,6 +92,9 @@ func List(ctx context.Context, from store.Store) ([]Entry, error) {
 	return entries, ctx.Err()
 }
 
+// List returns the backups in the store, as the function List does.
+func (b *Backups) List(ctx context.Context) ([]Entry, error) { return List(ctx, b.store) }
+
 // maxRecord bounds what a damaged record can take of memory.
 const maxRecord = 16 << 20
 

@@ -200,7 +200,8 @@ func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
 // describe reads what core alone knows of a tenant.
 func (b *round) describe(ctx context.Context, record *models.Tenant) (*organization, error) {
 	described := &organization{
-		TenantID: record.ID, Slug: record.Slug, DatabaseName: record.DatabaseName, Status: record.Status, CreatedAt: record.CreatedAt,
+		TenantID: record.ID, Slug: record.Slug, DatabaseName: record.DatabaseName, Status: record.Status,
+		Registration: record.Registration, CreatedAt: record.CreatedAt,
 	}
 	org, err := models.FindOrganizationOf(ctx, b.databases.Core, record.ID)
 	if models.IsKind(err, models.KindOrganizationNotFound) {

@@ -8,27 +8,27 @@ import (
 	"filippo.io/age"
 
 	"multitenant/backups"
-	"multitenant/backups/archive"
 	"multitenant/backups/store"
 	"multitenant/config"
 )
 
 type backupVerifyCommand struct {
-	Level int  `default:"2" help:"1: each archive is the one that was written. 2: it can also be read, each table to its last row."`
+	Level int  `default:"2" help:"1: each archive is the one that was written. 2: it can also be read, each table to its last row. 3: it can also be restored."`
 	JSON  bool `name:"json" help:"Write an array of JSON."`
 }
 
 // Help describes the command.
 func (backupVerifyCommand) Help() string {
-	return "Reads every backup in BACKUP_URL to its end and compares it with its hashes; it needs no database. Level 2 needs " +
-		"BACKUP_IDENTITY_FILE for backups that are encrypted, so run it where the identity is kept. The exit code is 1 when a " +
-		"backup is not whole, and when there is none. What was found is kept in BACKUP_URL, beside the backup."
+	return "Reads every backup in BACKUP_URL to its end and compares it with its hashes; it needs no database. Level 3 also " +
+		"restores each into a scratch database of this installation, compares that with the backup, and drops it. Levels 2 and 3 " +
+		"need BACKUP_IDENTITY_FILE for backups that are encrypted, so run it where the identity is kept. The exit code is 1 when " +
+		"a backup is not whole, and when there is none. What was found is kept in BACKUP_URL, beside the backup."
 }
 
 // Validate is called by kong.
 func (c *backupVerifyCommand) Validate() error {
-	if c.Level != backups.LevelStored && c.Level != backups.LevelReadable {
-		return errors.New("--level must be 1 or 2")
+	if c.Level < backups.LevelStored || c.Level > backups.LevelRestored {
+		return errors.New("--level must be 1, 2 or 3")
 	}
 	return nil
 }
@@ -43,13 +43,13 @@ type proofView struct {
 
 // Run verifies.
 func (c *backupVerifyCommand) Run(ctx context.Context, inv *Invocation) error {
+	if c.Level == backups.LevelRestored {
+		return c.restoreAll(ctx, inv)
+	}
 	return withStore(inv, func(settings *config.Backups, kept store.Store) error {
-		var identities []age.Identity
-		if settings.IdentityFile != "" {
-			var err error
-			if identities, err = archive.ReadIdentities(settings.IdentityFile); err != nil {
-				return err
-			}
+		identities, err := readIdentities(settings)
+		if err != nil {
+			return err
 		}
 		entries, err := backups.List(ctx, kept)
 		if err != nil {
@@ -58,6 +58,22 @@ func (c *backupVerifyCommand) Run(ctx context.Context, inv *Invocation) error {
 		return c.verify(ctx, inv, entries, func(r *backups.Record) error {
 			return backups.NoteProof(ctx, kept, r, c.Level, backups.Verify(ctx, kept, r, c.Level, identities))
 		})
+	})
+}
+
+// restoreAll verifies at the level that needs databases.
+func (c *backupVerifyCommand) restoreAll(ctx context.Context, inv *Invocation) error {
+	in, err := openInstallation(ctx, inv, config.LoadKeyless, true)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	return in.withBackups(ctx, func(all *backups.Backups, identities []age.Identity) error {
+		entries, err := all.List(ctx)
+		if err != nil {
+			return err
+		}
+		return c.verify(ctx, inv, entries, func(r *backups.Record) error { return all.Prove(ctx, r, identities) })
 	})
 }
 

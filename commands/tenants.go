@@ -18,6 +18,7 @@ type tenantsCommand struct {
 	Resume  tenantsResumeCommand  `cmd:"" help:"Accept requests again."`
 	Delete  tenantsDeleteCommand  `cmd:"" help:"Delete a tenant with all its data, for good."`
 	Rename  tenantsRenameCommand  `cmd:"" help:"Give a tenant another slug."`
+	Restore tenantsRestoreCommand `cmd:"" help:"Make a new tenant of a backup."`
 	Release tenantsReleaseCommand `cmd:"" help:"Free the slug of a deleted tenant, or an alias."`
 
 	Doctor    tenantsDoctorCommand    `cmd:"" help:"Find what is wrong with tenants, and mend it."`

@@ -34,6 +34,7 @@ const (
 	ActionOrganizationDeleted   Action = "organization.deleted"
 	ActionOrganizationEntered   Action = "organization.entered"
 	ActionOrganizationForgotten Action = "organization.forgotten"
+	ActionOrganizationRestored  Action = "organization.restored"
 	ActionSlugReleased          Action = "slug.released"
 	ActionAuditPruned           Action = "audit.pruned"
 	ActionRequestRefused        Action = "request.refused"
@@ -49,7 +50,7 @@ func Actions() []Action {
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
 		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
-		ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
+		ActionOrganizationRestored, ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
 	}
 }
 

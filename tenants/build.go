@@ -50,20 +50,25 @@ func (d *Databases) register(
 }
 
 // build makes the database of a registered record: it creates, migrates and stamps the
-// database, and closes it again. The caller must hold the lock on the record's id;
-// session is that lock.
-func (d *Databases) build(ctx context.Context, session database.Session, record *models.Tenant) error {
+// database, and closes it again. Its first content is that of copied, if it is not nil.
+// The caller must hold the lock on the record's id; session is that lock.
+func (d *Databases) build(ctx context.Context, session database.Session, record *models.Tenant, copied *Copied) error {
 	if err := session.Create(ctx, record.DatabaseName); err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
 	d.step(StepCreated)
+	if copied != nil {
+		if err := d.Load(ctx, record.DatabaseName, copied.Migrations, copied.Feed); err != nil {
+			return fmt.Errorf("fill new database: %w", err)
+		}
+	}
 	db, err := d.Backend.OpenDatabase(ctx, record.DatabaseName, nil)
 	if err != nil {
 		return fmt.Errorf("open new database: %w", err)
 	}
 	err = d.migrate(ctx, db, record.Role)
 	if err == nil {
-		err = models.CreateStamp(ctx, db, record.ID)
+		err = copied.stamp(ctx, db, record.ID)
 	}
 	if err := errors.Join(err, database.Close(db)); err != nil {
 		return fmt.Errorf("migrate new database: %w", err)

@@ -12,6 +12,8 @@ import (
 type plan interface {
 	// ownerID is the core user who will own the tenant, or 0.
 	ownerID() int64
+	// copied is what the tenant's database is filled with; nil for a new tenant.
+	copied() *Copied
 	// admit is called when the slug is free and before anything is made. Its error
 	// ends the provisioning.
 	admit() error
@@ -50,6 +52,8 @@ type organizationPlan struct {
 
 func (p *organizationPlan) ownerID() int64 { return p.owner.ID }
 
+func (*organizationPlan) copied() *Copied { return nil }
+
 func (p *organizationPlan) admit() error { return ask(p.allowed.MayMake) }
 
 // ask calls mayMake, if there is one.
@@ -84,6 +88,7 @@ func (m *Manager) CreateTenant(ctx context.Context, event *models.Event, slug mo
 type emptyPlan struct{ event *models.Event }
 
 func (*emptyPlan) ownerID() int64                                  { return 0 }
+func (*emptyPlan) copied() *Copied                                 { return nil }
 func (*emptyPlan) admit() error                                    { return nil }
 func (*emptyPlan) reserve(context.Context, *gorm.DB, string) error { return nil }
 func (*emptyPlan) seed(context.Context, *Tenant) error             { return nil }
@@ -99,6 +104,8 @@ type registrationPlan struct {
 }
 
 func (*registrationPlan) ownerID() int64 { return 0 }
+
+func (*registrationPlan) copied() *Copied { return nil }
 
 func (p *registrationPlan) admit() error { return ask(p.mayMake) }
 

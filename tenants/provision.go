@@ -25,7 +25,7 @@ const (
 // too long, and those of the plan.
 //
 // A database is complete before a tenant claims it: it is a spare or, if there is
-// none, made now under a private name. Claiming it takes the slug and gives the
+// none, made now under a private name, as that of a copy always is. Claiming it takes the slug and gives the
 // database its public name, which fails if a database of another has that name.
 // The tenant's lock is held throughout, so an unfinished row whose lock is free
 // has been left by a dead process.
@@ -51,7 +51,10 @@ func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) er
 		return err
 	}
 	defer m.makeSparesSoon()
-	spare, err := m.claimSpare(ctx, slug, plan)
+	spare := false
+	if plan.copied() == nil {
+		spare, err = m.claimSpare(ctx, slug, plan)
+	}
 	if !spare && err == nil {
 		err = m.claimNew(ctx, slug, plan)
 	}
@@ -135,6 +138,9 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 	}
 	defer m.making.Release(1)
 	record := m.databases.newRecord()
+	if copied := plan.copied(); copied != nil {
+		record.Registration = copied.Registration
+	}
 	session, err := m.databases.Lock(ctx, record.ID)
 	if err != nil {
 		return err
@@ -145,7 +151,7 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 		return models.CreateTenant(ctx, tx, record)
 	})
 	if err == nil {
-		err = m.databases.build(ctx, session, record)
+		err = m.databases.build(ctx, session, record, plan.copied())
 	}
 	if err == nil {
 		err = m.complete(ctx, session, record, slug, plan)

@@ -158,7 +158,7 @@ func (m *Manager) buildSpare(ctx context.Context, session database.Session, reco
 		return err
 	})
 	if err == nil {
-		err = m.databases.build(ctx, session, record)
+		err = m.databases.build(ctx, session, record, nil)
 	}
 	if err == nil {
 		_, err = models.MoveTenant(ctx, m.core, record.ID, models.TenantSpare, models.TenantMaking)

@@ -147,7 +147,7 @@ func TestBackupSkipsWhatIsNotWhole(t *testing.T) {
 		require.Equal(t, "backups: 0 complete, 0 incomplete, 1 skipped, 0 failed, 0 left\n", behind.Stdout)
 		require.Contains(t, behind.Stderr, "run migrate first")
 		settings.Command(t, "backup", "run", "--tenant", "nobody").RequireCode(t, 1)
-		settings.Command(t, "backup", "verify", "--level", "3").RequireCode(t, 2)
+		settings.Command(t, "backup", "verify", "--level", "4").RequireCode(t, 2)
 		delete(settings.Variables, "BACKUP_URL")
 		require.Contains(t, settings.Command(t, "backup", "list").RequireCode(t, 1).Stderr, "BACKUP_URL: must be set")
 	})

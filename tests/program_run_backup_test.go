@@ -46,6 +46,50 @@ func backsUpWholeOrNotAtAll(t *testing.T, binary string) {
 	}
 }
 
+// restoresWholeOrNotAtAll kills a restoration, and a proof, in the middle of loading: a
+// server removes what is left of it.
+func restoresWholeOrNotAtAll(t *testing.T, binary string) {
+	t.Helper()
+	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			settings := testkit.Fresh(t, engine)
+			keepBackups(t, &settings, nil)
+			settings.Command(t, "migrate").RequireCode(t, 0)
+			settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
+			fill(t, &settings, settings.DatabaseName("acme"))
+			settings.Command(t, "backup", "run").RequireCode(t, 0)
+			for _, arguments := range [][]string{
+				{"tenants", "restore", "acme", "--as", "acme-2", "--yes"}, {"backup", "verify", "--level", "3"},
+			} {
+				command := exec.CommandContext(t.Context(), binary, arguments...)
+				command.Dir = t.TempDir()
+				for name, value := range settings.Environ() {
+					command.Env = append(command.Env, name+"="+value)
+				}
+				require.NoError(t, command.Start())
+				testkit.Await(t, 60*time.Second, func() error {
+					if len(settings.Databases(t)) < 2 {
+						return errors.New("nothing is being made")
+					}
+					return nil
+				})
+				require.NoError(t, command.Process.Kill())
+				_ = command.Wait() // it was killed
+			}
+			app := testkit.Start(t, settings)
+			settings.RequireTidy(t)
+			require.Len(t, settings.Databases(t), 1)
+			app.Close()
+
+			settings.Command(t, "tenants", "restore", "acme", "--as", "acme-2", "--yes").RequireCode(t, 0)
+			const users = "SELECT id, email, full_name FROM tenant_users ORDER BY id"
+			require.Equal(t, settings.Query(t, settings.DatabaseName("acme"), users), settings.Query(t, settings.DatabaseName("acme-2"), users))
+			settings.RequireTidy(t)
+		})
+	}
+}
+
 // fill gives a tenant rows that take a while to copy.
 func fill(t *testing.T, settings *testkit.Settings, name string) {
 	t.Helper()

@@ -113,6 +113,7 @@ func TestTheProgram(t *testing.T) {
 		"obeys beside a server":        obeysBesideAServer,
 		"stops between tenants":        stopsBetweenTenants,
 		"backs up whole or not at all": backsUpWholeOrNotAtAll,
+		"restores whole or not at all": restoresWholeOrNotAtAll,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

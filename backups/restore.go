@@ -1,0 +1,133 @@
+package backups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"filippo.io/age"
+
+	"multitenant/database"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// ErrNoBackup says that there is no such backup of a tenant.
+var ErrNoBackup = errors.New("there is no such backup of it")
+
+// Choice is a backup that is to be restored. All of it has been read.
+type Choice struct {
+	Record *Record
+	// Owner is the core user who will own the new tenant; nil for a tenant without an
+	// organization.
+	Owner *models.CoreUser
+
+	from   *reader
+	copied *loading
+}
+
+// Choose reads the newest backup of the tenant with that slug, or the one with that id.
+// A backup of an earlier tenant of that slug must be named, as must one that is
+// incomplete. The errors: ErrNoBackup, ErrIdentityMissing, database.ErrOtherEngine,
+// database.ErrNewerSchema, archive.ErrDamaged, and one that says that the owner is gone.
+func (b *Backups) Choose(ctx context.Context, slug models.Slug, id string, identities []age.Identity) (*Choice, error) {
+	tenant, err := models.FindTenantBySlug(ctx, b.databases.Core, slug)
+	if err != nil && !models.IsKind(err, models.KindTenantNotFound) {
+		return nil, err
+	}
+	r, err := b.find(ctx, slug, &tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	c := &Choice{Record: r, copied: &loading{}, from: &reader{from: b.store, record: r, identities: identities}}
+	if c.copied.migrations, err = b.migrationsOf(r); err == nil {
+		err = c.copied.load(ctx, c.from, nil)
+	}
+	if err == nil && c.copied.organization == nil {
+		err = fmt.Errorf("%w: it has no %s", database.ErrUnloadable, organizationPart)
+	}
+	if err == nil {
+		c.Owner, err = b.ownerOf(ctx, &tenant, c.copied.organization)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("backup %s: %w", r.ID, err)
+	}
+	return c, nil
+}
+
+// find returns the newest backup, or the one with that id. tenant is the one that has
+// the slug now, if there is one.
+func (b *Backups) find(ctx context.Context, slug models.Slug, tenant *models.Tenant, id string) (*Record, error) {
+	entries, err := List(ctx, b.store)
+	if err != nil {
+		return nil, err
+	}
+	var found *Record
+	for i := range entries {
+		r := entries[i].Record
+		if r == nil || r.InstallationID != b.databases.InstallationID() || r.TenantID == CoreOwner {
+			continue
+		}
+		isOf := r.TenantID == tenant.ID || r.Slug == string(slug) && (tenant.ID == "" || id != "")
+		if isOf && (id == "" || id == r.ID) && (found == nil || !r.TakenAt.Before(found.TakenAt)) {
+			found = r
+		}
+	}
+	if found == nil {
+		return nil, ErrNoBackup
+	}
+	if id == "" && !found.IsComplete() {
+		return nil, fmt.Errorf("the newest backup lacks %s: to restore it all the same, name it by --backup %s",
+			strings.Join(found.Unexplained, ", "), found.ID)
+	}
+	return found, nil
+}
+
+// ownerOf returns the core user who owns the tenant now or, if tenant is not the one that
+// was backed up, who owned it then. A number alone may mean another user now.
+func (b *Backups) ownerOf(ctx context.Context, tenant *models.Tenant, then *organization) (*models.CoreUser, error) {
+	if then.OwnerID == 0 {
+		return nil, nil //nolint:nilnil // a tenant may have no organization
+	}
+	if then.TenantID == tenant.ID {
+		owner, err := models.FindOwner(ctx, b.databases.Core, tenant.ID)
+		return &owner, err
+	}
+	owner, err := models.FindUser[models.CoreUser](ctx, b.databases.Core, then.OwnerID)
+	isGone := models.IsKind(err, models.KindUserNotFound)
+	if isGone || err == nil && owner.EmailCanonical != models.CanonicalEmail(then.OwnerEmail) {
+		return nil, fmt.Errorf("its owner then, %s, is no core user any more", then.OwnerEmail)
+	}
+	return &owner, err
+}
+
+// Restore makes a new tenant of a backup, with a slug that is free, and records the
+// event. It migrates an older backup to this code's schema. report is told how many bytes
+// of the archive have been restored. The errors are those of tenants.Manager.Restore.
+func (b *Backups) Restore(
+	ctx context.Context, m *tenants.Manager, c *Choice, as models.Slug, report func(bytes int64),
+) (*models.Tenant, error) {
+	c.from.report = report
+	then := c.copied.organization
+	content := &tenants.Copied{
+		From: c.Record.TenantID, Migrations: c.copied.migrations, Owner: c.Owner, Registration: then.Registration,
+		Feed: func(fill database.Fill) error { return c.copied.load(ctx, c.from, fill) },
+	}
+	if !content.Registration.IsValid() {
+		content.Registration = models.RegistrationClosed
+	}
+	event := models.NewOperatorEvent(models.ActionOrganizationRestored)
+	event.Detail = c.Record.ID
+	var org *models.Organization
+	if c.Owner != nil {
+		org = &models.Organization{
+			Name: then.Name, Description: then.Description, IsActive: true, Registration: content.Registration,
+		}
+	}
+	if err := m.Restore(ctx, event, as, org, content); err != nil {
+		return nil, err
+	}
+	made, err := models.FindTenantBySlug(ctx, b.databases.Core, as)
+	return &made, err
+}

@@ -1,0 +1,138 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"filippo.io/age"
+
+	"multitenant/backups"
+	"multitenant/backups/archive"
+	"multitenant/config"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+type tenantsRestoreCommand struct {
+	tenantArgument `embed:""`
+
+	As     string `required:"" placeholder:"NEW" help:"The slug of the tenant that is made."`
+	Backup string `placeholder:"ID" help:"Restore this backup; the newest if it is not given."`
+	Yes    bool   `help:"Do not ask."`
+	JSON   bool   `name:"json" help:"Write the result as JSON."`
+}
+
+// Help describes the command.
+func (tenantsRestoreCommand) Help() string {
+	return "Makes a new tenant of a backup in BACKUP_URL and leaves the tenant SLUG as it is. The owner of the new tenant is the " +
+		"core user who owns SLUG now or, if SLUG is deleted, who owned it then. Users keep their passwords; sessions, password " +
+		"resets and invitations are not restored. The backup may be of an older schema, not of a newer one or another engine. " +
+		"An encrypted backup needs BACKUP_IDENTITY_FILE. The new tenant is whole or, also when the command is killed, not there."
+}
+
+// restoredView is a tenant that was made of a backup.
+type restoredView struct {
+	tenantView
+
+	Backup  string    `json:"backup"`
+	TakenAt time.Time `json:"taken_at"`
+	Owner   string    `json:"owner"` // the address; empty for a tenant without an organization
+}
+
+// Run restores.
+func (c *tenantsRestoreCommand) Run(ctx context.Context, inv *Invocation) error {
+	source, err := models.ParseSlug(c.Slug)
+	if err != nil {
+		return tenantError(c.Slug, err)
+	}
+	as, err := models.ParseSlug(c.As)
+	if err != nil {
+		return tenantError(c.As, err)
+	}
+	return withInstallation(ctx, inv, func(in *installation, m *tenants.Manager) error {
+		return in.withBackups(ctx, func(all *backups.Backups, identities []age.Identity) error {
+			choice, err := all.Choose(ctx, source, c.Backup, identities)
+			if err != nil {
+				return tenantError(c.Slug, err)
+			}
+			if err := confirm(inv, c.Yes, c.question(choice), c.As); err != nil {
+				return err
+			}
+			made, err := c.restore(inv, choice, func(report func(int64)) (*models.Tenant, error) {
+				return all.Restore(ctx, m, choice, as, report)
+			})
+			if err != nil {
+				return tenantError(c.As, err)
+			}
+			return c.show(inv, choice, made)
+		})
+	})
+}
+
+func (c *tenantsRestoreCommand) question(choice *backups.Choice) string {
+	return fmt.Sprintf("Tenant %q as of %s will be restored as %q.", c.Slug, choice.Record.TakenAt.Format(time.RFC3339), c.As)
+}
+
+// restore shows progress while do restores.
+func (*tenantsRestoreCommand) restore(
+	inv *Invocation, choice *backups.Choice, do func(report func(int64)) (*models.Tenant, error),
+) (*models.Tenant, error) {
+	const megabyte = 1 << 20
+	bar, shown := startProgress(inv, "restoring"), int64(-1)
+	defer bar.finish()
+	return do(func(bytes int64) {
+		if done := bytes / megabyte; done != shown {
+			shown = done
+			bar.show(int(done), int(choice.Record.Bytes/megabyte), 0, "megabytes")
+		}
+	})
+}
+
+func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, made *models.Tenant) error {
+	view := restoredView{tenantView: newTenantView(made), Backup: choice.Record.ID, TakenAt: choice.Record.TakenAt}
+	if choice.Owner != nil {
+		view.Owner = choice.Owner.Email
+	}
+	if c.JSON {
+		return writeJSON(inv.Stdout, view)
+	}
+	say(inv.Stdout, fmt.Sprintf("tenant %q as of %s is restored as %q", c.Slug, view.TakenAt.Format(time.RFC3339), c.As))
+	if !choice.Record.IsComplete() {
+		say(inv.Stderr, lacks(choice.Record))
+	}
+	return nil
+}
+
+// withBackups opens the backups of the installation for a command that reads them, calls
+// do and closes the store.
+func (in *installation) withBackups(ctx context.Context, do func(*backups.Backups, []age.Identity) error) (err error) {
+	settings := &in.config.Backups
+	identities, err := readIdentities(settings)
+	if err != nil {
+		return err
+	}
+	kept, err := openStore(settings, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	databases, err := tenants.OpenDatabases(ctx, in.options())
+	if err != nil {
+		return err
+	}
+	all, err := backups.Open(ctx, &backups.Options{Databases: databases, Store: kept})
+	if err != nil {
+		return err
+	}
+	return do(all, identities)
+}
+
+// readIdentities returns none where BACKUP_IDENTITY_FILE is not set.
+func readIdentities(settings *config.Backups) ([]age.Identity, error) {
+	if settings.IdentityFile == "" {
+		return nil, nil
+	}
+	return archive.ReadIdentities(settings.IdentityFile)
+}

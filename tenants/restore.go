@@ -1,0 +1,105 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+
+	"multitenant/database"
+	"multitenant/models"
+)
+
+// Copied is the content of a tenant that is made of a copy of another.
+type Copied struct {
+	From         string // the id of the tenant that was copied
+	Migrations   []*gormigrate.Migration
+	Registration models.Registration
+	// Owner is the core user who is the owner inside; nil for a tenant without an
+	// organization.
+	Owner *models.CoreUser
+	// Feed fills a database that has been migrated by Migrations.
+	Feed func(database.Fill) error
+}
+
+// stamp makes the database that of the tenant with that id. A copy is first freed of
+// all that belongs to the tenant that was copied.
+func (c *Copied) stamp(ctx context.Context, db *gorm.DB, id string) error {
+	if c == nil {
+		return models.CreateStamp(ctx, db, id)
+	}
+	return models.TakeOverCopy(ctx, db, c.From, id, c.Owner)
+}
+
+// Load migrates an empty database by list and fills it with a copy that has the same
+// migrations.
+func (d *Databases) Load(
+	ctx context.Context, name string, list []*gormigrate.Migration, feed func(database.Fill) error,
+) error {
+	db, err := d.Backend.OpenDatabase(ctx, name, nil)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(database.Migrate(ctx, db, list), database.Close(db)); err != nil {
+		return err
+	}
+	return d.Backend.Load(ctx, name, feed)
+}
+
+// Restore makes a tenant of a copy of another, and its organization if org is not nil. It
+// fills in org as its row in core and records the event. The tenant has no session,
+// password reset or invitation, and the only core user inside is the owner. The errors:
+// KindInvalidSlug, KindReservedSlug, KindSlugTaken, KindSlugResting, KindBusy, and those
+// of Databases.Load.
+func (m *Manager) Restore(
+	ctx context.Context, event *models.Event, slug models.Slug, org *models.Organization, content *Copied,
+) error {
+	made := &restorePlan{plan: &emptyPlan{event: event.AboutTenant(slug)}, content: content}
+	if org != nil {
+		org.Slug = slug
+		made.plan = &organizationPlan{event: event, org: org, owner: content.Owner}
+	}
+	return m.provision(ctx, slug, made)
+}
+
+// restorePlan is another plan for a tenant whose users are in a copy.
+type restorePlan struct {
+	plan
+
+	content *Copied
+}
+
+func (p *restorePlan) copied() *Copied { return p.content }
+
+func (*restorePlan) seed(context.Context, *Tenant) error { return nil }
+
+// Scratch lends use the name of an empty database that is no tenant's, and drops the
+// database afterwards. What a dead process has left of it is removed as an unfinished
+// tenant is.
+func (d *Databases) Scratch(ctx context.Context, use func(name string) error) (err error) {
+	record := d.newRecord()
+	record.Role, record.SchemaVersion = "", "" // it does not count as a spare that is being made
+	session, err := d.Lock(ctx, record.ID)
+	if err != nil {
+		return err
+	}
+	defer session.Unlock()
+	err = d.register(ctx, record, func(ctx context.Context, tx *gorm.DB) error {
+		return models.CreateTenant(ctx, tx, record)
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		session.Unlock() // it is unusable if ctx ended during a statement
+		err = errors.Join(err, d.remove(removing, record.ID))
+	}()
+	if err := session.Create(ctx, record.DatabaseName); err != nil {
+		return fmt.Errorf("create scratch database: %w", err)
+	}
+	return use(record.DatabaseName)
+}
