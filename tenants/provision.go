@@ -25,8 +25,9 @@ const (
 // too long, and those of the plan.
 //
 // A database is complete before a tenant claims it: it is a spare or, if there is
-// none, made now under a private name, as that of a copy always is. Claiming it takes the slug and gives the
-// database its public name, which fails if a database of another has that name.
+// none, made now under a private name, as that of a copy always is. Claiming it takes
+// the slug and gives the database its public name, which fails if a database of another
+// has that name.
 // The tenant's lock is held throughout, so an unfinished row whose lock is free
 // has been left by a dead process.
 func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) error {
