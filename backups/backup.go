@@ -69,7 +69,7 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, b.store.Remove(context.WithoutCancel(ctx), r.Archive))
+			err = errors.Join(err, b.undo(ctx, r.Archive))
 		}
 	}()
 	r.Bytes, r.SHA256 = sums.bytes, sums.text()
@@ -77,6 +77,16 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 		return err
 	}
 	return b.write(ctx, r)
+}
+
+// undoTimeout bounds the removal of an archive that did not become a backup. What it
+// leaves is pruned later.
+const undoTimeout = 5 * time.Second
+
+func (b *Backups) undo(ctx context.Context, archive string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return b.store.Remove(ctx, archive)
 }
 
 func (b *Backups) writeArchive(ctx context.Context, w io.Writer, j *job) error {

@@ -66,6 +66,11 @@ func Open(ctx context.Context, o *Options) (*Backups, error) {
 	return b, err
 }
 
+// try finds out whether the store works.
+func (b *Backups) try(ctx context.Context) error {
+	return store.Try(ctx, b.store, shelfOf(b.databases.InstallationID(), CoreOwner), trialSuffix)
+}
+
 // Entry is a backup in the store, or a record that says of none.
 type Entry struct {
 	Name   string // of the record's object

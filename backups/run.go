@@ -70,8 +70,12 @@ type round struct {
 
 // Run makes backups of all tenants, suspended ones too, and of core before and after
 // them; or of one tenant. All are attempted. When ctx ends, those under way are given
-// up. Run returns errors of the registry and of ctx; the Summary has the others.
+// up. Run returns errors of the registry, of ctx and of a store that keeps nothing; the
+// Summary has the others.
 func (b *Backups) Run(ctx context.Context, plan Plan, report func(*Summary)) (Summary, error) {
+	if err := b.try(ctx); err != nil {
+		return Summary{}, err
+	}
 	run := &round{Backups: b, report: report}
 	if plan.Slug != "" {
 		record, err := models.FindTenantBySlug(ctx, b.databases.Core, plan.Slug)

@@ -22,10 +22,10 @@ var errNoStore = &settingsError{errors.New("settings:\nBACKUP_URL: must be set")
 // openStore opens the place where backups are kept. A command that makes no backups
 // does not make the place either.
 func openStore(settings *config.Backups, create bool) (store.Store, error) {
-	if settings.Folder == "" {
+	if settings.Place.IsNone() {
 		return nil, errNoStore
 	}
-	return store.OpenFolder(settings.Folder, create)
+	return store.Open(settings.Place, settings.Keys, create)
 }
 
 // withStore opens the store for a command that needs no database, calls do and closes

@@ -2,18 +2,18 @@ package config
 
 import (
 	"errors"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"multitenant/backups/archive"
 	"multitenant/backups/retention"
+	"multitenant/backups/store"
 )
 
 // Backups are the settings of backups.
 type Backups struct {
-	Folder       string // where they are kept; empty means that there are none
+	Place        store.Place // where they are kept; none means that there are none
+	Keys         store.Keys  // for a bucket
 	Recipients   []string
 	IdentityFile string
 	Keep         retention.Policy // zero means that all are kept
@@ -23,9 +23,12 @@ type Backups struct {
 
 // backups may be called only on settings without mistakes.
 func (s *settings) backups() Backups {
-	folder, _ := folderOf(s.BackupURL) // it has been checked
+	place, _ := parsePlace(s.BackupURL) // it has been checked, as all others
 	keep, _ := parseKeep(s.BackupKeep)
-	all := Backups{Folder: folder, Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep}
+	all := Backups{
+		Place: place, Keys: store.Keys{Access: s.BackupAccessKey, Secret: s.BackupSecretKey},
+		Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep,
+	}
 	if s.JWTSecretKey == "" && strings.HasPrefix(s.DatabaseURL, sqliteScheme) {
 		all.TokenKeyFile = secretPath(s.DatabaseURL)
 	}
@@ -33,8 +36,13 @@ func (s *settings) backups() Backups {
 }
 
 func (s *settings) checkBackups(wrong mistakes) {
-	_, err := folderOf(s.BackupURL)
+	place, err := parsePlace(s.BackupURL)
 	wrong.add("BACKUP_URL", err)
+	wrong.add("BACKUP_ACCESS_KEY", checkKey(s.BackupAccessKey, place))
+	wrong.add("BACKUP_SECRET_KEY", checkKey(s.BackupSecretKey, place))
+	if place.IsRemote() && len(s.BackupRecipients) == 0 {
+		wrong.add("BACKUP_RECIPIENTS", errors.New("must be set, because BACKUP_URL is a bucket: nothing leaves unencrypted"))
+	}
 	wrong.add("BACKUP_RECIPIENTS", checkEach(s.BackupRecipients, func(text string) error {
 		_, err := archive.ParseRecipient(text)
 		return err
@@ -52,18 +60,23 @@ func parseKeep(text string) (retention.Policy, error) {
 	return retention.Parse(text)
 }
 
-// folderOf returns the folder that a URL of backups names; none for no URL.
-func folderOf(text string) (string, error) {
+// parsePlace reads the URL of the place; none for no URL.
+func parsePlace(text string) (store.Place, error) {
 	if text == "" {
-		return "", nil
+		return store.Place{}, nil
 	}
-	parsed, err := url.Parse(text)
-	isFolder := err == nil && parsed.Scheme == "file" && parsed.Host == "" && strings.HasPrefix(parsed.Path, "/") &&
-		parsed.RawQuery == "" && parsed.Fragment == ""
-	if !isFolder {
-		return "", errors.New("must be file:// and the absolute path of a folder, such as file:///var/backups/multitenant")
+	return store.ParseURL(text)
+}
+
+// checkKey refuses half of what is needed for a bucket, and what cannot be a key.
+func checkKey(key string, place store.Place) error {
+	if key == "" && place.IsRemote() {
+		return errors.New("must be set, because BACKUP_URL is a bucket")
 	}
-	return filepath.FromSlash(parsed.Path), nil
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("must be letters, digits and signs, without spaces")
+	}
+	return nil
 }
 
 // checkFile refuses a file that is not there. A command reads it later.

@@ -76,6 +76,8 @@ type settings struct {
 	Guesses                int    `env:"RATE_LIMIT_GUESSES" envDefault:"10"`
 	AllGuesses             int    `env:"RATE_LIMIT_ALL_GUESSES" envDefault:"100"`
 	BackupURL              string `env:"BACKUP_URL"`
+	BackupAccessKey        string `env:"BACKUP_ACCESS_KEY"`
+	BackupSecretKey        string `env:"BACKUP_SECRET_KEY"`
 	BackupRecipients       list   `env:"BACKUP_RECIPIENTS"`
 	BackupIdentityFile     string `env:"BACKUP_IDENTITY_FILE"`
 	BackupKeep             string `env:"BACKUP_KEEP"`

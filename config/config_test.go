@@ -15,6 +15,7 @@ import (
 	"multitenant/auth"
 	"multitenant/auth/limits"
 	"multitenant/backups/retention"
+	"multitenant/backups/store"
 	"multitenant/config"
 	"multitenant/database"
 	"multitenant/models"
@@ -114,6 +115,8 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"RATE_LIMIT_GUESSES":                  "6",
 		"RATE_LIMIT_ALL_GUESSES":              "7",
 		"BACKUP_URL":                          "file:///var/backups/multi%20tenant",
+		"BACKUP_ACCESS_KEY":                   "access",
+		"BACKUP_SECRET_KEY":                   "se/cr+et=",
 		"BACKUP_RECIPIENTS":                   recipient + "," + recipient,
 		"BACKUP_IDENTITY_FILE":                "config_test.go",
 		"BACKUP_KEEP":                         "7d,5w,12m",
@@ -152,7 +155,8 @@ func TestLoadReadsEverySetting(t *testing.T) {
 			PasswordsPerMinute: 8, WritesPerMinute: 9, AllWritesPerMinute: 10, Guesses: 6, AllGuesses: 7,
 		},
 		Backups: config.Backups{
-			Folder: "/var/backups/multi tenant", Recipients: []string{recipient, recipient}, IdentityFile: "config_test.go",
+			Place: store.Place{Folder: "/var/backups/multi tenant"}, Keys: store.Keys{Access: "access", Secret: "se/cr+et="},
+			Recipients: []string{recipient, recipient}, IdentityFile: "config_test.go",
 			Keep: retention.Policy{Days: 7, Weeks: 5, Months: 12},
 		},
 		LogLevel:  slog.LevelDebug,
@@ -199,7 +203,9 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"RATE_LIMIT_TENANT_WRITES_PER_MINUTE": "0",
 		"RATE_LIMIT_GUESSES":                  "0",
 		"RATE_LIMIT_ALL_GUESSES":              "hunter2",
-		"BACKUP_URL":                          "s3://hunter2",
+		"BACKUP_URL":                          "s3:hunter2",
+		"BACKUP_ACCESS_KEY":                   "hunter2 ",
+		"BACKUP_SECRET_KEY":                   "hunter2\n",
 		"BACKUP_RECIPIENTS":                   recipient + ",hunter2",
 		"BACKUP_IDENTITY_FILE":                "hunter2",
 		"BACKUP_KEEP":                         "7d,hunter2",
@@ -251,8 +257,13 @@ func TestLoadRefusesValues(t *testing.T) {
 		"TRUSTED_PROXIES":    {"proxy.example", "10.0.0.0/33", "10.0.0", "*", "fe80::1%eth0", "10.0.0.1:80"},
 		"RATE_LIMIT_ENABLED": {"yes", "off", "2"},
 		"BACKUP_URL": {
-			"/var/backups", "file:", "file://", "file://backups", "file://host/backups", "s3://bucket", "file:///a?b", "file:///a#b",
+			"/var/backups", "file:", "file://", "file://backups", "file://host/backups", "file:///a?b", "file:///a#b",
+			"s3://", "s3://Bucket", "s3://b", "s3://user:key@bucket", "s3://bucket/a/../b", "s3://bucket//a//b", "s3://bucket?endpoint=",
+			"s3://bucket?region=a&region=b", "s3://bucket?secret=b", "s3://bucket?endpoint=ftp://host", "s3://bucket?endpoint=host/path",
+			"s3://bucket?endpoint=a;b", "s3://bucket#a",
 		},
+		"BACKUP_ACCESS_KEY":    {"a b", "ä"},
+		"BACKUP_SECRET_KEY":    {"a b", "ä", "a\tb"},
 		"BACKUP_RECIPIENTS":    {"age1", recipient + " " + recipient, "AGE-SECRET-KEY-1", "ssh-ed25519 AAAA"},
 		"BACKUP_IDENTITY_FILE": {"missing", "."},
 		"BACKUP_KEEP":          {"7", "7d 5w", "0d", "1001d", "7d,7d", "7y", ","},

@@ -66,7 +66,6 @@ func (p Policy) Keep(backups []Backup) []bool {
 		}
 		return kept
 	}
-	kept[order[0]] = true
 	for _, i := range order {
 		if backups[i].IsComplete {
 			kept[i] = true
@@ -103,10 +102,11 @@ func (p Policy) Keep(backups []Backup) []bool {
 	return kept
 }
 
-// newestFirst returns the places of the backups that are not damaged.
+// newestFirst returns the places of the backups that are not damaged. Of two with the
+// same time the later place comes first.
 func newestFirst(backups []Backup) []int {
 	var order []int
-	for i := range backups {
+	for i := len(backups) - 1; i >= 0; i-- {
 		if !backups[i].IsDamaged {
 			order = append(order, i)
 		}
