@@ -119,23 +119,34 @@ func (b *round) core(ctx context.Context) {
 	session, err := b.databases.Backend.Lock(ctx, tenants.CoreLock)
 	if err == nil {
 		defer session.Unlock()
-		j := &job{
-			record: Record{InstallationID: b.databases.InstallationID(), TenantID: CoreOwner},
-			source: b.coreSource(), migrations: migrations.Core(b.databases.Prefix), keyFile: b.keyFile,
-		}
-		if err = b.keep(ctx, j); err == nil {
-			result.Record = &j.record
-		}
+		result.Record, err = b.copyCore(ctx)
 	}
 	result.Err = err
 	b.note(ctx, &result)
 }
 
+// copyCore makes a backup of core, whose lock the caller must hold.
+func (b *Backups) copyCore(ctx context.Context) (*Record, error) {
+	j := &job{
+		record: Record{InstallationID: b.databases.InstallationID(), TenantID: CoreOwner},
+		source: b.coreSource(), migrations: migrations.Core(b.databases.Prefix), keyFile: b.keyFile,
+	}
+	if err := b.keep(ctx, j); err != nil {
+		return nil, err
+	}
+	return &j.record, nil
+}
+
 // tenant backs a tenant up, under its lock: then it is not migrated meanwhile, whose
 // ALTER TABLE would wait for the copy, and all queries behind it.
 func (b *round) tenant(ctx context.Context, record *models.Tenant) {
-	result := Result{Name: record.Name()}
-	kept, err := b.keepTenant(ctx, record.ID)
+	result := newResult(b.keepTenant(ctx, record.ID))
+	result.Name = record.Name()
+	b.note(ctx, &result)
+}
+
+// newResult sorts what became of a backup: not each error is a fault.
+func newResult(kept *Record, err error) (result Result) {
 	switch {
 	case err == nil:
 		result.Record = kept
@@ -150,7 +161,7 @@ func (b *round) tenant(ctx context.Context, record *models.Tenant) {
 	default:
 		result.Err = err
 	}
-	b.note(ctx, &result)
+	return result
 }
 
 // unfinishedError says that a tenant is being made or removed.
@@ -170,6 +181,11 @@ func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
 		return nil, err
 	}
 	defer session.Unlock()
+	return b.copyTenant(ctx, id)
+}
+
+// copyTenant makes a backup of a tenant, whose lock the caller must hold.
+func (b *Backups) copyTenant(ctx context.Context, id string) (*Record, error) {
 	record, err := models.FindTenant(ctx, b.databases.Core, id)
 	if err != nil {
 		return nil, err
@@ -202,7 +218,7 @@ func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
 }
 
 // describe reads what core alone knows of a tenant.
-func (b *round) describe(ctx context.Context, record *models.Tenant) (*organization, error) {
+func (b *Backups) describe(ctx context.Context, record *models.Tenant) (*organization, error) {
 	described := &organization{
 		TenantID: record.ID, Slug: record.Slug, DatabaseName: record.DatabaseName, Status: record.Status,
 		Registration: record.Registration, CreatedAt: record.CreatedAt,
@@ -225,7 +241,7 @@ func (b *round) describe(ctx context.Context, record *models.Tenant) (*organizat
 
 // untilDeleted returns a context that ends when the tenant is marked for deletion,
 // which waits for our lock.
-func (b *round) untilDeleted(ctx context.Context, id string) (watched context.Context, stop func()) {
+func (b *Backups) untilDeleted(ctx context.Context, id string) (watched context.Context, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {

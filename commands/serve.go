@@ -74,6 +74,14 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if err != nil {
 		return err
 	}
+	schedule, stopBackups, err := in.serveBackups(ctx, manager)
+	if err != nil {
+		return err
+	}
+	defer stopBackups()
+	if exported != nil && schedule != nil {
+		exported.Backups = schedule.Figures
+	}
 	defer in.serveMetrics(ctx, ports.metrics, exported, manager)()
 	return serve(ctx, ports.api, handler, status, in.logger)
 }

@@ -96,11 +96,12 @@ type tenantShowView struct {
 	tenantView
 
 	Organization *organizationView `json:"organization"` // null for a tenant that a registration made
+	Backups      *backupsView      `json:"backups"`      // null without BACKUP_URL, and where it cannot be read
 }
 
 // Run shows one tenant.
 func (c *tenantsShowCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, func(m *tenants.Manager) error {
+	return withInstallation(ctx, inv, func(in *installation, m *tenants.Manager) error {
 		record, err := c.find(ctx, m)
 		if err != nil {
 			return err
@@ -108,6 +109,9 @@ func (c *tenantsShowCommand) Run(ctx context.Context, inv *Invocation) error {
 		view := tenantShowView{tenantView: newTenantView(&record)}
 		if view.Organization, err = findOrganization(ctx, m, record.ID); err != nil {
 			return tenantError(c.Slug, err)
+		}
+		if view.Backups, err = findBackups(ctx, in, m, record.ID); err != nil {
+			say(inv.Stderr, "its backups cannot be read: "+oneLine(err.Error()))
 		}
 		if c.JSON {
 			return writeJSON(inv.Stdout, view)
@@ -144,6 +148,10 @@ func (v *tenantShowView) show(inv *Invocation) error {
 	}
 	if v.Organization != nil {
 		say(table, fmt.Sprintf("organization\t%q, owned by %s", v.Organization.Name, v.Organization.OwnerEmail))
+	}
+	if v.Backups != nil {
+		say(table, "last backup\t"+orNever(v.Backups.LastGood))
+		say(table, "last proven\t"+orNever(v.Backups.LastProven))
 	}
 	say(table, "created\t"+v.CreatedAt.Format(time.RFC3339))
 	say(table, "updated\t"+v.UpdatedAt.Format(time.RFC3339))

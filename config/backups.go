@@ -4,10 +4,16 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"multitenant/backups/archive"
 	"multitenant/backups/retention"
 	"multitenant/backups/store"
+)
+
+const (
+	minEvery = time.Minute
+	maxEvery = 365 * 24 * time.Hour
 )
 
 // Backups are the settings of backups.
@@ -17,6 +23,7 @@ type Backups struct {
 	Recipients   []string
 	IdentityFile string
 	Keep         retention.Policy // zero means that all are kept
+	Every        time.Duration    // 0 means that servers make none
 	// TokenKeyFile is where the token key is kept on SQLite, if no setting has it.
 	TokenKeyFile string
 }
@@ -25,9 +32,10 @@ type Backups struct {
 func (s *settings) backups() Backups {
 	place, _ := parsePlace(s.BackupURL) // it has been checked, as all others
 	keep, _ := parseKeep(s.BackupKeep)
+	every, _ := parseEvery(s.BackupEvery)
 	all := Backups{
 		Place: place, Keys: store.Keys{Access: s.BackupAccessKey, Secret: s.BackupSecretKey},
-		Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep,
+		Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep, Every: every,
 	}
 	if s.JWTSecretKey == "" && strings.HasPrefix(s.DatabaseURL, sqliteScheme) {
 		all.TokenKeyFile = secretPath(s.DatabaseURL)
@@ -50,6 +58,11 @@ func (s *settings) checkBackups(wrong mistakes) {
 	wrong.add("BACKUP_IDENTITY_FILE", checkFile(s.BackupIdentityFile))
 	_, err = parseKeep(s.BackupKeep)
 	wrong.add("BACKUP_KEEP", err)
+	every, err := parseEvery(s.BackupEvery)
+	if every > 0 && s.BackupURL == "" {
+		err = errors.New("must not be set without BACKUP_URL")
+	}
+	wrong.add("BACKUP_EVERY", err)
 }
 
 // parseKeep reads what is kept; all, where nothing is said.
@@ -58,6 +71,18 @@ func parseKeep(text string) (retention.Policy, error) {
 		return retention.Policy{}, nil
 	}
 	return retention.Parse(text)
+}
+
+// parseEvery reads how often servers make backups; never, where nothing is said.
+func parseEvery(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	every, err := time.ParseDuration(text)
+	if err != nil || every < minEvery || every > maxEvery {
+		return 0, errors.New("must be a time between 1m and 8760h, such as 24h")
+	}
+	return every, nil
 }
 
 // parsePlace reads the URL of the place; none for no URL.

@@ -120,6 +120,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"BACKUP_RECIPIENTS":                   recipient + "," + recipient,
 		"BACKUP_IDENTITY_FILE":                "config_test.go",
 		"BACKUP_KEEP":                         "7d,5w,12m",
+		"BACKUP_EVERY":                        "24h",
 		"LOG_LEVEL":                           "debug",
 		"LOG_FORMAT":                          "json",
 		"PATH":                                "/bin",
@@ -157,7 +158,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		Backups: config.Backups{
 			Place: store.Place{Folder: "/var/backups/multi tenant"}, Keys: store.Keys{Access: "access", Secret: "se/cr+et="},
 			Recipients: []string{recipient, recipient}, IdentityFile: "config_test.go",
-			Keep: retention.Policy{Days: 7, Weeks: 5, Months: 12},
+			Keep: retention.Policy{Days: 7, Weeks: 5, Months: 12}, Every: 24 * time.Hour,
 		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: "json",
@@ -209,6 +210,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"BACKUP_RECIPIENTS":                   recipient + ",hunter2",
 		"BACKUP_IDENTITY_FILE":                "hunter2",
 		"BACKUP_KEEP":                         "7d,hunter2",
+		"BACKUP_EVERY":                        "hunter2",
 		"LOG_LEVEL":                           "hunter2",
 		"LOG_FORMAT":                          "hunter2",
 	}
@@ -266,6 +268,7 @@ func TestLoadRefusesValues(t *testing.T) {
 		"BACKUP_SECRET_KEY":    {"a b", "ä", "a\tb"},
 		"BACKUP_RECIPIENTS":    {"age1", recipient + " " + recipient, "AGE-SECRET-KEY-1", "ssh-ed25519 AAAA"},
 		"BACKUP_IDENTITY_FILE": {"missing", "."},
+		"BACKUP_EVERY":         {"24", "1s", "1d", "-1h", "9000h", "24h"},
 		"BACKUP_KEEP":          {"7", "7d 5w", "0d", "1001d", "7d,7d", "7y", ","},
 		"LOG_LEVEL":            {"trace", "INFO", "info+2", "4"},
 		"LOG_FORMAT":           {"JSON", "xml"},

@@ -191,6 +191,14 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	return m, nil
 }
 
+// HoldLong waits until this process may hold a lock for long, and leaves one for requests.
+func (m *Manager) HoldLong(ctx context.Context) (release func(), err error) {
+	if err := m.longLocks.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	return func() { m.longLocks.Release(1) }, nil
+}
+
 // InstallationID is that of Databases.
 func (m *Manager) InstallationID() string { return m.databases.InstallationID() }
 

@@ -40,6 +40,7 @@ type tenantJSON struct {
 	CreatedAt     string            `json:"created_at"`
 	UpdatedAt     string            `json:"updated_at"`
 	Organization  *organizationJSON `json:"organization"`
+	Backups       *struct{}         `json:"backups"`
 }
 
 func TestTenantsAreListedAndShown(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 )
 
 func families() []family {
-	return slices.Concat(handleFamilies(), workFamilies(), registryFamilies(), databaseFamilies())
+	return slices.Concat(handleFamilies(), workFamilies(), backupFamilies(), registryFamilies(), databaseFamilies())
 }
 
 // handleFamilies are about the databases of tenants that are kept open.
@@ -50,6 +50,23 @@ func workFamilies() []family {
 				n := s.tenants.Reconciled
 				return []value{{"undone", n.Undone}, {"deleted", n.Deleted}, {"left", n.Left}, {outcomeFailed, n.Failed}}
 			}),
+	}
+}
+
+// backupFamilies are about the backups that this process makes by itself.
+func backupFamilies() []family {
+	return []family{
+		labelled(prometheus.CounterValue, "backups_total", outcome, "Scheduled backups by this process, by how they ended.",
+			func(s *snapshot) []value {
+				return []value{
+					{"complete", s.backups.Complete}, {"incomplete", s.backups.Incomplete}, {outcomeFailed, s.backups.Failed},
+				}
+			}),
+		gauge("backup_oldest_age_seconds",
+			"Age of the newest good backup of the database where that is the oldest, at the last look; 0 without a schedule.",
+			func(s *snapshot) int { return int(s.backups.OldestGood.Seconds()) }),
+		gauge("backups_missing", "Databases without a good backup, at the last look; 0 without a schedule.",
+			func(s *snapshot) int { return s.backups.Without }),
 	}
 }
 

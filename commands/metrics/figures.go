@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"multitenant/backups"
 	"multitenant/database"
 	"multitenant/models"
 	"multitenant/tenants"
@@ -19,6 +20,7 @@ const registryTimeout = 2 * time.Second
 type figures struct {
 	manager  *tenants.Manager
 	backend  database.Backend
+	backups  func() backups.Figures
 	families []family
 }
 
@@ -26,6 +28,7 @@ type figures struct {
 type snapshot struct {
 	tenants  tenants.Figures
 	database database.Stats
+	backups  backups.Figures
 	statuses []models.StatusCount // nil where core is out of reach
 }
 
@@ -50,7 +53,7 @@ func (f *figures) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect tells their values.
 func (f *figures) Collect(metrics chan<- prometheus.Metric) {
-	s := &snapshot{tenants: f.manager.Figures(), database: f.backend.Stats(), statuses: f.statuses()}
+	s := &snapshot{tenants: f.manager.Figures(), database: f.backend.Stats(), backups: f.backups(), statuses: f.statuses()}
 	for i := range f.families {
 		family := &f.families[i]
 		for _, v := range family.read(s) {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"multitenant/backups"
 	"multitenant/database"
 	"multitenant/models"
 	"multitenant/tenants"
@@ -34,6 +35,9 @@ const (
 
 // Metrics is all that one running service exports, in a registry of its own.
 type Metrics struct {
+	// Backups, if it is set before Watch, tells of the backups that this process makes.
+	Backups func() backups.Figures
+
 	registry     *prometheus.Registry
 	requests     *requests
 	provisioning *prometheus.HistogramVec
@@ -68,7 +72,11 @@ func New() *Metrics {
 
 // Watch adds the figures of what the service works with.
 func (m *Metrics) Watch(manager *tenants.Manager, backend database.Backend) {
-	m.registry.MustRegister(&figures{manager: manager, backend: backend, families: families()})
+	made := m.Backups
+	if made == nil {
+		made = func() backups.Figures { return backups.Figures{} }
+	}
+	m.registry.MustRegister(&figures{manager: manager, backend: backend, backups: made, families: families()})
 }
 
 // Measure notes that a request has been answered.
