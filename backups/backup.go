@@ -83,10 +83,10 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 // leaves is pruned later.
 const undoTimeout = 5 * time.Second
 
-func (b *Backups) undo(ctx context.Context, archive string) error {
+func (b *Backups) undo(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	return b.store.Remove(ctx, archive)
+	return b.store.Remove(ctx, name)
 }
 
 func (b *Backups) writeArchive(ctx context.Context, w io.Writer, j *job) error {

@@ -114,8 +114,7 @@ func (p *Pruning) lookForComplete(ctx context.Context, shelf *Shelf) (unusable m
 	if !slices.Contains(p.Policy.Keep(retentionOf(shelf.Backups)), false) {
 		return unusable, nil
 	}
-	for i := len(shelf.Backups) - 1; i >= 0; i-- {
-		kept := shelf.Backups[i]
+	for _, kept := range slices.Backward(shelf.Backups) {
 		if kept.IsDamaged {
 			continue
 		}

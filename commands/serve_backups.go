@@ -45,7 +45,7 @@ func (in *installation) serveBackups(ctx context.Context, m *tenants.Manager) (s
 		case <-ended:
 			in.logFailure(kept.Close())
 		case <-time.After(serveCloseTimeout): // the process ends, and what it leaves is no backup
-			in.logger.Warn("stop", "error", "a backup under way does not end")
+			in.logger.WarnContext(ctx, "stop", "error", "a backup under way does not end")
 		}
 	}, nil
 }

@@ -3,12 +3,16 @@ package tests_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/backups"
+	"multitenant/backups/store"
+	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -65,4 +69,43 @@ func TestServersBackUp(t *testing.T) {
 		require.WithinDuration(t, time.Now(), *shown.Backups.LastGood, time.Hour)
 		require.Equal(t, shown.Backups.LastGood, shown.Backups.LastProven)
 	})
+}
+
+// A server looks into the store again before it copies: another may have been faster.
+func TestServersBackUpNothingTwice(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	folder := keepBackups(t, &settings, nil)
+	app := testkit.Start(t, settings)
+	fleetOf(app, "acme", "globex")
+	databases, err := tenants.OpenDatabases(t.Context(), tenants.Options{
+		Backend: app.Backend, DatabasePrefix: settings.Database.TenantPrefix, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	kept, err := store.OpenFolder(folder, true)
+	require.NoError(t, err)
+	all, err := backups.Open(t.Context(), &backups.Options{Databases: databases, Store: kept})
+	require.NoError(t, err)
+	running, stop := context.WithCancel(t.Context())
+	defer stop()
+	looks := 0
+	schedule := backups.NewSchedule(all, backups.ScheduleOptions{
+		Every: 24 * time.Hour, Logger: slog.New(slog.DiscardHandler),
+		Hold: func(ctx context.Context) (func(), error) {
+			if looks == 0 { // it has listed the store, and taken no lock yet
+				settings.CommandUntil(ctx, "backup", "run").RequireCode(t, 0)
+			}
+			return func() {
+				if looks++; looks == 3 {
+					stop()
+				}
+			}, nil
+		},
+	})
+
+	schedule.Run(running)
+
+	require.Equal(t, backups.Figures{Without: 3}, schedule.Figures())
+	require.Len(t, idsOf(t, &settings), 4)
+	require.NoError(t, kept.Close())
 }

@@ -37,7 +37,7 @@ func Parse(text string) (p Policy, err error) {
 		case *count != 0:
 			return Policy{}, errors.New("has a unit twice")
 		}
-		*count = int(value) //nolint:gosec // it is at most maxCount
+		*count = int(value)
 	}
 	return p, nil
 }
@@ -106,8 +106,8 @@ func (p Policy) Keep(backups []Backup) []bool {
 // same time the later place comes first.
 func newestFirst(backups []Backup) []int {
 	var order []int
-	for i := len(backups) - 1; i >= 0; i-- {
-		if !backups[i].IsDamaged {
+	for i, backup := range slices.Backward(backups) {
+		if !backup.IsDamaged {
 			order = append(order, i)
 		}
 	}

@@ -14,9 +14,9 @@ import (
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]retention.Policy{
-		"7d,5w,12m":  {Days: 7, Weeks: 5, Months: 12},
-		" 12m , 1d ": {Days: 1, Months: 12},
-		"1000w":      {Weeks: 1000},
+		"7d,5w,12m": {Days: 7, Weeks: 5, Months: 12},
+		"12m , 1d":  {Days: 1, Months: 12},
+		"1000w":     {Weeks: 1000},
 	} {
 		policy, err := retention.Parse(text)
 		require.NoError(t, err, text)
@@ -70,7 +70,7 @@ func TestKeepsTheNewestOfEachPeriod(t *testing.T) {
 // removing once.
 func TestKeepNeverRemovesTheLast(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 5000 {
 		policy := retention.Policy{Days: random.IntN(4), Weeks: random.IntN(3), Months: random.IntN(3)}
 		all := make([]retention.Backup, random.IntN(12))

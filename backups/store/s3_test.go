@@ -34,12 +34,12 @@ func newBucket(t *testing.T) *bucket {
 	t.Helper()
 	backend := s3mem.New()
 	require.NoError(t, backend.CreateBucket("bucket"))
-	real := gofakes3.New(backend).Server()
+	fake := gofakes3.New(backend).Server()
 	b := &bucket{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.requests.Add(1)
 		if fault := b.fault.Load(); fault == nil || !(*fault)(w, r) {
-			real.ServeHTTP(w, r)
+			fake.ServeHTTP(w, r)
 		}
 	}))
 	t.Cleanup(server.Close)
