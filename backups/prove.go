@@ -17,8 +17,13 @@ import (
 // Prove restores a backup into a scratch database and compares that with the archive:
 // the rows and the sum of each table, what the migrations make, sequences and keys; for
 // a file its integrity, its keys, the rows of each table and the stamp. The scratch
-// database is dropped. The errors are those of Verify and Load.
+// database is dropped, and the store notes the result. The errors are those of Verify and
+// Load.
 func (b *Backups) Prove(ctx context.Context, r *Record, identities []age.Identity) error {
+	return NoteProof(ctx, b.store, r, LevelRestored, b.prove(ctx, r, identities))
+}
+
+func (b *Backups) prove(ctx context.Context, r *Record, identities []age.Identity) error {
 	if r.IsEncrypted() && len(identities) == 0 {
 		return ErrIdentityMissing
 	}

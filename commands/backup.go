@@ -1,10 +1,16 @@
 package commands
 
 import (
+	"context"
 	"errors"
 
+	"filippo.io/age"
+
+	"multitenant/backups"
+	"multitenant/backups/archive"
 	"multitenant/backups/store"
 	"multitenant/config"
+	"multitenant/tenants"
 )
 
 // backupCommand has the commands about backups.
@@ -40,4 +46,46 @@ func withStore(inv *Invocation, do func(*config.Backups, store.Store) error) err
 		return err
 	}
 	return errors.Join(do(&cfg.Backups, kept), kept.Close())
+}
+
+// openBackups opens the backups of the installation. With create it also makes the place
+// where they are kept. The caller must call close.
+func (in *installation) openBackups(ctx context.Context, create bool) (all *backups.Backups, closeStore func() error, err error) {
+	settings := &in.config.Backups
+	kept, err := openStore(settings, create)
+	if err != nil {
+		return nil, nil, err
+	}
+	databases, err := tenants.OpenDatabases(ctx, in.options())
+	if err == nil {
+		all, err = backups.Open(ctx, &backups.Options{
+			Databases: databases, Store: kept, Recipients: settings.Recipients, TokenKeyFile: settings.TokenKeyFile,
+		})
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, kept.Close())
+	}
+	return all, kept.Close, nil
+}
+
+// withBackups opens the backups for a command that reads them, calls do and closes the
+// store.
+func (in *installation) withBackups(ctx context.Context, do func(*backups.Backups, []age.Identity) error) error {
+	identities, err := readIdentities(&in.config.Backups)
+	if err != nil {
+		return err
+	}
+	all, closeStore, err := in.openBackups(ctx, false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(all, identities), closeStore())
+}
+
+// readIdentities returns none where BACKUP_IDENTITY_FILE is not set.
+func readIdentities(settings *config.Backups) ([]age.Identity, error) {
+	if settings.IdentityFile == "" {
+		return nil, nil
+	}
+	return archive.ReadIdentities(settings.IdentityFile)
 }

@@ -8,7 +8,6 @@ import (
 
 	"multitenant/backups"
 	"multitenant/config"
-	"multitenant/tenants"
 )
 
 type backupRunCommand struct {
@@ -65,24 +64,13 @@ func (c *backupRunCommand) Run(ctx context.Context, inv *Invocation) (err error)
 		return err
 	}
 	defer in.close()
-	settings := &in.config.Backups
-	kept, err := openStore(settings, true)
+	all, closeStore, err := in.openBackups(ctx, true)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, kept.Close()) }()
-	if len(settings.Recipients) == 0 {
+	defer func() { err = errors.Join(err, closeStore()) }()
+	if len(in.config.Backups.Recipients) == 0 {
 		in.logger.WarnContext(ctx, "settings", "warning", "BACKUP_RECIPIENTS names no one: backups are not encrypted")
-	}
-	databases, err := tenants.OpenDatabases(ctx, in.options())
-	if err != nil {
-		return err
-	}
-	all, err := backups.Open(ctx, &backups.Options{
-		Databases: databases, Store: kept, Recipients: settings.Recipients, TokenKeyFile: settings.TokenKeyFile,
-	})
-	if err != nil {
-		return err
 	}
 	return c.backUp(ctx, inv, all, backups.Plan{Slug: plan.Slug, Parallel: plan.Parallel})
 }

@@ -13,6 +13,7 @@ import (
 	"multitenant/auth"
 	"multitenant/auth/limits"
 	"multitenant/commands/metrics"
+	"multitenant/commands/server"
 	"multitenant/config"
 	"multitenant/controllers"
 	"multitenant/tenants"
@@ -88,8 +89,8 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 
 // ports are the program's addresses.
 type ports struct {
-	api     *server
-	metrics *server // nil where the settings want none
+	api     *server.Server
+	metrics *server.Server // nil where the settings want none
 }
 
 // openPorts begins to listen, and makes nothing else: a program whose port is taken leaves
@@ -100,10 +101,10 @@ func openPorts(ctx context.Context, inv *Invocation) (*ports, error) {
 		return nil, err
 	}
 	opened := &ports{}
-	if opened.api, err = listen(ctx, cfg.HTTPAddr); err != nil || cfg.MetricsAddr == "" {
+	if opened.api, err = server.Listen(ctx, cfg.HTTPAddr); err != nil || cfg.MetricsAddr == "" {
 		return opened, err
 	}
-	if opened.metrics, err = listen(ctx, cfg.MetricsAddr); err != nil {
+	if opened.metrics, err = server.Listen(ctx, cfg.MetricsAddr); err != nil {
 		opened.close()
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
@@ -111,9 +112,9 @@ func openPorts(ctx context.Context, inv *Invocation) (*ports, error) {
 }
 
 func (p *ports) close() {
-	p.api.close()
+	p.api.Close()
 	if p.metrics != nil {
-		p.metrics.close()
+		p.metrics.Close()
 	}
 }
 
@@ -151,20 +152,20 @@ func newHandler(
 }
 
 // serve answers requests until ctx ends, then lets those under way finish.
-func serve(ctx context.Context, api *server, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
-	api.serve(handler, logger)
-	logger.InfoContext(ctx, "serving", "api", api.url(), "docs", api.url()+"/docs")
+func serve(ctx context.Context, api *server.Server, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
+	api.Serve(handler, logger)
+	logger.InfoContext(ctx, "serving", "api", api.URL(), "docs", api.URL()+"/docs")
 
 	select {
-	case <-api.ended:
-		return api.err
+	case <-api.Ended():
+		return api.Err()
 	case <-ctx.Done():
 	}
 	status.Leave()
-	api.drain.begin()
+	api.Leave()
 	logger.InfoContext(ctx, "stopping")
 	<-time.After(leaveDelay)
-	if err := api.stop(ctx, shutdownTimeout); err != nil {
+	if err := api.Stop(ctx, shutdownTimeout); err != nil {
 		logger.WarnContext(ctx, "stop", "error", err) // their clients were slow; the stop is still in order
 	}
 	return nil

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"multitenant/backups"
@@ -16,19 +15,9 @@ func (in *installation) serveBackups(ctx context.Context, m *tenants.Manager) (s
 	if settings.Every == 0 {
 		return nil, func() {}, nil
 	}
-	kept, err := openStore(settings, true)
+	all, closeStore, err := in.openBackups(ctx, true)
 	if err != nil {
 		return nil, nil, err
-	}
-	databases, err := tenants.OpenDatabases(ctx, in.options())
-	if err != nil {
-		return nil, nil, errors.Join(err, kept.Close())
-	}
-	all, err := backups.Open(ctx, &backups.Options{
-		Databases: databases, Store: kept, Recipients: settings.Recipients, TokenKeyFile: settings.TokenKeyFile,
-	})
-	if err != nil {
-		return nil, nil, errors.Join(err, kept.Close())
 	}
 	schedule = backups.NewSchedule(all, backups.ScheduleOptions{
 		Every: settings.Every, Policy: settings.Keep, Logger: in.logger, Hold: m.HoldLong,
@@ -43,7 +32,7 @@ func (in *installation) serveBackups(ctx context.Context, m *tenants.Manager) (s
 		cancel()
 		select {
 		case <-ended:
-			in.logFailure(kept.Close())
+			in.logFailure(closeStore())
 		case <-time.After(serveCloseTimeout): // the process ends, and what it leaves is no backup
 			in.logger.WarnContext(ctx, "stop", "error", "a backup under way does not end")
 		}

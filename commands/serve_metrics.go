@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"multitenant/commands/metrics"
+	"multitenant/commands/server"
 	"multitenant/config"
 	"multitenant/tenants"
 )
@@ -24,20 +25,20 @@ func newMetrics(cfg *config.Config) *metrics.Metrics {
 // serveMetrics answers Prometheus on an address of its own until stop is called,
 // which lets a scrape under way finish. Without metrics it does nothing.
 func (in *installation) serveMetrics(
-	ctx context.Context, server *server, exported *metrics.Metrics, manager *tenants.Manager,
+	ctx context.Context, api *server.Server, exported *metrics.Metrics, manager *tenants.Manager,
 ) (stop func()) {
 	if exported == nil {
 		return func() {}
 	}
 	exported.Watch(manager, in.backend)
-	server.serve(exported.Handler(in.logger), in.logger)
-	in.logger.InfoContext(ctx, "serving metrics", "url", server.url()+"/metrics")
+	api.Serve(exported.Handler(in.logger), in.logger)
+	in.logger.InfoContext(ctx, "serving metrics", "url", api.URL()+"/metrics")
 	go func() {
-		<-server.ended
+		<-api.Ended()
 		// The API goes on without: only the operator misses them.
-		if !server.drain.leaving.Load() {
-			in.logger.ErrorContext(ctx, "serve metrics", "error", server.err)
+		if !api.IsLeaving() {
+			in.logger.ErrorContext(ctx, "serve metrics", "error", api.Err())
 		}
 	}()
-	return func() { in.logFailure(server.stop(ctx, metricsShutdownTimeout)) }
+	return func() { in.logFailure(api.Stop(ctx, metricsShutdownTimeout)) }
 }

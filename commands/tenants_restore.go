@@ -2,15 +2,12 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"filippo.io/age"
 
 	"multitenant/backups"
-	"multitenant/backups/archive"
-	"multitenant/config"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -103,36 +100,4 @@ func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, ma
 		say(inv.Stderr, lacks(choice.Record))
 	}
 	return nil
-}
-
-// withBackups opens the backups of the installation for a command that reads them, calls
-// do and closes the store.
-func (in *installation) withBackups(ctx context.Context, do func(*backups.Backups, []age.Identity) error) (err error) {
-	settings := &in.config.Backups
-	identities, err := readIdentities(settings)
-	if err != nil {
-		return err
-	}
-	kept, err := openStore(settings, false)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, kept.Close()) }()
-	databases, err := tenants.OpenDatabases(ctx, in.options())
-	if err != nil {
-		return err
-	}
-	all, err := backups.Open(ctx, &backups.Options{Databases: databases, Store: kept})
-	if err != nil {
-		return err
-	}
-	return do(all, identities)
-}
-
-// readIdentities returns none where BACKUP_IDENTITY_FILE is not set.
-func readIdentities(settings *config.Backups) ([]age.Identity, error) {
-	if settings.IdentityFile == "" {
-		return nil, nil
-	}
-	return archive.ReadIdentities(settings.IdentityFile)
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
-
-	"multitenant/database"
 )
 
 // RemoveEvents runs remove in a transaction in which the trigger of the audit trail does
@@ -43,9 +41,15 @@ func liftGuard(tx *gorm.DB, table string) (guardAgain string, err error) {
 	return guardAgain, run(tx, "DROP TRIGGER audit_events_no_delete")
 }
 
+// AuditFault is a fault of the triggers of the audit trail.
+type AuditFault struct {
+	Problem string
+	Repair  []string // statements; none where only the administrator can mend it
+}
+
 // InspectAudit finds that the triggers of the audit trail are missing, disabled or
 // changed. A database without the trail has none.
-func InspectAudit(ctx context.Context, db *gorm.DB) ([]database.Fault, error) {
+func InspectAudit(ctx context.Context, db *gorm.DB) ([]AuditFault, error) {
 	db = db.WithContext(ctx)
 	if isPostgres(db) {
 		return inspectTrigger(db)
@@ -56,7 +60,7 @@ func InspectAudit(ctx context.Context, db *gorm.DB) ([]database.Fault, error) {
 // inspectTrigger looks at the trigger of PostgreSQL: that it fires once before each
 // statement that updates, deletes or truncates, and that its function refuses. It does not
 // repair a function of another role, which could change it again.
-func inspectTrigger(db *gorm.DB) ([]database.Fault, error) {
+func inspectTrigger(db *gorm.DB) ([]AuditFault, error) {
 	var found []struct {
 		Body    string // of the function
 		IsOurs  bool   // the function may be replaced
@@ -72,9 +76,7 @@ func inspectTrigger(db *gorm.DB) ([]database.Fault, error) {
 	if err != nil || len(found) == 0 || found[0].IsFired && inOneLine(found[0].Body) == inOneLine(refuseChange) {
 		return nil, err
 	}
-	fault := database.Fault{
-		Kind: database.FaultTrigger, Problem: "the trigger that keeps audit events from change is missing, disabled or changed",
-	}
+	fault := AuditFault{Problem: "the trigger that keeps audit events from change is missing, disabled or changed"}
 	if found[0].IsOurs {
 		fault.Repair = []string{
 			"CREATE OR REPLACE FUNCTION public.audit_events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$" + refuseChange + "$$",
@@ -83,11 +85,11 @@ func inspectTrigger(db *gorm.DB) ([]database.Fault, error) {
 			"ALTER TABLE public.audit_events ENABLE TRIGGER audit_events_no_change",
 		}
 	}
-	return []database.Fault{fault}, nil
+	return []AuditFault{fault}, nil
 }
 
 // inspectTriggers compares the triggers of SQLite with those that there should be.
-func inspectTriggers(db *gorm.DB) ([]database.Fault, error) {
+func inspectTriggers(db *gorm.DB) ([]AuditFault, error) {
 	var hasTrail bool
 	var found []struct{ Name, SQL string }
 	err := db.Raw("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'audit_events')").Scan(&hasTrail).Error
@@ -97,15 +99,15 @@ func inspectTriggers(db *gorm.DB) ([]database.Fault, error) {
 	if err := db.Raw("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").Scan(&found).Error; err != nil {
 		return nil, err
 	}
-	var faults []database.Fault
+	var faults []AuditFault
 	for _, statement := range auditTriggers() {
 		name := strings.Fields(statement)[2]
 		isThere := slices.ContainsFunc(found, func(t struct{ Name, SQL string }) bool {
 			return t.Name == name && inOneLine(t.SQL) == inOneLine(statement)
 		})
 		if !isThere {
-			faults = append(faults, database.Fault{
-				Kind: database.FaultTrigger, Problem: "the trigger " + name + " is missing or changed",
+			faults = append(faults, AuditFault{
+				Problem: "the trigger " + name + " is missing or changed",
 				Repair: []string{"DROP TRIGGER IF EXISTS " + name, statement},
 			})
 		}

@@ -141,9 +141,16 @@ func (f *Fleet) repairInside(ctx context.Context, id string, statements []string
 
 // inspect returns the faults inside an open database that is served as role.
 func (f *Fleet) inspect(ctx context.Context, db *gorm.DB, role string, tables []string) ([]database.Fault, error) {
-	faults, err := migrations.InspectAudit(ctx, db)
-	if err != nil || f.databases.Roles == nil {
-		return faults, err
+	triggers, err := migrations.InspectAudit(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	faults := make([]database.Fault, 0, len(triggers))
+	for _, trigger := range triggers {
+		faults = append(faults, database.Fault{Kind: database.FaultTrigger, Problem: trigger.Problem, Repair: trigger.Repair})
+	}
+	if f.databases.Roles == nil {
+		return faults, nil
 	}
 	more, err := f.databases.Roles.Inspect(ctx, db, role, tables)
 	return append(faults, more...), err

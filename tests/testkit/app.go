@@ -26,6 +26,7 @@ import (
 	"multitenant/auth/limits"
 	"multitenant/commands"
 	"multitenant/commands/metrics"
+	"multitenant/commands/server"
 	"multitenant/controllers"
 	"multitenant/database"
 	"multitenant/database/connect"
@@ -246,7 +247,7 @@ func (app *App) serve(logger *slog.Logger) {
 	require.NoError(app.tb, err)
 	app.server = httptest.NewUnstartedServer(router)
 	if app.Settings.Quiet {
-		app.server.Config = commands.NewServer(router, logger)
+		app.server.Config = server.New(router, logger)
 	}
 	app.server.Start()
 	app.client = app.server.Client()

@@ -1,4 +1,4 @@
-package postgres
+package copies
 
 // The catalogs that decide what a database is. All is searched in pg_catalog alone, so
 // names of other schemas come out with their schema.

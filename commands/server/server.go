@@ -1,4 +1,5 @@
-package commands
+// Package server answers requests on one address, and ends without resetting a connection.
+package server
 
 import (
 	"context"
@@ -18,9 +19,9 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// server answers requests on one address and ends without resetting a connection. A
-// connection that comes before serve waits for it.
-type server struct {
+// Server answers requests on one address and ends without resetting a connection. A
+// connection that comes before Serve waits for it.
+type Server struct {
 	listener *drainListener
 	drain    *drain
 	http     *http.Server
@@ -28,7 +29,8 @@ type server struct {
 	err      error         // why; set before ended is closed
 }
 
-func listen(ctx context.Context, addr string) (*server, error) {
+// Listen opens a port. The caller must call Close or, once it has called Serve, Stop.
+func Listen(ctx context.Context, addr string) (*Server, error) {
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -39,22 +41,22 @@ func listen(ctx context.Context, addr string) (*server, error) {
 		return nil, errors.Join(errors.New("listener is not one of TCP"), listener.Close())
 	}
 	ending := newDrain()
-	return &server{
+	return &Server{
 		listener: &drainListener{TCPListener: tcp, drain: ending},
 		drain:    ending,
 		ended:    make(chan struct{}),
 	}, nil
 }
 
-// close closes the port of a server that does not serve. After stop it does nothing.
-func (s *server) close() { _ = s.listener.Close() }
+// Close closes the port of a server that does not serve. After Stop it does nothing.
+func (s *Server) Close() { _ = s.listener.Close() }
 
-// url is where the server is reached.
-func (s *server) url() string { return "http://" + s.listener.Addr().String() }
+// URL is where the server is reached.
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
-// serve begins to answer requests. The caller must call stop.
-func (s *server) serve(handler http.Handler, logger *slog.Logger) {
-	s.http = NewServer(s.drain.handler(handler), logger)
+// Serve begins to answer requests. The caller must call Stop.
+func (s *Server) Serve(handler http.Handler, logger *slog.Logger) {
+	s.http = New(s.drain.handler(handler), logger)
 	s.http.ConnState, s.http.ConnContext = noteState, withConn
 	go func() {
 		defer close(s.ended)
@@ -62,9 +64,9 @@ func (s *server) serve(handler http.Handler, logger *slog.Logger) {
 	}()
 }
 
-// stop closes the port and lets requests under way finish, for as long as limit. Its
+// Stop closes the port and lets requests under way finish, for as long as limit. Its
 // error says that some did not.
-func (s *server) stop(ctx context.Context, limit time.Duration) error {
+func (s *Server) Stop(ctx context.Context, limit time.Duration) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	s.drain.begin()
@@ -79,8 +81,20 @@ func (s *server) stop(ctx context.Context, limit time.Duration) error {
 	return errors.Join(err, s.http.Close())
 }
 
-// NewServer returns a server that gives clients the time they may take.
-func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
+// Ended is closed when no more connections are accepted. Err says why then.
+func (s *Server) Ended() <-chan struct{} { return s.ended }
+
+// Err is the reason why no more connections are accepted.
+func (s *Server) Err() error { return s.err }
+
+// Leave says with every answer from now on that it is the last of its connection.
+func (s *Server) Leave() { s.drain.begin() }
+
+// IsLeaving reports whether Leave or Stop was called.
+func (s *Server) IsLeaving() bool { return s.drain.leaving.Load() }
+
+// New returns an HTTP server that gives clients the time they may take.
+func New(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,

@@ -1,4 +1,4 @@
-package postgres
+package copies
 
 import (
 	"context"
@@ -18,23 +18,11 @@ import (
 const loadStatements = `BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
 	SET LOCAL lock_timeout = '30s'; SET LOCAL row_security = off`
 
-// Load loads all tables in one transaction, by COPY.
-func (b *backend) Load(ctx context.Context, name string, feed func(database.Fill) error) error {
-	if err := b.checkTenant(name); err != nil {
-		return err
-	}
-	db, err := b.open(ctx, b.pools.making, &target{server: b.server, name: name, path: catalogPath})
-	if err != nil {
-		return fmt.Errorf("open database %s: %w", name, err)
-	}
-	err = onServerConn(ctx, db, func(conn *pgx.Conn) error {
-		l := &loader{ctx: ctx, conn: conn}
-		return l.run(ctx, feed)
-	})
-	if err = errors.Join(err, database.Close(db)); err != nil {
-		return fmt.Errorf("load database %s: %w", name, err)
-	}
-	return nil
+// Load fills the database that conn is connected to with a copy, by COPY, in one
+// transaction. What feed has filled is kept only if it returns nil.
+func Load(ctx context.Context, conn *pgx.Conn, feed func(database.Fill) error) error {
+	l := &loader{ctx: ctx, conn: conn}
+	return l.run(ctx, feed)
 }
 
 // loader loads one copy.
@@ -72,7 +60,7 @@ func (l *loader) exec(statements string) error {
 // Describe requires that the database has all that the copy describes and nothing more,
 // lifts its guards and empties its tables, which migrations may have filled.
 func (l *loader) Describe(content *database.Content) error {
-	if content.Engine != driverName {
+	if content.Engine != Engine {
 		return fmt.Errorf("%w: of %s", database.ErrOtherEngine, content.Engine)
 	}
 	l.content = content
@@ -94,7 +82,7 @@ func (l *loader) Describe(content *database.Content) error {
 	}
 	tables := make([]string, len(content.Tables))
 	for i := range content.Tables {
-		tables[i] = "public." + quoteIdentifier(content.Tables[i].Name)
+		tables[i] = pgx.Identifier{"public", content.Tables[i].Name}.Sanitize()
 	}
 	if len(tables) > 0 {
 		statements = append(statements, "TRUNCATE "+strings.Join(tables, ", "))

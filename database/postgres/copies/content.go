@@ -1,4 +1,4 @@
-package postgres
+package copies
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // read after it, since they stand outside of it: later values do no harm, earlier ones
 // would give out ids of the copied rows again.
 func (c *copier) describe(ctx context.Context, tables []string) (*database.Content, error) {
-	content := &database.Content{Engine: driverName, EngineVersion: c.conn.PgConn().ParameterStatus("server_version")}
+	content := &database.Content{Engine: Engine, EngineVersion: c.conn.PgConn().ParameterStatus("server_version")}
 	var err error
 	if content.Unexplained, err = c.unexplained(ctx); err != nil {
 		return nil, fmt.Errorf("look what migrations do not explain: %w", err)
@@ -58,7 +58,7 @@ func (c *copier) sequences(ctx context.Context) ([]database.ContentSequence, err
 			continue
 		}
 		sequence := database.ContentSequence{Name: name}
-		err := c.conn.QueryRow(ctx, "SELECT last_value, is_called FROM public."+quoteIdentifier(name)).
+		err := c.conn.QueryRow(ctx, "SELECT last_value, is_called FROM public."+pgx.Identifier{name}.Sanitize()).
 			Scan(&sequence.LastValue, &sequence.IsCalled)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
