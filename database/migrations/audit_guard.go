@@ -108,7 +108,7 @@ func inspectTriggers(db *gorm.DB) ([]AuditFault, error) {
 		if !isThere {
 			faults = append(faults, AuditFault{
 				Problem: "the trigger " + name + " is missing or changed",
-				Repair: []string{"DROP TRIGGER IF EXISTS " + name, statement},
+				Repair:  []string{"DROP TRIGGER IF EXISTS " + name, statement},
 			})
 		}
 	}
