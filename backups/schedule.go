@@ -20,6 +20,9 @@ const (
 	maxListEvery = time.Hour
 	// looksEach is how many looks there are in the time between two backups.
 	looksEach = 20
+	// busyPause is how soon a database is tried again that another process had locked,
+	// perhaps not for a backup.
+	busyPause = 5 * time.Second
 	// coreEvery is how often core is backed up, at least: it says which tenants exist.
 	coreEvery = 24 * time.Hour
 	// maxFailures in a row end a round: it is not the tenants that are at fault.
@@ -46,6 +49,7 @@ type Schedule struct {
 	shelves map[string]*Shelf    // what the store had when it was listed
 	made    map[string]time.Time // the newest backups since, by whomever
 	retry   map[string]time.Time // before which a database that failed is left alone
+	busy    bool                 // another process had a database locked in the last round
 	listed  time.Time
 	pruned  time.Time
 
@@ -83,13 +87,23 @@ func (s *Schedule) Run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(min(maxLookEvery, s.Every/looksEach)):
+		case <-time.After(s.pause()):
 		}
 	}
 }
 
+// pause is the time between two rounds.
+func (s *Schedule) pause() time.Duration {
+	pause := min(maxLookEvery, s.Every/looksEach)
+	if s.busy {
+		return min(pause, busyPause)
+	}
+	return pause
+}
+
 // round makes what is due now.
 func (s *Schedule) round(ctx context.Context) error {
+	s.busy = false
 	if err := s.list(ctx); err != nil {
 		return err
 	}
@@ -198,6 +212,7 @@ func (s *Schedule) one(ctx context.Context, owner string) Result {
 		return Result{Name: owner, Err: err}
 	}
 	if !free {
+		s.busy = true
 		return result
 	}
 	defer session.Unlock()

@@ -24,11 +24,11 @@ func lend(
 	return tenant, release, nil
 }
 
-// checkAgreement refuses an X-TENANT header that names another tenant than the token
-// does. A token of the core, for which tenant is nil, agrees with none.
-func checkAgreement(named models.Slug, tenant *tenants.Tenant) error {
-	if named != "" && (tenant == nil || !tenant.IsCalled(named)) {
-		return models.ErrTenantTokenRequired
+// checkAgreement refuses an X-TENANT header that names another tenant than the one of the
+// token. A token of the core agrees with none.
+func checkAgreement(c *gin.Context, manager *tenants.Manager, named models.Slug, tenant *tenants.Tenant) error {
+	if named == "" || named == tenant.Slug {
+		return nil
 	}
-	return nil
+	return manager.CheckCalled(c.Request.Context(), tenant.ID, named)
 }

@@ -82,8 +82,8 @@ func (ctl *PasswordResets) Redeem(c *gin.Context, slug models.Slug) error {
 }
 
 func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *auth.ResetToken, password string) error {
-	if err := checkAgreement(slug, nil); err != nil {
-		return err
+	if slug != "" {
+		return models.ErrTenantTokenRequired
 	}
 	ctx, core, claim := c.Request.Context(), ctl.Tenants.Core(), ctl.claim(token)
 	claimant, err := models.FindClaimant[models.CoreUser](ctx, core, claim)
@@ -135,7 +135,7 @@ func (ctl *PasswordResets) findInside(c *gin.Context, slug models.Slug, token *a
 		return none, err
 	}
 	defer release()
-	if err := checkAgreement(slug, tenant); err != nil {
+	if err := checkAgreement(c, ctl.Tenants, slug, tenant); err != nil {
 		return none, err
 	}
 	claimant, err := models.FindClaimant[models.TenantUser](c.Request.Context(), tenant.DB, ctl.claim(token))

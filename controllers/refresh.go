@@ -60,8 +60,8 @@ func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 	if token.TenantID != "" {
 		return ctl.refreshTenant(c, slug, &token)
 	}
-	if err := checkAgreement(slug, nil); err != nil {
-		return err
+	if slug != "" {
+		return models.ErrTenantTokenRequired
 	}
 	return renew(c, &renewal[models.CoreUser]{
 		token: token, tokens: ctl.Tokens, limits: ctl.Limits, db: ctl.Tenants.Core(),
@@ -76,7 +76,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 		return err
 	}
 	defer release()
-	if err := checkAgreement(slug, tenant); err != nil {
+	if err := checkAgreement(c, ctl.Tenants, slug, tenant); err != nil {
 		return err
 	}
 	err = renew(c, &renewal[models.TenantUser]{

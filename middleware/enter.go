@@ -35,8 +35,11 @@ func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, 
 	}
 	defer hold(c)() // after release
 	defer release()
-	if named != "" && !tenant.IsCalled(named) {
-		return models.ErrTenantTokenRequired
+	// The token may name a slug that is an alias now, or another tenant's.
+	if named != "" && named != tenant.Slug {
+		if err := g.Tenants.CheckCalled(c.Request.Context(), tenant.ID, named); err != nil {
+			return err
+		}
 	}
 	err = g.serveTenant(c, claims, tenant, handler)
 	if g.Tenants.IsDeleted(c.Request.Context(), tenant, err) {
@@ -50,7 +53,7 @@ func (g *Gate) serveTenant(c *gin.Context, claims auth.Claims, tenant *tenants.T
 	if err != nil {
 		return err
 	}
-	if !user.IsSignedIn(tenant.Owner()) || !tenant.IsCalled(models.Slug(claims.Tenant)) {
+	if !user.IsSignedIn(tenant.Owner()) {
 		return models.ErrInvalidToken
 	}
 	// The token names the parent, so that only such sessions cost a statement at core.

@@ -179,11 +179,13 @@ func (g *Gate) enter(c *gin.Context, acquire acquire, core CoreHandler, tenant T
 	if err != nil {
 		return err
 	}
-	switch {
-	case claims.Realm == auth.RealmTenant:
+	if named && string(slug) != claims.Tenant {
+		if err := g.Tenants.CheckCalled(c.Request.Context(), claims.TenantID, slug); err != nil {
+			return err
+		}
+	}
+	if claims.Realm == auth.RealmTenant {
 		return g.enterTenant(c, acquire, claims, slug, tenant)
-	case named:
-		return models.ErrTenantTokenRequired
 	}
 	return g.enterCore(c, claims, core)
 }

@@ -68,8 +68,7 @@ type Tenant struct {
 	// It is false for one that the operator, or the owner of its organization, has suspended.
 	SuspendedByOwner bool
 
-	Owner   Owner  `gorm:"-"` // of ListTenants only
-	Aliases []Slug `gorm:"-"` // likewise
+	Owner Owner `gorm:"-"` // of ListTenants only
 }
 
 // Owner is what a tenant has to know of the core user who owns its organization.
@@ -127,35 +126,26 @@ func HasDatabase(ctx context.Context, db *gorm.DB, name string) (bool, error) {
 	return found > 0, err
 }
 
-// ListTenants returns those of the tenants that are registered, with their owners and
-// aliases.
+// ListTenants returns those of the tenants that are registered, with their owners.
 func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, error) {
 	var rows []struct {
 		Tenant            Tenant `gorm:"embedded"`
 		OwnerID           *int64
 		OwnerIsActive     *bool
 		OwnerSessionEpoch *int64
-		Alias             Slug // a tenant with several has as many rows
 	}
 	err := db.WithContext(ctx).Table("tenants").
-		Select("tenants.*, u.id AS owner_id, u.is_active AS owner_is_active, u.session_epoch AS owner_session_epoch, a.slug AS alias").
+		Select("tenants.*, u.id AS owner_id, u.is_active AS owner_is_active, u.session_epoch AS owner_session_epoch").
 		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id LEFT JOIN core_users u ON u.id = o.owner_id").
-		Joins("LEFT JOIN slug_aliases a ON a.tenant_id = tenants.id").
-		Where("tenants.id IN ?", ids).Order("tenants.id").Find(&rows).Error
+		Where("tenants.id IN ?", ids).Find(&rows).Error
 	if err != nil {
 		return nil, err
 	}
-	tenants := make([]Tenant, 0, len(rows))
-	for _, row := range rows {
-		if len(tenants) == 0 || tenants[len(tenants)-1].ID != row.Tenant.ID {
-			tenants = append(tenants, row.Tenant)
-		}
-		tenant := &tenants[len(tenants)-1]
-		if row.Alias != "" {
-			tenant.Aliases = append(tenant.Aliases, row.Alias)
-		}
+	tenants := make([]Tenant, len(rows))
+	for i, row := range rows {
+		tenants[i] = row.Tenant
 		if row.OwnerID != nil {
-			tenant.Owner = Owner{
+			tenants[i].Owner = Owner{
 				ID: *row.OwnerID, IsActive: row.OwnerIsActive != nil && *row.OwnerIsActive, SessionEpoch: *row.OwnerSessionEpoch,
 			}
 		}

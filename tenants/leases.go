@@ -43,6 +43,20 @@ func (m *Manager) acquireSlug(
 	return m.lend(ctx, &record, evenSuspended)
 }
 
+// CheckCalled is KindTenantTokenRequired unless the slug is that of the tenant with that
+// id, or one of its aliases. A token of the core has no id, and no slug is right beside it.
+func (m *Manager) CheckCalled(ctx context.Context, id string, slug models.Slug) error {
+	if id == "" {
+		return models.ErrTenantTokenRequired
+	}
+	record, err := models.FindTenantBySlug(ctx, m.core, slug)
+	switch {
+	case models.IsKind(err, models.KindTenantNotFound), err == nil && record.ID != id:
+		return models.ErrTenantTokenRequired.Because(err)
+	}
+	return m.ClassifyCore(err)
+}
+
 // lend lends the database of a tenant whose row was just read.
 func (m *Manager) lend(ctx context.Context, record *models.Tenant, evenSuspended bool) (tenant *Tenant, release func(), err error) {
 	if err := admit(record.Status, evenSuspended); err != nil {

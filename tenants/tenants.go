@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,12 +37,6 @@ type Tenant struct {
 // Owner returns the core user who owns the tenant. The data is at most 2 seconds
 // old, as the tenant's status is.
 func (t *Tenant) Owner() models.Owner { return t.row.Load().Owner }
-
-// IsCalled reports whether the slug is the tenant's own or one of its aliases, as far as
-// this process knows.
-func (t *Tenant) IsCalled(slug models.Slug) bool {
-	return slug == t.Slug || slices.Contains(t.row.Load().Aliases, slug)
-}
 
 // HasOrganization reports whether the tenant belongs to an organization.
 func (t *Tenant) HasOrganization() bool { return t.Owner().ID != 0 }
