@@ -13,8 +13,9 @@ const nearly = 2
 
 // unknownNames looks at the names in a settings file. Those that are nearly a setting's
 // are a mistake: the setting would keep its default without a word. The others may be
-// meant for another program.
-func unknownNames(values map[string]string) (unknown []string, misspelt error) {
+// meant for another program; isHidden says that there are some which are not shown, since
+// they are perhaps a part of a secret.
+func unknownNames(values map[string]string) (unknown []string, isHidden bool, misspelt error) {
 	var wrong []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		meant := nearest(name)
@@ -23,15 +24,15 @@ func unknownNames(values map[string]string) (unknown []string, misspelt error) {
 		case meant != "":
 			wrong = append(wrong, fmt.Sprintf("%s (it is spelt %s)", name, meant))
 		case !isName(name):
-			unknown = append(unknown, "a name that is not in capitals") // perhaps the second line of a secret
+			isHidden = true // perhaps the second line of a secret
 		default:
 			unknown = append(unknown, name)
 		}
 	}
 	if len(wrong) > 0 {
-		return unknown, fmt.Errorf("misspells %s", strings.Join(wrong, ", "))
+		return unknown, isHidden, fmt.Errorf("misspells %s", strings.Join(wrong, ", "))
 	}
-	return unknown, nil
+	return unknown, isHidden, nil
 }
 
 // isName reports whether a name is in capitals, as those of settings are.

@@ -49,7 +49,7 @@ func TestThePartOfASecretIsNotShown(t *testing.T) {
 	got, err := config.Load(environ{}, dir)
 
 	require.NoError(t, err)
-	require.Equal(t, []string{".env.local: no setting is called a name that is not in capitals"}, got.Warnings)
+	require.Equal(t, []string{".env.local: a line sets a name that is not in capitals, and no setting has such a name"}, got.Warnings)
 }
 
 func TestAllMisspeltNamesAreNamed(t *testing.T) {

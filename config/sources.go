@@ -40,10 +40,13 @@ func merge(environ map[string]string, dir string, wrong mistakes) (merged map[st
 func readSettings(dir, file string, wrong mistakes) (found map[string]string, warnings []string) {
 	values, err := readFile(filepath.Join(dir, file))
 	wrong.add(file, err)
-	unknown, misspelt := unknownNames(values)
+	unknown, isHidden, misspelt := unknownNames(values)
 	wrong.add(file, misspelt)
 	if len(unknown) > 0 {
 		warnings = append(warnings, fmt.Sprintf("%s: no setting is called %s", file, strings.Join(unknown, ", ")))
+	}
+	if isHidden {
+		warnings = append(warnings, file+": a line sets a name that is not in capitals, and no setting has such a name")
 	}
 	return known(values), warnings
 }
