@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -24,7 +25,7 @@ func (g *Gate) enterCore(c *gin.Context, claims auth.Claims, handler CoreHandler
 	return handler(c, &user)
 }
 
-func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, named models.Slug, handler TenantHandler) error {
+func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, handler TenantHandler) error {
 	SetTenant(c, models.Slug(claims.Tenant))
 	tenant, release, err := acquire(c.Request.Context(), claims.TenantID)
 	if models.IsKind(err, models.KindTenantNotFound) {
@@ -35,12 +36,6 @@ func (g *Gate) enterTenant(c *gin.Context, acquire acquire, claims auth.Claims, 
 	}
 	defer hold(c)() // after release
 	defer release()
-	// The token may name a slug that is an alias now, or another tenant's.
-	if named != "" && named != tenant.Slug {
-		if err := g.Tenants.CheckCalled(c.Request.Context(), tenant.ID, named); err != nil {
-			return err
-		}
-	}
 	err = g.serveTenant(c, claims, tenant, handler)
 	if g.Tenants.IsDeleted(c.Request.Context(), tenant, err) {
 		return models.ErrInvalidToken.Because(err)
@@ -56,6 +51,9 @@ func (g *Gate) serveTenant(c *gin.Context, claims auth.Claims, tenant *tenants.T
 	if !user.IsSignedIn(tenant.Owner()) {
 		return models.ErrInvalidToken
 	}
+	if err := g.checkSlug(c.Request.Context(), tenant, claims.Tenant); err != nil {
+		return err
+	}
 	// The token names the parent, so that only such sessions cost a statement at core.
 	if claims.Parent.ID != 0 {
 		err := models.CheckParent(c.Request.Context(), g.Core, tenant.Owner(), claims.Parent)
@@ -67,6 +65,21 @@ func (g *Gate) serveTenant(c *gin.Context, claims auth.Claims, tenant *tenants.T
 		return err
 	}
 	return handler(c, tenant, &user)
+}
+
+// checkSlug requires that a token names its tenant, if not by its slug then by an alias.
+func (g *Gate) checkSlug(ctx context.Context, tenant *tenants.Tenant, named string) error {
+	if named == string(tenant.Slug) {
+		return nil
+	}
+	slug, err := models.ParseSlug(named)
+	if err == nil {
+		err = g.Tenants.CheckCalled(ctx, tenant.ID, slug)
+	}
+	if models.IsKind(err, models.KindInvalidSlug) || models.IsKind(err, models.KindTenantTokenRequired) {
+		return models.ErrInvalidToken.Because(err)
+	}
+	return err
 }
 
 // isCounted marks in the gin context a request that countWrite has seen.

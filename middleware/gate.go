@@ -185,7 +185,7 @@ func (g *Gate) enter(c *gin.Context, acquire acquire, core CoreHandler, tenant T
 		}
 	}
 	if claims.Realm == auth.RealmTenant {
-		return g.enterTenant(c, acquire, claims, slug, tenant)
+		return g.enterTenant(c, acquire, claims, tenant)
 	}
 	return g.enterCore(c, claims, core)
 }
