@@ -27,7 +27,7 @@ func TestBackupVerifyRestores(t *testing.T) {
 			settings.Exec(t, acme, "ALTER TABLE sessions DROP CONSTRAINT "+testkit.Scalar[string](t, &settings, acme,
 				"SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND conrelid = 'sessions'::regclass"))
 		}
-		settings.Exec(t, acme, "UPDATE sessions SET user_id = 4711")
+		settings.Exec(t, acme, "UPDATE sessions SET user_id = 471147114")
 		settings.Command(t, "backup", "run", "--tenant", "acme").RequireCode(t, 0)
 		readable := settings.Command(t, "backup", "verify", "--level", "2").RequireCode(t, 0)
 		require.Equal(t, "backups: 5 whole, 0 not\n", readable.Stdout)
@@ -36,7 +36,7 @@ func TestBackupVerifyRestores(t *testing.T) {
 
 		require.Equal(t, "backups: 4 whole, 1 not\n", broken.Stdout)
 		require.Contains(t, broken.Stderr, "the copy cannot be loaded")
-		require.NotContains(t, broken.Stderr, "4711")
+		require.NotContains(t, broken.Stderr, "471147114")
 		refused := settings.Command(t, "tenants", "restore", "acme", "--as", "acme-2", "--yes").RequireCode(t, 1)
 		require.Contains(t, refused.Stderr, "the copy cannot be loaded")
 		require.Equal(t, 401, app.Login("acme-2", "ada@example.com").Code)
