@@ -57,7 +57,7 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 	r := &j.record
 	r.Format, r.ProgramVersion = recordFormat, b.version
 	r.Recipients = append([]string{}, b.names...)
-	r.TakenAt = time.Now().UTC().Truncate(time.Second)
+	r.TakenAt = time.Now().UTC().Truncate(time.Millisecond)
 	r.identify()
 	var sums *sums
 	err = b.store.Put(ctx, r.Archive, func(w io.Writer) error {

@@ -65,7 +65,9 @@ func (r *Record) owner() string { return r.InstallationID + "/" + r.TenantID }
 // identify gives the record an id and its archive a name. Names have the id of the
 // tenant: its slug may one day be another's.
 func (r *Record) identify() {
-	r.ID = r.TakenAt.Format(timeFormat) + "-" + strings.ToLower(rand.Text()[:idBytes])
+	const milliBytes = 3 // they order the backups of one second
+	r.ID = fmt.Sprintf("%s-%0*d%s", r.TakenAt.Format(timeFormat), milliBytes, r.TakenAt.Nanosecond()/int(time.Millisecond),
+		strings.ToLower(rand.Text()[:idBytes-milliBytes]))
 	r.Archive = path.Join(r.owner(), r.ID+archiveSuffix)
 	if r.IsEncrypted() {
 		r.Archive += ageSuffix
