@@ -200,9 +200,11 @@ func FindOwner(ctx context.Context, db *gorm.DB, tenantID string) (CoreUser, err
 	return owner, lookup(err, ErrUserNotFound)
 }
 
-// OtherSlugBegins reports whether a tenant other than that one has a slug that
+// OtherSlugBegins reports whether a tenant other than that one has a slug or an alias that
 // begins so.
 func OtherSlugBegins(ctx context.Context, db *gorm.DB, id, start string) (bool, error) {
-	others, err := gorm.G[Tenant](db).Where("id <> ? AND substr(slug, 1, ?) = ?", id, len(start), start).Count(ctx, "id")
+	aliases := db.Model(&SlugAlias{}).Select("tenant_id").Where("substr(slug, 1, ?) = ?", len(start), start)
+	others, err := gorm.G[Tenant](db).
+		Where("id <> ?", id).Where("(substr(slug, 1, ?) = ? OR id IN (?))", len(start), start, aliases).Count(ctx, "id")
 	return others > 0, err
 }

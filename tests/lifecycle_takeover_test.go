@@ -151,6 +151,22 @@ func TestTakeOverOfWhatTheOriginalBroke(t *testing.T) {
 	})
 }
 
+// TestARenamedTenantIsStillInASharedDatabase: the users of both tenants are in it, whatever
+// slug one of them has now.
+func TestARenamedTenantIsStillInASharedDatabase(t *testing.T) {
+	eachInheritance(t, func(t *testing.T, h *inheritance) {
+		h.makeTenants(t, h.first)
+		app := testkit.Start(t, h.Settings)
+		ada := app.LoginWith("", "ada@example.com", passwordOf("ada")).Text(app, "access_token")
+		require.Equal(t, http.StatusOK, rename(app, ada, h.second, "second").Code)
+
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/"+h.first, ada).Code)
+
+		require.Contains(t, app.Log.String(), "it holds another tenant's users too")
+		require.NotEmpty(t, h.Dump(t, h.OriginalName(h.first)))
+	})
+}
+
 // TestTakeOverGoesOn: new rows get new ids, also after rows that are gone.
 func TestTakeOverGoesOn(t *testing.T) {
 	eachInheritance(t, func(t *testing.T, h *inheritance) {
