@@ -23,12 +23,3 @@ func lend(
 	middleware.SetTenant(c, tenant.Slug)
 	return tenant, release, nil
 }
-
-// checkAgreement refuses an X-TENANT header that names another tenant than the one of the
-// token. A token of the core agrees with none.
-func checkAgreement(c *gin.Context, manager *tenants.Manager, named models.Slug, tenant *tenants.Tenant) error {
-	if named == "" || named == tenant.Slug {
-		return nil
-	}
-	return manager.CheckCalled(c.Request.Context(), tenant.ID, named)
-}

@@ -82,10 +82,10 @@ func (ctl *PasswordResets) Redeem(c *gin.Context, slug models.Slug) error {
 }
 
 func (ctl *PasswordResets) redeemCore(c *gin.Context, slug models.Slug, token *auth.ResetToken, password string) error {
-	if slug != "" {
-		return models.ErrTenantTokenRequired
-	}
 	ctx, core, claim := c.Request.Context(), ctl.Tenants.Core(), ctl.claim(token)
+	if err := ctl.Tenants.CheckAgreement(ctx, "", "", slug); err != nil {
+		return err
+	}
 	claimant, err := models.FindClaimant[models.CoreUser](ctx, core, claim)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (ctl *PasswordResets) findInside(c *gin.Context, slug models.Slug, token *a
 		return none, err
 	}
 	defer release()
-	if err := checkAgreement(c, ctl.Tenants, slug, tenant); err != nil {
+	if err := ctl.Tenants.CheckAgreement(c.Request.Context(), tenant.ID, tenant.Slug, slug); err != nil {
 		return none, err
 	}
 	claimant, err := models.FindClaimant[models.TenantUser](c.Request.Context(), tenant.DB, ctl.claim(token))

@@ -60,8 +60,8 @@ func (ctl *Refresh) Create(c *gin.Context, slug models.Slug) error {
 	if token.TenantID != "" {
 		return ctl.refreshTenant(c, slug, &token)
 	}
-	if slug != "" {
-		return models.ErrTenantTokenRequired
+	if err := ctl.Tenants.CheckAgreement(c.Request.Context(), "", "", slug); err != nil {
+		return err
 	}
 	return renew(c, &renewal[models.CoreUser]{
 		token: token, tokens: ctl.Tokens, limits: ctl.Limits, db: ctl.Tenants.Core(),
@@ -76,7 +76,7 @@ func (ctl *Refresh) refreshTenant(c *gin.Context, slug models.Slug, token *auth.
 		return err
 	}
 	defer release()
-	if err := checkAgreement(c, ctl.Tenants, slug, tenant); err != nil {
+	if err := ctl.Tenants.CheckAgreement(c.Request.Context(), tenant.ID, tenant.Slug, slug); err != nil {
 		return err
 	}
 	err = renew(c, &renewal[models.TenantUser]{

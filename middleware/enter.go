@@ -74,7 +74,7 @@ func (g *Gate) checkSlug(ctx context.Context, tenant *tenants.Tenant, named stri
 	}
 	slug, err := models.ParseSlug(named)
 	if err == nil {
-		err = g.Tenants.CheckCalled(ctx, tenant.ID, slug)
+		err = g.Tenants.CheckAgreement(ctx, tenant.ID, tenant.Slug, slug)
 	}
 	if models.IsKind(err, models.KindInvalidSlug) || models.IsKind(err, models.KindTenantTokenRequired) {
 		return models.ErrInvalidToken.Because(err)

@@ -175,14 +175,12 @@ func (g *Gate) enter(c *gin.Context, acquire acquire, core CoreHandler, tenant T
 	if err != nil {
 		return err
 	}
-	slug, named, err := namedTenant(c)
+	slug, _, err := namedTenant(c)
+	if err == nil {
+		err = g.Tenants.CheckAgreement(c.Request.Context(), claims.TenantID, models.Slug(claims.Tenant), slug)
+	}
 	if err != nil {
 		return err
-	}
-	if named && string(slug) != claims.Tenant {
-		if err := g.Tenants.CheckCalled(c.Request.Context(), claims.TenantID, slug); err != nil {
-			return err
-		}
 	}
 	if claims.Realm == auth.RealmTenant {
 		return g.enterTenant(c, acquire, claims, tenant)

@@ -43,15 +43,19 @@ func (m *Manager) acquireSlug(
 	return m.lend(ctx, &record, evenSuspended)
 }
 
-// CheckCalled is KindTenantTokenRequired unless the slug is that of the tenant with that
-// id, or one of its aliases. A token of the core has no id, and no slug is right beside it.
-func (m *Manager) CheckCalled(ctx context.Context, id string, slug models.Slug) error {
-	if id == "" {
+// CheckAgreement is KindTenantTokenRequired if a request names another tenant than its
+// token does. id is that of the token's tenant, and known a slug of that tenant; both are
+// empty for a token of the core, with which no name agrees. Core is asked only where the
+// slugs differ, since named may be an alias. No name agrees with every token.
+func (m *Manager) CheckAgreement(ctx context.Context, id string, known, named models.Slug) error {
+	switch {
+	case named == "", named == known:
+		return nil
+	case id == "":
 		return models.ErrTenantTokenRequired
 	}
-	record, err := models.FindTenantBySlug(ctx, m.core, slug)
-	switch {
-	case models.IsKind(err, models.KindTenantNotFound), err == nil && record.ID != id:
+	record, err := models.FindTenantBySlug(ctx, m.core, named)
+	if models.IsKind(err, models.KindTenantNotFound) || err == nil && record.ID != id {
 		return models.ErrTenantTokenRequired.Because(err)
 	}
 	return m.ClassifyCore(err)
