@@ -17,7 +17,7 @@ import (
 func (b *backend) Layout(ctx context.Context, list []*gormigrate.Migration) (database.Layout, error) {
 	db, err := b.open(ctx, b.pools.making, &target{server: b.server, name: b.config.Database, path: catalogPath})
 	if err != nil {
-		return nil, fmt.Errorf("look what migrations make: %w", err)
+		return nil, fmt.Errorf("list the objects that migrations make: %w", err)
 	}
 	var layout database.Layout
 	err = database.TryMigrations(ctx, db, list, func(tx *gorm.DB) (err error) {
@@ -25,7 +25,7 @@ func (b *backend) Layout(ctx context.Context, list []*gormigrate.Migration) (dat
 		return err
 	})
 	if err = errors.Join(err, database.Close(db)); err != nil {
-		return nil, fmt.Errorf("look what migrations make: %w", err)
+		return nil, fmt.Errorf("list the objects that migrations make: %w", err)
 	}
 	return layout, nil
 }
@@ -39,21 +39,32 @@ func (b *backend) Copy(ctx context.Context, source *database.Source, sink databa
 	} else if err := b.checkTenant(name); err != nil {
 		return err
 	}
-	db, err := b.open(ctx, b.pools.making, &target{server: b.server, name: name, check: source.Check, path: catalogPath})
+	return b.onServerConn(ctx, name, source.Check, "copy", func(conn *pgx.Conn) error {
+		return copies.Copy(ctx, conn, source, sink)
+	})
+}
+
+// Load loads all tables in one transaction, by COPY.
+func (b *backend) Load(ctx context.Context, name string, feed func(database.Fill) error) error {
+	if err := b.checkTenant(name); err != nil {
+		return err
+	}
+	return b.onServerConn(ctx, name, nil, "load", func(conn *pgx.Conn) error { return copies.Load(ctx, conn, feed) })
+}
+
+// onServerConn lends a connection of pgx to use, which does the act to the database.
+func (b *backend) onServerConn(ctx context.Context, name string, check database.Check, act string, use func(*pgx.Conn) error) error {
+	db, err := b.open(ctx, b.pools.making, &target{server: b.server, name: name, check: check, path: catalogPath})
 	if err != nil {
 		return fmt.Errorf("open database %s: %w", name, err)
 	}
-	err = onServerConn(ctx, db, func(conn *pgx.Conn) error {
-		return copies.Copy(ctx, conn, source, sink)
-	})
-	if err = errors.Join(err, database.Close(db)); err != nil {
-		return fmt.Errorf("copy database %s: %w", name, err)
+	if err := errors.Join(withServerConn(ctx, db, use), database.Close(db)); err != nil {
+		return fmt.Errorf("%s database %s: %w", act, name, err)
 	}
 	return nil
 }
 
-// onServerConn lends a connection of pgx to use.
-func onServerConn(ctx context.Context, db *gorm.DB, use func(*pgx.Conn) error) error {
+func withServerConn(ctx context.Context, db *gorm.DB, use func(*pgx.Conn) error) error {
 	handles, err := db.DB()
 	if err != nil {
 		return err
@@ -70,22 +81,4 @@ func onServerConn(ctx context.Context, db *gorm.DB, use func(*pgx.Conn) error) e
 		return use(held.Conn.Conn())
 	})
 	return errors.Join(err, conn.Close())
-}
-
-// Load loads all tables in one transaction, by COPY.
-func (b *backend) Load(ctx context.Context, name string, feed func(database.Fill) error) error {
-	if err := b.checkTenant(name); err != nil {
-		return err
-	}
-	db, err := b.open(ctx, b.pools.making, &target{server: b.server, name: name, path: catalogPath})
-	if err != nil {
-		return fmt.Errorf("open database %s: %w", name, err)
-	}
-	err = onServerConn(ctx, db, func(conn *pgx.Conn) error {
-		return copies.Load(ctx, conn, feed)
-	})
-	if err = errors.Join(err, database.Close(db)); err != nil {
-		return fmt.Errorf("load database %s: %w", name, err)
-	}
-	return nil
 }

@@ -61,10 +61,11 @@ func (b roles) keyFaults(ctx context.Context, db *gorm.DB, tables []string) (fau
 		FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid AND c.relname IN ?
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 		WHERE t.tgisinternal AND t.tgenabled IN ('D', 'R') ORDER BY 1, 2`, append(tables, "")).Scan(&disabled).Error
-	for _, d := range disabled {
+	for i, d := range disabled {
 		enable := "ALTER TABLE public." + quoteIdentifier(d.Table) + " ENABLE TRIGGER " + quoteIdentifier(d.Trigger)
-		if last := len(faults) - 1; last >= 0 && strings.HasSuffix(faults[last].Problem, " "+d.Table) {
-			faults[last].Repair = append(faults[last].Repair, when(b.isSuperuser, enable)...)
+		if i > 0 && disabled[i-1].Table == d.Table {
+			last := &faults[len(faults)-1]
+			last.Repair = append(last.Repair, when(b.isSuperuser, enable)...)
 			continue
 		}
 		faults = append(faults, database.Fault{
@@ -282,7 +283,8 @@ func unusedSequences(ctx context.Context, db *gorm.DB, tables []string) (found [
 				AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 				AND d.refobjid = t.oid AND d.refobjsubid = a.attnum) AS is_owned
 			FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE c.relkind = 'S' AND c.relowner = t.relowner		) s ON s.is_owned OR s.nspname = 'public' AND s.relname = t.relname || '_id_seq'
+			WHERE c.relkind = 'S' AND c.relowner = t.relowner
+		) s ON s.is_owned OR s.nspname = 'public' AND s.relname = t.relname || '_id_seq'
 		WHERE t.relkind = 'r' AND t.relname IN ? AND coalesce(pg_catalog.strpos(pg_catalog.pg_get_expr(f.adbin, f.adrelid), 'nextval('), 0) = 0
 		ORDER BY t.relname, s.is_owned DESC`, append(tables, "")).Scan(&found).Error
 	return slices.CompactFunc(found, func(a, b sequence) bool { return a.Table == b.Table }), err

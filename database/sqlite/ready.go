@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -21,10 +22,14 @@ const probeEvery = time.Second
 // of an open one are those that its file had when it was opened.
 type probe struct {
 	connector *connector
+	asking    singleflight.Group
+	last      atomic.Pointer[probed]
+}
 
-	mu    sync.Mutex // guards asked and err
-	asked time.Time
-	err   error
+// probed is the result of a probe.
+type probed struct {
+	at  time.Time
+	err error
 }
 
 // Ready waits for a connection to core. About once a second it also asks whether core can
@@ -41,14 +46,16 @@ func (b *backend) Ready(ctx context.Context) error {
 }
 
 func (p *probe) check(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.asked.IsZero() || time.Since(p.asked) >= probeEvery {
-		// Other callers get the answer as well, and it does not wait.
-		p.err = p.ask(context.WithoutCancel(ctx))
-		p.asked = time.Now()
+	if last := p.last.Load(); last != nil && time.Since(last.at) < probeEvery {
+		return last.err
 	}
-	return p.err
+	// Other callers get the answer as well, and it does not wait.
+	_, err, _ := p.asking.Do("", func() (any, error) {
+		err := p.ask(context.WithoutCancel(ctx))
+		p.last.Store(&probed{at: time.Now(), err: err})
+		return nil, err
+	})
+	return err
 }
 
 // ask changes core in a transaction that it takes back, so that nothing reaches the file.

@@ -16,7 +16,7 @@ func (c *copier) describe(ctx context.Context, tables []string) (*database.Conte
 	content := &database.Content{Engine: Engine, EngineVersion: c.conn.PgConn().ParameterStatus("server_version")}
 	var err error
 	if content.Unexplained, err = c.unexplained(ctx); err != nil {
-		return nil, fmt.Errorf("look what migrations do not explain: %w", err)
+		return nil, fmt.Errorf("list the objects that migrations do not explain: %w", err)
 	}
 	if content.Applied, err = collect(ctx, c.conn, pgx.RowTo[string], "SELECT id FROM public.schema_migrations ORDER BY id"); err != nil {
 		return nil, fmt.Errorf("list migrations: %w", err)
