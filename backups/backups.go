@@ -25,8 +25,8 @@ import (
 type Options struct {
 	Databases *tenants.Databases
 	Store     store.Store
-	// Recipients are whom backups are encrypted to, as age writes them; none for
-	// backups that are not encrypted.
+	// Recipients can decrypt the backups, by their identities. They are written as age
+	// writes them. Without any, backups are not encrypted.
 	Recipients []string
 	// TokenKeyFile is the file of the token key, which is kept with core; empty if the
 	// program has none. The file may be missing.

@@ -34,7 +34,7 @@ func NoteProof(ctx context.Context, in store.Store, r *Record, level int, result
 		err = note(ctx, in, r.markName(damageSuffix), &proof{Problem: result.Error()})
 	}
 	if err != nil {
-		err = fmt.Errorf("what was found cannot be kept: %w", err)
+		err = fmt.Errorf("the result cannot be kept: %w", err)
 	}
 	return errors.Join(result, err)
 }

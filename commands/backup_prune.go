@@ -13,7 +13,7 @@ import (
 )
 
 type backupPruneCommand struct {
-	DryRun bool `help:"Say what would be removed, and remove nothing."`
+	DryRun bool `help:"List the backups that would be removed, and remove nothing."`
 	JSON   bool `name:"json" help:"Write an array of JSON."`
 }
 

@@ -129,7 +129,7 @@ func findOwned(
 		return Organization{}, ErrOrganizationNotFound
 	}
 	org, err := ownedBy(db, ownerID, statuses...).
-		Where("organizations.slug = ? OR organizations.tenant_id = (?)", slug, aliased(db, Slug(slug))).Take(ctx)
+		Where("(organizations.slug = ? OR organizations.tenant_id = (?))", slug, aliased(db, Slug(slug))).Take(ctx)
 	return org, lookup(err, ErrOrganizationNotFound)
 }
 

@@ -84,7 +84,7 @@ func (hs *handles) borrow(id string) (*handle, bool) {
 }
 
 // acquire lends the tenant's database and opens it if necessary: that of a suspended
-// tenant only for a login. It waits for at most acquireWait.
+// tenant only with evenSuspended. It waits for at most acquireWait.
 func (hs *handles) acquire(ctx context.Context, id string, evenSuspended bool) (*handle, error) {
 	if h, found := hs.borrow(id); found {
 		return h, nil

@@ -122,6 +122,9 @@ func TestRefusedRenamings(t *testing.T) {
 			rename(app, owner, "acme", refused.slug).RequireProblem(app, 400, refused.code, refused.detail)
 		}
 		app.Put("/api/organizations/acme", owner, testkit.JSON{"slug": nil}).RequireInvalid(app, map[string]string{"slug": "required"})
+		for _, slug := range []string{"newer", "other"} { // an alias is no way to the organization of another user
+			app.Get("/api/organizations/"+slug, owner).RequireProblem(app, 404, "organization_not_found", "Organization not found")
+		}
 		rename(app, stranger, "acme", "stolen").RequireProblem(app, 404, "organization_not_found", "Organization not found")
 
 		// What is sent beside a refused slug is not done either.

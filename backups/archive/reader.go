@@ -90,7 +90,7 @@ func (c *contents) readAll(source io.Reader, owner string, identities []age.Iden
 	if err := c.readMembers(); err != nil {
 		return err
 	}
-	// Each layer has a check at its end, which is read only by who reads to the end.
+	// Each layer has a check at its end. Only a reader that reads to the end meets it.
 	for _, layer := range []io.Reader{decoder, plain, source} {
 		rest, err := io.Copy(io.Discard, layer)
 		if err == nil && rest > 0 {

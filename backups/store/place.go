@@ -83,7 +83,7 @@ func parseBucket(parsed *url.URL) (Place, error) {
 // IsNone reports whether there is no place.
 func (p Place) IsNone() bool { return p == Place{} }
 
-// IsRemote reports whether it is a bucket, which others can read who run the server.
+// IsRemote reports whether it is a bucket. Those who run its server can read it.
 func (p Place) IsRemote() bool { return p.Bucket != "" }
 
 // Keys are the credentials for a bucket.

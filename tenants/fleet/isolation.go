@@ -17,8 +17,8 @@ const changedTries = 20
 // TryIsolation tries in all known ways to get from one tenant into others, into the
 // core and into spares, and checks the access rights of all tenants, plan.Parallel at
 // once. It tries as the plan's tenant or, if the plan names none, as any that is ready.
-// It changes nothing. The error says why there were no trials: KindTenantNotFound for an unknown
-// slug, or an error of the core database.
+// It changes nothing. The error says why there were no trials: KindTenantNotFound for an
+// unknown slug, or an error of the core database.
 func (f *Fleet) TryIsolation(ctx context.Context, plan Plan) ([]database.Trial, error) {
 	for range changedTries {
 		from, others, err := f.choosePair(ctx, plan.Slug)

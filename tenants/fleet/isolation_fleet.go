@@ -13,8 +13,9 @@ import (
 // maxNamed is how many tenants a failed trial names.
 const maxNamed = 5
 
-// tryFleet checks all tenants in the catalogs of the server and of their databases. It repeats a failed check,
-// because a tenant that is being made, claimed or deleted may look wrong once.
+// tryFleet checks all tenants in the catalogs of the server and of their databases. It
+// repeats a failed check, because a tenant that is being made, claimed or deleted may look
+// wrong once.
 func (f *Fleet) tryFleet(ctx context.Context, parallel int) ([]database.Trial, error) {
 	trials, err := f.surveyFleet(ctx, parallel)
 	if err != nil || !slices.ContainsFunc(trials, Failed) {
