@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"path"
 	"slices"
@@ -22,11 +21,9 @@ const (
 	// smallBytes is the size up to which an object is sent at once, and partBytes that of
 	// the parts of a larger one, of which the protocol allows 10,000: 625 GiB in all. One
 	// part is in memory at a time.
-	smallBytes = 5 << 20
-	partBytes  = 64 << 20
-	// stallTimeout is how long a connection may stand still.
-	stallTimeout = 2 * time.Minute
-	maxAttempts  = 5 // of one request
+	smallBytes  = 5 << 20
+	partBytes   = 64 << 20
+	maxAttempts = 5 // of one request
 )
 
 // s3 is a Store in a bucket.
@@ -47,7 +44,7 @@ func openS3(place Place, keys Keys) (*s3, error) {
 		Creds:      credentials.NewStaticV4(keys.Access, keys.Secret, ""),
 		Secure:     !place.Insecure,
 		Region:     place.Region, // so that nobody is asked for it
-		Transport:  pool,
+		Transport:  settled{pool},
 		MaxRetries: maxAttempts,
 	})
 	if err != nil {
@@ -178,34 +175,4 @@ func explain(err error) error {
 		return fs.ErrNotExist
 	}
 	return fmt.Errorf("the server answered %d %s: %w", answer.StatusCode, answer.Code, err)
-}
-
-// dialRestless connects as the standard library does, but the connection fails when it
-// stands still: a backup holds a lock meanwhile.
-func dialRestless(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: 10 * time.Second}
-	conn, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &restless{conn}, nil
-}
-
-// restless is a connection that fails when nothing was read or written for a while.
-type restless struct{ net.Conn }
-
-// Read reads.
-func (c *restless) Read(piece []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(stallTimeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(piece)
-}
-
-// Write writes.
-func (c *restless) Write(piece []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(stallTimeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(piece)
 }
