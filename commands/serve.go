@@ -12,6 +12,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
+	"multitenant/backups"
 	"multitenant/commands/metrics"
 	"multitenant/commands/server"
 	"multitenant/config"
@@ -169,4 +170,68 @@ func serve(ctx context.Context, api *server.Server, handler http.Handler, status
 		logger.WarnContext(ctx, "stop", "error", err) // their clients were slow; the stop is still in order
 	}
 	return nil
+}
+
+// serveBackups makes the backups that are due until ctx ends, if the settings want that.
+// The caller must call stop after ctx has ended: it waits a little for what is given up.
+func (in *installation) serveBackups(ctx context.Context, m *tenants.Manager) (schedule *backups.Schedule, stop func(), err error) {
+	settings := &in.config.Backups
+	if settings.Every == 0 {
+		return nil, func() {}, nil
+	}
+	all, closeStore, err := in.openBackups(ctx, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	schedule = backups.NewSchedule(all, backups.ScheduleOptions{
+		Every: settings.Every, Policy: settings.Keep, Logger: in.logger, Hold: m.HoldLong,
+	})
+	running, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		schedule.Run(running)
+	}()
+	return schedule, func() {
+		cancel()
+		select {
+		case <-ended:
+			in.logFailure(closeStore())
+		case <-time.After(serveCloseTimeout): // the process ends, and what it leaves is no backup
+			in.logger.WarnContext(ctx, "stop", "error", "a backup under way does not end")
+		}
+	}, nil
+}
+
+// metricsShutdownTimeout is short: it comes on top of the API's, and what a
+// scrape cut off would have told the next process tells too.
+const metricsShutdownTimeout = time.Second
+
+// newMetrics returns nil where the settings want none.
+func newMetrics(cfg *config.Config) *metrics.Metrics {
+	if cfg.MetricsAddr == "" {
+		return nil
+	}
+	return metrics.New()
+}
+
+// serveMetrics answers Prometheus on an address of its own until stop is called,
+// which lets a scrape under way finish. Without metrics it does nothing.
+func (in *installation) serveMetrics(
+	ctx context.Context, api *server.Server, exported *metrics.Metrics, manager *tenants.Manager,
+) (stop func()) {
+	if exported == nil {
+		return func() {}
+	}
+	exported.Watch(manager, in.backend)
+	api.Serve(exported.Handler(in.logger), in.logger)
+	in.logger.InfoContext(ctx, "serving metrics", "url", api.URL()+"/metrics")
+	go func() {
+		<-api.Ended()
+		// The API goes on without: only the operator misses them.
+		if !api.IsLeaving() {
+			in.logger.ErrorContext(ctx, "serve metrics", "error", api.Err())
+		}
+	}()
+	return func() { in.logFailure(api.Stop(ctx, metricsShutdownTimeout)) }
 }
