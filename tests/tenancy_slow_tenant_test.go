@@ -1,6 +1,7 @@
 package tests_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -96,5 +97,50 @@ func TestTenantsAreSlow(t *testing.T) {
 	require.Equal(t, 14, codes[http.StatusOK]+codes[http.StatusServiceUnavailable], "%v", codes)
 	for _, token := range tokens {
 		require.Equal(t, http.StatusOK, app.Get("/api/users/me", token).Code)
+	}
+}
+
+// Locked files keep the users of their own tenants waiting, and nobody else.
+func TestFilesAreLocked(t *testing.T) {
+	t.Parallel()
+	app := testkit.Start(t, testkit.Fresh(t, testkit.SQLite))
+	names, tokens := []string{"acme", "globex", "initech", "hooli"}, map[string]string{}
+	for _, tenant := range names {
+		tokens[tenant] = app.Token(tenant, "ada@example.com")
+	}
+	write := func(tenant string) testkit.Request {
+		return testkit.Request{Method: http.MethodPut, Path: "/api/users/me", Token: tokens[tenant], Body: testkit.JSON{"bio": "busy"}}
+	}
+	const writers = 6
+	slow := &slowTenants{app: app, answers: make(chan testkit.Response, writers)}
+	for _, tenant := range names[:3] {
+		conn, err := app.Settings.SQL(t, app.Settings.DatabaseName(tenant)).Conn(t.Context())
+		require.NoError(t, err)
+		_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
+		require.NoError(t, err)
+		slow.ends = append(slow.ends, func() {
+			_, err := conn.ExecContext(t.Context(), "ROLLBACK")
+			require.NoError(t, errors.Join(err, conn.Close()))
+		})
+		for range writers {
+			go func() {
+				response, _ := app.Try(write(tenant))
+				slow.answers <- response
+			}()
+		}
+	}
+
+	for range 3 {
+		require.Equal(t, http.StatusOK, app.Do(write("hooli")).Code)
+		require.Equal(t, http.StatusOK, app.Login("hooli", "ada@example.com").Code)
+		require.Equal(t, http.StatusOK, app.Get("/api/users/me", tokens["hooli"]).Code)
+	}
+	require.Equal(t, http.StatusOK, app.Register("umbrella", "ada@example.com").Code)
+	require.Equal(t, http.StatusOK, app.Get("/ready", "").Code)
+
+	codes := slow.unlock(3 * writers)
+	require.Equal(t, 3*writers, codes[http.StatusOK]+codes[http.StatusServiceUnavailable], "%v", codes)
+	for _, tenant := range names {
+		require.Equal(t, http.StatusOK, app.Do(write(tenant)).Code)
 	}
 }
