@@ -17,7 +17,6 @@ import (
 	"multitenant/backups/store"
 	"multitenant/database"
 	"multitenant/database/migrations"
-	"multitenant/models"
 	"multitenant/tenants"
 )
 
@@ -117,12 +116,6 @@ func readRecord(ctx context.Context, from store.Store, name string) (*Record, er
 
 // coreSource is how core is read.
 func (b *Backups) coreSource() *database.Source { return &database.Source{Layout: b.coreLayout} }
-
-func (b *Backups) tenantSource(record *models.Tenant) *database.Source {
-	return &database.Source{
-		Name: record.DatabaseName, Check: b.databases.StampedWith(record.ID), Role: record.Role, Layout: b.tenantLayout,
-	}
-}
 
 // write puts the record into the store, which makes its archive a backup.
 func (b *Backups) write(ctx context.Context, r *Record) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,15 +12,6 @@ import (
 	"multitenant/database/migrations"
 	"multitenant/models"
 	"multitenant/tenants"
-)
-
-// watchEvery is how often it is looked whether a tenant is being deleted while it is
-// backed up. It is shorter than a deletion waits.
-const watchEvery = time.Second
-
-var (
-	errDeleted = errors.New("it is being deleted")
-	errBehind  = errors.New("its schema is not this program's: run migrate first")
 )
 
 // Plan says which tenants a run is about.
@@ -152,27 +142,14 @@ func newResult(kept *Record, err error) (result Result) {
 		result.Record = kept
 	case models.IsKind(err, models.KindTenantNotFound):
 		result.Skipped = "it is gone"
-	case errors.Is(err, errDeleted):
-		result.Skipped = errDeleted.Error()
-	case errors.Is(err, errBehind), errors.Is(err, database.ErrOlderSchema), errors.Is(err, database.ErrNewerSchema):
-		result.Skipped, result.IsLeft = errBehind.Error(), true
-	case isUnfinished(err):
+	case errors.Is(err, tenants.ErrUnfinished):
 		result.Skipped = err.Error()
+	case errors.Is(err, tenants.ErrBehind), errors.Is(err, database.ErrOlderSchema), errors.Is(err, database.ErrNewerSchema):
+		result.Skipped, result.IsLeft = tenants.ErrBehind.Error(), true
 	default:
 		result.Err = err
 	}
 	return result
-}
-
-// unfinishedError says that a tenant is being made or removed.
-type unfinishedError struct{ status models.TenantStatus }
-
-// Error names the status.
-func (e *unfinishedError) Error() string { return fmt.Sprintf("it is %s", e.status) }
-
-func isUnfinished(err error) bool {
-	_, ok := errors.AsType[*unfinishedError](err)
-	return ok
 }
 
 func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
@@ -185,36 +162,25 @@ func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
 }
 
 // copyTenant makes a backup of a tenant, whose lock the caller must hold.
-func (b *Backups) copyTenant(ctx context.Context, id string) (*Record, error) {
-	record, err := models.FindTenant(ctx, b.databases.Core, id)
-	if err != nil {
-		return nil, err
-	}
-	if !record.Status.IsFinished() {
-		return nil, &unfinishedError{record.Status}
-	}
-	if record.SchemaVersion != b.databases.Version {
-		return nil, errBehind
-	}
-	described, err := b.describe(ctx, &record)
-	if err != nil {
-		return nil, err
-	}
-	j := &job{
-		record: Record{
-			InstallationID: b.databases.InstallationID(), TenantID: id, Slug: string(record.Slug), Organization: described.Name,
-		},
-		source: b.tenantSource(&record), migrations: b.databases.Migrations, organization: described,
-	}
-	watched, stop := b.untilDeleted(ctx, id)
-	defer stop()
-	if err := b.keep(watched, j); err != nil {
-		if errors.Is(context.Cause(watched), errDeleted) {
-			return nil, errDeleted
+func (b *Backups) copyTenant(ctx context.Context, id string) (kept *Record, err error) {
+	err = b.databases.LendForCopy(ctx, id, func(ctx context.Context, record *models.Tenant) error {
+		described, err := b.describe(ctx, record)
+		if err != nil {
+			return err
 		}
-		return nil, err
-	}
-	return &j.record, nil
+		j := &job{
+			record: Record{
+				InstallationID: b.databases.InstallationID(), TenantID: id, Slug: string(record.Slug), Organization: described.Name,
+			},
+			source: b.databases.SourceOf(record, b.tenantLayout), migrations: b.databases.Migrations, organization: described,
+		}
+		if err := b.keep(ctx, j); err != nil {
+			return err
+		}
+		kept = &j.record
+		return nil
+	})
+	return kept, err
 }
 
 // describe reads what core alone knows of a tenant.
@@ -237,29 +203,6 @@ func (b *Backups) describe(ctx context.Context, record *models.Tenant) (*organiz
 	described.Name, described.Description, described.Registration = org.Name, org.Description, org.Registration
 	described.OwnerID, described.OwnerEmail = owner.ID, owner.Email
 	return described, nil
-}
-
-// untilDeleted returns a context that ends when the tenant is marked for deletion,
-// which waits for our lock.
-func (b *Backups) untilDeleted(ctx context.Context, id string) (watched context.Context, stop func()) {
-	watched, cancel := context.WithCancelCause(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		ticker := time.NewTicker(watchEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-watched.Done():
-				return
-			case <-ticker.C:
-			}
-			record, err := models.FindTenant(watched, b.databases.Core, id)
-			if err == nil && record.Status == models.TenantDeleting {
-				cancel(errDeleted)
-			}
-		}
-	})
-	return watched, func() { cancel(nil); watching.Wait() }
 }
 
 // note adds a result. What was given up because ctx ended has none.

@@ -42,7 +42,7 @@ type commandLine struct {
 	Serve   serveCommand       `cmd:"" default:"1" help:"Serve the API. This is what is done without a command."`
 	Health  healthcheckCommand `cmd:"" name:"healthcheck" help:"Ask the server of these settings whether it lives."`
 	Migrate migrateCommand     `cmd:"" help:"Migrate core and all tenants, show how far they are, or take a migration back."`
-	Tenants tenantsCommand     `cmd:"" help:"List, show, create, suspend, resume, delete, restore or examine tenants."`
+	Tenants tenantsCommand     `cmd:"" help:"List, show, create, suspend, resume, delete, restore, clone or examine tenants."`
 	Users   usersCommand       `cmd:"" help:"List or create users, or let them choose a new password."`
 	Audit   auditCommand       `cmd:"" help:"Export the audit trail."`
 	Backup  backupCommand      `cmd:"" help:"Back up core and tenants; list, prove or remove backups."`

@@ -21,6 +21,7 @@ type tenantsCommand struct {
 	Delete  tenantsDeleteCommand  `cmd:"" help:"Delete a tenant with all its data, for good."`
 	Rename  tenantsRenameCommand  `cmd:"" help:"Give a tenant another slug."`
 	Restore tenantsRestoreCommand `cmd:"" help:"Make a new tenant of a backup."`
+	Clone   tenantsCloneCommand   `cmd:"" help:"Make a new tenant of another."`
 	Release tenantsReleaseCommand `cmd:"" help:"Free the slug of a deleted tenant, or an alias."`
 
 	Doctor    tenantsDoctorCommand    `cmd:"" help:"Find what is wrong with tenants, and mend it."`

@@ -35,6 +35,7 @@ const (
 	ActionOrganizationEntered   Action = "organization.entered"
 	ActionOrganizationForgotten Action = "organization.forgotten"
 	ActionOrganizationRestored  Action = "organization.restored"
+	ActionOrganizationCloned    Action = "organization.cloned"
 	ActionSlugReleased          Action = "slug.released"
 	ActionAuditPruned           Action = "audit.pruned"
 	ActionRequestRefused        Action = "request.refused"
@@ -50,7 +51,7 @@ func Actions() []Action {
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
 		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
-		ActionOrganizationRestored, ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
+		ActionOrganizationRestored, ActionOrganizationCloned, ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
 	}
 }
 

@@ -25,7 +25,7 @@ func unrecorded() map[string]string {
 		"RecordSchema":       registry,
 		"DeleteTenant":       registry,
 		"CreateStamp":        "the stamp is the server's own",
-		"TakeOverCopy":       "a restored tenant is recorded in core once it is ready, and else it is undone",
+		"TakeOverCopy":       "a restored or cloned tenant is recorded in core once it is ready, and else it is undone",
 		"LinkOwner":          "a takeover changes no data of its own accord: it links what the original kept twice",
 		"CreateOrganization": "an organization is recorded once its tenant is ready, and else it is undone",
 		"CreateUser":         "it is a part of registering and of making an organization, which are recorded",

@@ -7,19 +7,32 @@ import (
 	"gorm.io/gorm"
 )
 
-// TakeOverCopy makes the database, which is a copy of that of the tenant from, the
-// database of the tenant to. It removes sessions, password resets and invitations, which
-// may have ended since the copy was made. It ends the links to core users, whose numbers
-// may mean other users now, and deactivates the users who were linked: they have no
-// password. The user who was linked and has the address of owner is linked to owner
-// again; otherwise the owner is made anew, unless another user has the address. owner is
-// nil for a tenant without an organization. TakeOverCopy fails if the copy is not stamped
-// as that of from.
-func TakeOverCopy(ctx context.Context, db *gorm.DB, from, to string, owner *CoreUser) error {
+// Takeover says how a copy of a tenant's database becomes that of another tenant.
+type Takeover struct {
+	From, To string // the ids of the tenants
+	// Owner is the core user who is to be the owner inside; nil for a tenant without an
+	// organization.
+	Owner *CoreUser
+	// NeedsOwner refuses a copy in which another user has the address of the owner.
+	// Otherwise such a tenant has no owner.
+	NeedsOwner bool
+	// Mask replaces what names the users but the owner, see Masks. The caller must have
+	// lifted the guard of the audit trail.
+	Mask bool
+}
+
+// TakeOverCopy makes the database, which is a copy of that of one tenant, the database of
+// another. It removes sessions, password resets and invitations, which may have ended
+// since the copy was made. It ends the links to core users, whose numbers may mean other
+// users now, and deactivates the users who were linked: they have no password. The user
+// who was linked and has the address of the owner is linked to the owner again; otherwise
+// the owner is made anew. It fails if the copy is not stamped as that of t.From, and with
+// KindOwnerEmailTaken.
+func TakeOverCopy(ctx context.Context, db *gorm.DB, t *Takeover) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		stamped, err := gorm.G[Stamp](tx).Where("tenant_id = ?", from).Update(ctx, "tenant_id", to)
+		stamped, err := gorm.G[Stamp](tx).Where("tenant_id = ?", t.From).Update(ctx, "tenant_id", t.To)
 		if err == nil && stamped != 1 {
-			err = fmt.Errorf("the copy is not stamped as that of tenant %s", from)
+			err = fmt.Errorf("the copy is not stamped as that of tenant %s", t.From)
 		}
 		if err != nil {
 			return err
@@ -27,11 +40,17 @@ func TakeOverCopy(ctx context.Context, db *gorm.DB, from, to string, owner *Core
 		if err := endAll(ctx, tx); err != nil {
 			return err
 		}
-		if err := unlink(tx, owner); err != nil || owner == nil {
+		if err := unlink(tx, t.Owner); err != nil {
 			return err
 		}
-		_, err = makeOwner(ctx, tx, owner)
-		if IsKind(err, KindOwnerEmailTaken) {
+		if t.Mask {
+			err = maskAll(tx, t.Owner)
+		}
+		if err != nil || t.Owner == nil {
+			return err
+		}
+		_, err = makeOwner(ctx, tx, t.Owner)
+		if !t.NeedsOwner && IsKind(err, KindOwnerEmailTaken) {
 			return nil
 		}
 		return err

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/database/migrations"
 	"multitenant/models"
 )
 
@@ -18,8 +19,9 @@ type Copied struct {
 	Migrations   []*gormigrate.Migration
 	Registration models.Registration
 	// Owner is the core user who is the owner inside; nil for a tenant without an
-	// organization.
-	Owner *models.CoreUser
+	// organization. NeedsOwner and Mask are those of models.Takeover.
+	Owner            *models.CoreUser
+	NeedsOwner, Mask bool
 	// Feed fills a database that has been migrated by Migrations.
 	Feed func(database.Fill) error
 }
@@ -30,7 +32,13 @@ func (c *Copied) stamp(ctx context.Context, db *gorm.DB, id string) error {
 	if c == nil {
 		return models.CreateStamp(ctx, db, id)
 	}
-	return models.TakeOverCopy(ctx, db, c.From, id, c.Owner)
+	takeover := &models.Takeover{From: c.From, To: id, Owner: c.Owner, NeedsOwner: c.NeedsOwner, Mask: c.Mask}
+	if !c.Mask {
+		return models.TakeOverCopy(ctx, db, takeover)
+	}
+	return migrations.RewriteEvents(ctx, db, database.Qualified(db, auditTable), func(tx *gorm.DB) error {
+		return models.TakeOverCopy(ctx, tx, takeover)
+	})
 }
 
 // Load migrates an empty database by list and fills it with a copy that has the same

@@ -46,8 +46,8 @@ func backsUpWholeOrNotAtAll(t *testing.T, binary string) {
 	}
 }
 
-// restoresWholeOrNotAtAll kills a restoration, and a proof, in the middle of loading: a
-// server removes what is left of it.
+// restoresWholeOrNotAtAll kills a restoration, a proof and a clone in the middle of
+// loading: a server removes what is left of it.
 func restoresWholeOrNotAtAll(t *testing.T, binary string) {
 	t.Helper()
 	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
@@ -60,7 +60,9 @@ func restoresWholeOrNotAtAll(t *testing.T, binary string) {
 			fill(t, &settings, settings.DatabaseName("acme"))
 			settings.Command(t, "backup", "run").RequireCode(t, 0)
 			for _, arguments := range [][]string{
-				{"tenants", "restore", "acme", "--as", "acme-2", "--yes"}, {"backup", "verify", "--level", "3"},
+				{"tenants", "restore", "acme", "--as", "acme-2", "--yes"},
+				{"backup", "verify", "--level", "3"},
+				{"tenants", "clone", "acme", "acme-2", "--yes"},
 			} {
 				command := exec.CommandContext(t.Context(), binary, arguments...)
 				command.Dir = t.TempDir()
@@ -83,8 +85,11 @@ func restoresWholeOrNotAtAll(t *testing.T, binary string) {
 			app.Close()
 
 			settings.Command(t, "tenants", "restore", "acme", "--as", "acme-2", "--yes").RequireCode(t, 0)
+			settings.Command(t, "tenants", "clone", "acme", "acme-3", "--yes").RequireCode(t, 0)
 			const users = "SELECT id, email, full_name FROM tenant_users ORDER BY id"
-			require.Equal(t, settings.Query(t, settings.DatabaseName("acme"), users), settings.Query(t, settings.DatabaseName("acme-2"), users))
+			for _, made := range []string{"acme-2", "acme-3"} {
+				require.Equal(t, settings.Query(t, settings.DatabaseName("acme"), users), settings.Query(t, settings.DatabaseName(made), users))
+			}
 			settings.RequireTidy(t)
 		})
 	}

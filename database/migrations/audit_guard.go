@@ -13,32 +13,54 @@ import (
 // transaction can profit from that: none can write to the trail before this one ends. On
 // PostgreSQL only the owner of the table may do it, and a tenant's role is not the owner.
 func RemoveEvents(ctx context.Context, db *gorm.DB, table string, remove func(tx *gorm.DB) error) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		guardAgain, err := liftGuard(tx, table)
-		if err != nil {
+	return unguarded(ctx, db, guard{table, "audit_events_no_delete"}, remove)
+}
+
+// RewriteEvents is RemoveEvents for a change of events. What rewrite replaces, in any
+// table, does not stay in the file of an SQLite database.
+func RewriteEvents(ctx context.Context, db *gorm.DB, table string, rewrite func(tx *gorm.DB) error) error {
+	return unguarded(ctx, db, guard{table, "audit_events_no_update"}, func(tx *gorm.DB) error {
+		if isPostgres(tx) {
+			return rewrite(tx)
+		}
+		var isOn bool
+		if err := tx.Raw("PRAGMA secure_delete = ON").Row().Scan(&isOn); err != nil {
 			return err
 		}
-		if err := remove(tx); err != nil {
-			return err
-		}
-		return run(tx, guardAgain)
+		return rewrite(tx)
 	})
 }
 
-// liftGuard lets events be removed, and returns the statement that ends it.
-func liftGuard(tx *gorm.DB, table string) (guardAgain string, err error) {
+// guard is what keeps events from a change: on SQLite the trigger of that name.
+type guard struct{ table, trigger string }
+
+func unguarded(ctx context.Context, db *gorm.DB, g guard, do func(tx *gorm.DB) error) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		again, err := g.lift(tx)
+		if err != nil {
+			return err
+		}
+		if err := do(tx); err != nil {
+			return err
+		}
+		return run(tx, again)
+	})
+}
+
+// lift lifts the guard, and returns the statement that puts it back.
+func (g guard) lift(tx *gorm.DB) (again string, err error) {
 	if isPostgres(tx) {
-		return "ALTER TABLE " + table + " ENABLE TRIGGER audit_events_no_change", inOrder(tx, statements(
+		return "ALTER TABLE " + g.table + " ENABLE TRIGGER audit_events_no_change", inOrder(tx, statements(
 			// Writes queue behind this one while it waits for a long transaction.
 			"SET LOCAL lock_timeout = '1s'",
-			"ALTER TABLE "+table+" DISABLE TRIGGER audit_events_no_change",
+			"ALTER TABLE "+g.table+" DISABLE TRIGGER audit_events_no_change",
 		))
 	}
-	const trigger = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = 'audit_events_no_delete'"
-	if err := tx.Raw(trigger).Row().Scan(&guardAgain); err != nil {
+	const trigger = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = ?"
+	if err := tx.Raw(trigger, g.trigger).Row().Scan(&again); err != nil {
 		return "", err
 	}
-	return guardAgain, run(tx, "DROP TRIGGER audit_events_no_delete")
+	return again, run(tx, "DROP TRIGGER "+g.trigger)
 }
 
 // AuditFault is a fault of the triggers of the audit trail.

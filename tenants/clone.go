@@ -1,0 +1,150 @@
+package tenants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"multitenant/database"
+	"multitenant/models"
+)
+
+// Cloning says which tenant is cloned, and how.
+type Cloning struct {
+	From models.Tenant
+	As   models.Slug // of the new tenant
+	// Owner is the core user who gets the clone; nil means the owner of the source, and no
+	// organization where that has none.
+	Owner *models.CoreUser
+	Mask  bool // see models.Masks
+	// Report is told how much has arrived, and the names of what a copy does not hold; it
+	// may be called often.
+	Report func(*CloneProgress)
+}
+
+// CloneProgress says how far a clone is.
+type CloneProgress struct {
+	Tables, Done int // tables of the source, and those that have arrived; none on SQLite
+	Bytes        int64
+	Unexplained  []string // of the source: the clone lacks it
+}
+
+// Clone makes a tenant of what another has at one moment, while that is used, and fills in
+// c.Owner. As in a restored tenant there are no sessions, password resets or invitations,
+// and the only core user inside is the owner. It records the event in core. It waits for
+// the lock of the source, which it holds until the clone is ready. No process waits for
+// that lock with the lock of a tenant that is being made. The errors: those of Restore and
+// LendForCopy, and KindOwnerEmailTaken.
+func (m *Manager) Clone(ctx context.Context, c *Cloning) error {
+	layout, err := m.databases.Backend.Layout(ctx, m.databases.Migrations)
+	if err != nil {
+		return err
+	}
+	session, err := m.databases.Backend.Lock(ctx, LockKey(c.From.ID))
+	if err != nil {
+		return err
+	}
+	defer session.Unlock()
+	return m.databases.LendForCopy(ctx, c.From.ID, func(ctx context.Context, source *models.Tenant) error {
+		org, err := m.organizationOfClone(ctx, c, source)
+		if err != nil {
+			return err
+		}
+		content := &Copied{
+			From: source.ID, Migrations: m.databases.Migrations, Registration: source.Registration,
+			Owner: c.Owner, NeedsOwner: true, Mask: c.Mask,
+			Feed: func(fill database.Fill) error {
+				return m.databases.Backend.Copy(ctx, m.databases.SourceOf(source, layout), &relay{Fill: fill, report: c.Report})
+			},
+		}
+		event := models.NewOperatorEvent(models.ActionOrganizationCloned)
+		event.Detail = "from " + string(source.Slug)
+		return m.Restore(ctx, event, c.As, org, content)
+	})
+}
+
+// organizationOfClone returns the organization of the clone, or nil if it is to have none.
+func (m *Manager) organizationOfClone(ctx context.Context, c *Cloning, source *models.Tenant) (*models.Organization, error) {
+	org, err := models.FindOrganizationOf(ctx, m.core, source.ID)
+	isNone := models.IsKind(err, models.KindOrganizationNotFound)
+	switch {
+	case err != nil && !isNone:
+		return nil, err
+	case isNone && c.Owner == nil:
+		return nil, nil //nolint:nilnil // a tenant may have no organization
+	case isNone:
+		return &models.Organization{Name: string(c.As), IsActive: true, Registration: source.Registration}, nil
+	}
+	if c.Owner == nil {
+		owner, err := models.FindOwner(ctx, m.core, source.ID)
+		if err != nil {
+			return nil, err
+		}
+		c.Owner = &owner
+	}
+	return &models.Organization{
+		Name: org.Name, Description: org.Description, IsActive: true, Registration: org.Registration,
+	}, nil
+}
+
+// relay is a Sink that hands on what it is given to a Fill, while it is read.
+type relay struct {
+	database.Fill
+
+	report   func(*CloneProgress)
+	progress CloneProgress
+}
+
+// Describe hands on.
+func (r *relay) Describe(content *database.Content) error {
+	r.progress.Unexplained = content.Unexplained
+	if err := r.Fill.Describe(content); err != nil {
+		return err
+	}
+	r.progress.Tables = len(content.Tables)
+	r.report(&r.progress)
+	return nil
+}
+
+// Table hands on, and requires that all rows have arrived.
+func (r *relay) Table(name string, write func(io.Writer) (int64, error)) error {
+	from, to := io.Pipe()
+	type result struct {
+		rows int64
+		err  error
+	}
+	written := make(chan result, 1)
+	go func() {
+		rows, err := write(to)
+		_ = to.CloseWithError(err) // it never fails
+		written <- result{rows, err}
+	}()
+	arrived, err := r.Fill.Table(name, io.TeeReader(from, r))
+	_ = from.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // the writer must not wait for a reader that has left
+	sent := <-written
+	if err := errors.Join(err, sent.err); err != nil {
+		return err
+	}
+	if arrived != sent.rows {
+		return fmt.Errorf("%w: table %s has %d rows, and %d arrived", database.ErrUnloadable, name, sent.rows, arrived)
+	}
+	r.progress.Done++
+	r.report(&r.progress)
+	return nil
+}
+
+// File hands on.
+func (r *relay) File(_ int64, content io.Reader) error {
+	err := r.Fill.File(io.TeeReader(content, r))
+	r.progress.Done = r.progress.Tables
+	r.report(&r.progress)
+	return err
+}
+
+// Write counts.
+func (r *relay) Write(piece []byte) (int, error) {
+	r.progress.Bytes += int64(len(piece))
+	r.report(&r.progress)
+	return len(piece), nil
+}
