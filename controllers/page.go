@@ -53,16 +53,23 @@ type listResponse[T any] struct {
 
 // listing renders the records that a query for page.more() of them has found.
 func listing[R, T any](p page, records []R, id func(*R) int64, render func(*R) T) listResponse[T] {
-	list := listResponse[T]{Items: make([]T, 0, len(records))}
+	list := listResponse[T]{}
 	if len(records) > p.limit {
 		records = records[:p.limit]
 		cursor := newCursor(id(&records[p.limit-1]))
 		list.NextCursor = &cursor
 	}
-	for i := range records {
-		list.Items = append(list.Items, render(&records[i]))
-	}
+	list.Items = each(records, render)
 	return list
+}
+
+// each renders all records.
+func each[R, T any](records []R, render func(*R) T) []T {
+	rendered := make([]T, 0, len(records))
+	for i := range records {
+		rendered = append(rendered, render(&records[i]))
+	}
+	return rendered
 }
 
 // newCursor hides the id it stands for, so that clients do not build their own.

@@ -83,6 +83,7 @@ func newResets(o *Options) *PasswordResets {
 func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	sessions := &Sessions{Tenants: o.Tenants, Tokens: o.Tokens}
 	profile := &Profile{Tenants: o.Tenants}
+	data := &OwnData{Tenants: o.Tenants, Tokens: o.Tokens, Limits: o.Limits}
 	password := &Password{
 		Tenants: o.Tenants, Tokens: o.Tokens, Passwords: o.Passwords, Rules: o.PasswordRules, Limits: o.Limits,
 	}
@@ -92,6 +93,7 @@ func addOwn(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.DELETE("/auth/sessions/:id", gate.SignedInAnywhere(sessions.End))
 	api.GET("/users/me", gate.SignedIn(profile.ShowCore, profile.ShowTenant))
 	api.PUT("/users/me", gate.SignedIn(profile.UpdateCore, profile.UpdateTenant))
+	api.GET("/users/me/export", gate.SignedIn(data.ShowCore, data.ShowTenant))
 	api.PUT("/users/me/password", gate.SignedInAfter(password.ChangeCore, password.ChangeTenant))
 }
 

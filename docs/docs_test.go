@@ -66,7 +66,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
 		"POST /api/organizations/{slug}/token",
 		"GET /api/tenant", "PUT /api/tenant", "DELETE /api/tenant",
-		"GET /api/users/me", "PUT /api/users/me", "PUT /api/users/me/password",
+		"GET /api/users/me", "GET /api/users/me/export", "PUT /api/users/me", "PUT /api/users/me/password",
 		"GET /api/users/", "POST /api/users/",
 		"GET /api/users/{id}", "PUT /api/users/{id}", "DELETE /api/users/{id}",
 	}, slices.Collect(maps.Keys(operations(load(t)))))
@@ -163,7 +163,7 @@ func TestTenantHeader(t *testing.T) {
 		"GET /api/auth/sessions": true, "DELETE /api/auth/sessions/{id}": true,
 		"GET /api/audit/":       true,
 		"GET /api/invitations/": true, "POST /api/invitations/": true, "DELETE /api/invitations/{id}": true,
-		"GET /api/users/me": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
+		"GET /api/users/me": true, "GET /api/users/me/export": true, "PUT /api/users/me": true, "PUT /api/users/me/password": true,
 		"GET /api/tenant": true, "PUT /api/tenant": true, "DELETE /api/tenant": true,
 		"GET /api/users/": true, "POST /api/users/": true,
 		"GET /api/users/{id}": true, "PUT /api/users/{id}": true, "DELETE /api/users/{id}": true,

@@ -146,7 +146,15 @@ type EventPage struct {
 	Limit    int
 	Action   Action // all where it is empty
 	ReaderID int64  // all where it is zero
+	// ByID is the user who did it, and AboutID the user who is its target: events of either,
+	// or all where ByID is zero. Of long trails the newest part is searched.
+	ByID, AboutID int64
+	Since         time.Time // with ByID: an earlier user may have had the id
 }
+
+// searchedEvents bounds how many events are searched for those of one user, who has no
+// index.
+const searchedEvents = 100_000
 
 // ListEvents returns a page of the events of a database.
 func ListEvents(ctx context.Context, db *gorm.DB, page EventPage) ([]Event, error) {
@@ -159,6 +167,10 @@ func ListEvents(ctx context.Context, db *gorm.DB, page EventPage) ([]Event, erro
 	}
 	if page.ReaderID > 0 {
 		query = query.Where("reader_id = ?", page.ReaderID)
+	}
+	if page.ByID > 0 {
+		query = query.Where("(actor_id = ? OR target_kind = ? AND target_id = ?)", page.ByID, TargetUser, page.AboutID).
+			Where("at >= ? AND id > (?)", page.Since.UTC(), db.Model(&Event{}).Select("coalesce(max(id), 0) - ?", searchedEvents))
 	}
 	return query.Find(ctx)
 }

@@ -92,6 +92,7 @@ func matrix() (routes map[string][2]string, last []string) {
 		"DELETE /api/auth/sessions/{id}":       {"404", ownRoute},
 		"GET /api/users/me":                    {"200", ownRoute},
 		"PUT /api/users/me":                    {"200", ownRoute},
+		"GET /api/users/me/export":             {"200", ownRoute},
 		"PUT /api/users/me/password":           {"422", ownRoute},
 		"GET /api/users":                       {"200", managingRoute},
 		"GET /api/users/":                      {"200", managingRoute},

@@ -140,6 +140,7 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"DELETE /api/auth/sessions/{id}":       sessionRoute,
 		"PUT /api/users/me/password":           sessionRoute,
 		"GET /api/users/me":                    tenantRoute,
+		"GET /api/users/me/export":             tenantRoute,
 		"PUT /api/users/me":                    tenantRoute,
 		"GET /api/users":                       usersRoute,
 		"POST /api/users":                      usersRoute,
