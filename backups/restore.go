@@ -109,25 +109,38 @@ func (b *Backups) Restore(
 	ctx context.Context, m *tenants.Manager, c *Choice, as models.Slug, report func(bytes int64),
 ) (*models.Tenant, error) {
 	c.from.report = report
-	then := c.copied.organization
 	content := &tenants.Copied{
-		From: c.Record.TenantID, Migrations: c.copied.migrations, Owner: c.Owner, Registration: then.Registration,
+		From: c.Record.TenantID, Migrations: c.copied.migrations, Owner: c.Owner,
 		Feed: func(fill database.Fill) error { return c.copied.load(ctx, c.from, fill) },
 	}
-	if !content.Registration.IsValid() {
-		content.Registration = models.RegistrationClosed
+	return b.restore(ctx, m, &making{as: as, then: c.copied.organization, content: content, source: c.Record.ID})
+}
+
+// making is a tenant that is made of a copy of another.
+type making struct {
+	as      models.Slug
+	then    *organization // of the other
+	content *tenants.Copied
+	source  string // for the record
+}
+
+// restore makes the tenant.
+func (b *Backups) restore(ctx context.Context, m *tenants.Manager, n *making) (*models.Tenant, error) {
+	n.content.Registration = n.then.Registration
+	if !n.content.Registration.IsValid() {
+		n.content.Registration = models.RegistrationClosed
 	}
 	event := models.NewOperatorEvent(models.ActionOrganizationRestored)
-	event.Detail = c.Record.ID
+	event.Detail = n.source
 	var org *models.Organization
-	if c.Owner != nil {
+	if n.content.Owner != nil {
 		org = &models.Organization{
-			Name: then.Name, Description: then.Description, IsActive: true, Registration: content.Registration,
+			Name: n.then.Name, Description: n.then.Description, IsActive: true, Registration: n.content.Registration,
 		}
 	}
-	if err := m.Restore(ctx, event, as, org, content); err != nil {
+	if err := m.Restore(ctx, event, n.as, org, n.content); err != nil {
 		return nil, err
 	}
-	made, err := models.FindTenantBySlug(ctx, b.databases.Core, as)
+	made, err := models.FindTenantBySlug(ctx, b.databases.Core, n.as)
 	return &made, err
 }

@@ -143,12 +143,12 @@ func newBackupResultView(result *backups.Result) backupResultView {
 	}
 	view.Outcome, view.ID, view.Bytes = outcomeComplete, result.Record.ID, result.Record.Bytes
 	if !result.Record.IsComplete() {
-		view.Outcome, view.Reason = outcomeIncomplete, lacks(result.Record)
+		view.Outcome, view.Reason = outcomeIncomplete, lacks(result.Record.Unexplained)
 	}
 	return view
 }
 
-// lacks says what an incomplete backup does not have.
-func lacks(record *backups.Record) string {
-	return "it lacks " + oneLine(strings.Join(record.Unexplained, ", "))
+// lacks says what an incomplete copy does not have.
+func lacks(unexplained []string) string {
+	return "it lacks " + oneLine(strings.Join(unexplained, ", "))
 }

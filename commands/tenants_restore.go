@@ -15,8 +15,10 @@ import (
 type tenantsRestoreCommand struct {
 	tenantArgument `embed:""`
 
+	outsideFlags `embed:""`
+
 	As     string `required:"" placeholder:"NEW" help:"The slug of the tenant that is made."`
-	Backup string `placeholder:"ID" help:"Restore this backup; the newest if it is not given."`
+	Backup string `placeholder:"ID" xor:"source" help:"Restore this backup; the newest if it is not given."`
 	Yes    bool   `help:"Do not ask."`
 	JSON   bool   `name:"json" help:"Write the result as JSON."`
 }
@@ -26,7 +28,10 @@ func (tenantsRestoreCommand) Help() string {
 	return "Makes a new tenant of a backup in BACKUP_URL and leaves the tenant SLUG as it is. The owner of the new tenant is the " +
 		"core user who owns SLUG now or, if SLUG is deleted, who owned it then. Users keep their passwords; sessions, password " +
 		"resets and invitations are not restored. The backup may be of an older schema, not of a newer one or another engine. " +
-		"An encrypted backup needs BACKUP_IDENTITY_FILE. The new tenant is whole or, also when the command is killed, not there."
+		"An encrypted backup needs BACKUP_IDENTITY_FILE. The new tenant is whole or, also when the command is killed, not there. " +
+		"With --from or --file the tenant is read as another program has restored it to some moment, and nothing is changed " +
+		"there; SLUG may be of a tenant that was deleted while its slug rests. Give the password of the URL by PGPASSWORD or " +
+		"PGPASSFILE."
 }
 
 // restoredView is a tenant that was made of a backup.
@@ -49,6 +54,9 @@ func (c *tenantsRestoreCommand) Run(ctx context.Context, inv *Invocation) error 
 		return tenantError(c.As, err)
 	}
 	return withInstallation(ctx, inv, func(in *installation, m *tenants.Manager) error {
+		if !c.outside().IsNone() {
+			return c.restoreOutside(ctx, in, m, source, as)
+		}
 		return in.withBackups(ctx, func(all *backups.Backups, identities []age.Identity) error {
 			choice, err := all.Choose(ctx, source, c.Backup, identities)
 			if err != nil {
@@ -57,7 +65,7 @@ func (c *tenantsRestoreCommand) Run(ctx context.Context, inv *Invocation) error 
 			if err := confirm(inv, c.Yes, c.question(choice), c.As); err != nil {
 				return err
 			}
-			made, err := c.restore(inv, choice, func(report func(int64)) (*models.Tenant, error) {
+			made, err := c.restore(inv, choice.Record.Bytes, func(report func(int64)) (*models.Tenant, error) {
 				return all.Restore(ctx, m, choice, as, report)
 			})
 			if err != nil {
@@ -72,9 +80,9 @@ func (c *tenantsRestoreCommand) question(choice *backups.Choice) string {
 	return fmt.Sprintf("Tenant %q as of %s will be restored as %q.", c.Slug, choice.Record.TakenAt.Format(time.RFC3339), c.As)
 }
 
-// restore shows progress while do restores.
+// restore shows progress while do restores. total is a number of bytes; 0 if it is not known.
 func (*tenantsRestoreCommand) restore(
-	inv *Invocation, choice *backups.Choice, do func(report func(int64)) (*models.Tenant, error),
+	inv *Invocation, total int64, do func(report func(int64)) (*models.Tenant, error),
 ) (*models.Tenant, error) {
 	const megabyte = 1 << 20
 	bar, shown := startProgress(inv, "restoring"), int64(-1)
@@ -82,7 +90,7 @@ func (*tenantsRestoreCommand) restore(
 	return do(func(bytes int64) {
 		if done := bytes / megabyte; done != shown {
 			shown = done
-			bar.show(int(done), int(choice.Record.Bytes/megabyte), 0, "megabytes")
+			bar.show(int(done), int(max(total, bytes)/megabyte), 0, "megabytes")
 		}
 	})
 }
@@ -97,7 +105,7 @@ func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, ma
 	}
 	say(inv.Stdout, fmt.Sprintf("tenant %q as of %s is restored as %q", c.Slug, view.TakenAt.Format(time.RFC3339), c.As))
 	if !choice.Record.IsComplete() {
-		say(inv.Stderr, lacks(choice.Record))
+		say(inv.Stderr, lacks(choice.Record.Unexplained))
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package database
 import (
 	"context"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 )
@@ -14,18 +16,40 @@ type Copier interface {
 	Layout(ctx context.Context, list []*gormigrate.Migration) (Layout, error)
 	// Copy gives sink the content of a database as it is at one moment, while others
 	// write. It fails where a row would be missing. The caller must hold the lock
-	// that keeps the database from being migrated. The errors are those of
-	// OpenDatabase and of sink.
+	// that keeps the database from being migrated. What is outside is not changed. The
+	// errors are those of OpenDatabase and of sink, and ErrOtherEngine.
 	Copy(ctx context.Context, source *Source, sink Sink) error
 }
 
 // Source is a database to be copied.
 type Source struct {
-	Name  string // empty for core
-	Check Check  // of the connection that reads it; may be nil
-	Role  string // whose privileges are ours to grant; may be empty
+	Name string // empty for core
+	// Outside is where a database is that is not of the Backend. Name is empty then.
+	Outside Outside
+	Check   Check  // of the connection that reads it; may be nil
+	Role    string // whose privileges are ours to grant; may be empty
 	// Layout is what this code's migrations make.
 	Layout Layout
+}
+
+// Outside leads to a database that is not of a Backend, but has a tenant of it: on another
+// server, or in a file. The zero value leads nowhere.
+type Outside struct {
+	URL  string // of a database of PostgreSQL
+	File string // of SQLite, which no program has open
+}
+
+// IsNone reports whether it leads nowhere.
+func (o Outside) IsNone() bool { return o == Outside{} }
+
+// String names the server and the database, or the file, without users and passwords.
+func (o Outside) String() string {
+	if o.URL == "" {
+		return filepath.Base(o.File)
+	}
+	_, hosts, after := CutHosts(o.URL)
+	path, _, _ := strings.Cut(after, "?")
+	return hosts + path
 }
 
 // Sink takes the content of one database. An error of it ends the copy.

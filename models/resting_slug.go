@@ -15,6 +15,8 @@ type RestingSlug struct {
 	Slug    Slug `gorm:"primaryKey"`
 	OwnerID *int64
 	Since   time.Time
+	// TenantID is the tenant that was deleted; nil where an earlier release deleted it.
+	TenantID *string
 }
 
 // TableName names the table; GORM asks for it.
@@ -29,6 +31,12 @@ func CheckRest(ctx context.Context, db *gorm.DB, slug Slug, ownerID int64, from 
 		return Errorf(KindSlugResting, "Organization slug already exists")
 	}
 	return err
+}
+
+// FindRestingSlug returns the resting slug of a deleted tenant, or KindTenantNotFound.
+func FindRestingSlug(ctx context.Context, db *gorm.DB, slug Slug) (RestingSlug, error) {
+	resting, err := gorm.G[RestingSlug](db).Where("slug = ?", slug).Take(ctx)
+	return resting, lookup(err, ErrTenantNotFound)
 }
 
 // ReleaseSlug ends the rest of a slug, or removes an alias, and records the event;
@@ -72,9 +80,9 @@ func rest(ctx context.Context, tx *gorm.DB, tenantID string) error {
 	case !IsKind(err, KindOrganizationNotFound):
 		return err
 	}
-	resting := []RestingSlug{{Slug: tenants[0].Slug, OwnerID: ownerID, Since: tx.NowFunc()}}
+	resting := []RestingSlug{{Slug: tenants[0].Slug, OwnerID: ownerID, Since: tx.NowFunc(), TenantID: &tenantID}}
 	for _, alias := range aliases {
-		resting = append(resting, RestingSlug{Slug: alias.Slug, OwnerID: ownerID, Since: resting[0].Since})
+		resting = append(resting, RestingSlug{Slug: alias.Slug, OwnerID: ownerID, Since: resting[0].Since, TenantID: &tenantID})
 	}
 	return gorm.G[RestingSlug](tx, clause.OnConflict{UpdateAll: true}).CreateInBatches(ctx, &resting, len(resting))
 }

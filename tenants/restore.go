@@ -72,6 +72,23 @@ func (m *Manager) Restore(
 	return m.provision(ctx, slug, made)
 }
 
+// FindDeleted describes the deleted tenant that last had the slug, as far as its resting
+// slug says: its id, and the role that it had. ownerID is 0 if it had no organization.
+// KindTenantNotFound where the slug does not rest or names no tenant.
+func (d *Databases) FindDeleted(ctx context.Context, slug models.Slug) (record *models.Tenant, ownerID int64, err error) {
+	resting, err := models.FindRestingSlug(ctx, d.Core, slug)
+	if err == nil && resting.TenantID == nil {
+		err = models.ErrTenantNotFound
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if resting.OwnerID != nil {
+		ownerID = *resting.OwnerID
+	}
+	return &models.Tenant{ID: *resting.TenantID, Slug: slug, Role: d.roleName(*resting.TenantID)}, ownerID, nil
+}
+
 // restorePlan is another plan for a tenant whose users are in a copy.
 type restorePlan struct {
 	plan

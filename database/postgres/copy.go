@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -33,15 +34,41 @@ func (b *backend) Layout(ctx context.Context, list []*gormigrate.Migration) (dat
 // Copy reads all tables in one snapshot, by COPY. It copies the tables that the layout
 // explains; other objects are named only.
 func (b *backend) Copy(ctx context.Context, source *database.Source, sink database.Sink) error {
+	from, err := b.targetOf(source)
+	if err != nil {
+		return err
+	}
+	return b.onServerConn(ctx, from, "copy", func(conn *pgx.Conn) error { return copies.Copy(ctx, conn, source, sink) })
+}
+
+func (b *backend) targetOf(source *database.Source) (*target, error) {
+	if !source.Outside.IsNone() {
+		return b.outside(source)
+	}
 	name := source.Name
 	if name == "" {
 		name = b.config.Database
 	} else if err := b.checkTenant(name); err != nil {
-		return err
+		return nil, err
 	}
-	return b.onServerConn(ctx, name, source.Check, "copy", func(conn *pgx.Conn) error {
-		return copies.Copy(ctx, conn, source, sink)
-	})
+	return &target{server: b.server, name: name, check: source.Check, path: catalogPath}, nil
+}
+
+// outside leads to a database of another server.
+func (b *backend) outside(source *database.Source) (*target, error) {
+	if source.Outside.URL == "" {
+		return nil, fmt.Errorf("%w: a file, and the databases here are of %s", database.ErrOtherEngine, driverName)
+	}
+	config, err := parseServerURL(source.Outside.URL, "")
+	if err != nil {
+		return nil, fmt.Errorf("the URL %w", err)
+	}
+	if config.Database == "" {
+		return nil, errors.New("the URL must name the database of the tenant")
+	}
+	other := newServer(config)
+	other.hosts.peers.log = b.log
+	return &target{server: other, name: config.Database, check: source.Check, path: catalogPath}, nil
 }
 
 // Load loads all tables in one transaction, by COPY.
@@ -49,17 +76,18 @@ func (b *backend) Load(ctx context.Context, name string, feed func(database.Fill
 	if err := b.checkTenant(name); err != nil {
 		return err
 	}
-	return b.onServerConn(ctx, name, nil, "load", func(conn *pgx.Conn) error { return copies.Load(ctx, conn, feed) })
+	into := &target{server: b.server, name: name, path: catalogPath}
+	return b.onServerConn(ctx, into, "load", func(conn *pgx.Conn) error { return copies.Load(ctx, conn, feed) })
 }
 
 // onServerConn lends a connection of pgx to use, which does the act to the database.
-func (b *backend) onServerConn(ctx context.Context, name string, check database.Check, act string, use func(*pgx.Conn) error) error {
-	db, err := b.open(ctx, b.pools.making, &target{server: b.server, name: name, check: check, path: catalogPath})
+func (b *backend) onServerConn(ctx context.Context, t *target, act string, use func(*pgx.Conn) error) error {
+	db, err := b.open(ctx, b.pools.making, t)
 	if err != nil {
-		return fmt.Errorf("open database %s: %w", name, err)
+		return fmt.Errorf("open database %s: %w", t.name, err)
 	}
 	if err := errors.Join(withServerConn(ctx, db, use), database.Close(db)); err != nil {
-		return fmt.Errorf("%s database %s: %w", act, name, err)
+		return fmt.Errorf("%s database %s: %w", act, t.name, err)
 	}
 	return nil
 }
@@ -73,12 +101,16 @@ func withServerConn(ctx context.Context, db *gorm.DB, use func(*pgx.Conn) error)
 	if err != nil {
 		return err
 	}
-	err = conn.Raw(func(driverConn any) error {
+	return errors.Join(onServer(conn, use), conn.Close())
+}
+
+// onServer lends the connection of pgx behind conn to use.
+func onServer(conn *sql.Conn, use func(*pgx.Conn) error) error {
+	return conn.Raw(func(driverConn any) error {
 		held, ok := driverConn.(*lease)
 		if !ok {
 			return fmt.Errorf("take connection: the pool has a %T", driverConn)
 		}
 		return use(held.Conn.Conn())
 	})
-	return errors.Join(err, conn.Close())
 }

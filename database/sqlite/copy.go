@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +28,9 @@ func (*backend) Layout(context.Context, []*gormigrate.Migration) (database.Layou
 // wait for, and hands that file on. It needs a connection of its own: those that
 // serve a tenant are kept from attaching files, and VACUUM INTO attaches one.
 func (b *backend) Copy(ctx context.Context, source *database.Source, sink database.Sink) error {
+	if !source.Outside.IsNone() {
+		return b.copyOutside(ctx, source, sink)
+	}
 	name := source.Name
 	if name == "" {
 		name = b.name
@@ -39,7 +41,7 @@ func (b *backend) Copy(ctx context.Context, source *database.Source, sink databa
 	if source.Name == "" {
 		path = b.file
 	}
-	err := b.copyFile(ctx, path, source, sink)
+	err := b.copyFile(ctx, source.Check, sink, func(target string) error { return b.vacuumInto(ctx, path, target, source.Check) })
 	if err != nil {
 		return fmt.Errorf("copy database %s: %w", name, err)
 	}
@@ -53,7 +55,10 @@ func missing(exists bool) error {
 	return database.ErrNotExist
 }
 
-func (b *backend) copyFile(ctx context.Context, path string, source *database.Source, sink database.Sink) (err error) {
+// copyFile hands on the file that fill has filled. The file is removed afterwards.
+func (b *backend) copyFile(
+	ctx context.Context, check database.Check, sink database.Sink, fill func(target string) error,
+) (err error) {
 	b.copies.Do(b.clearCopies)
 	target := filepath.Join(b.dir, copyPrefix+rand.Text()+extension)
 	unlock, err := b.lockFile(ctx, copyLock(target)) // before there is a file that could be cleared away
@@ -68,10 +73,10 @@ func (b *backend) copyFile(ctx context.Context, path string, source *database.So
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := b.vacuumInto(ctx, path, target, source.Check); err != nil {
+	if err := fill(target); err != nil {
 		return err
 	}
-	content, err := b.describe(ctx, target, source.Check)
+	content, err := b.describe(ctx, target, check)
 	if err != nil {
 		return fmt.Errorf("examine the copy: %w", err)
 	}
@@ -92,8 +97,11 @@ func copyLock(path string) string { return "copy " + path }
 func (b *backend) clearCopies() {
 	entries, err := os.ReadDir(b.dir)
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), copyPrefix) {
-			err = errors.Join(err, b.clearCopy(filepath.Join(b.dir, entry.Name())))
+		if name := entry.Name(); strings.HasPrefix(name, copyPrefix) {
+			for _, suffix := range companions() {
+				name = strings.TrimSuffix(name, suffix)
+			}
+			err = errors.Join(err, b.clearCopy(filepath.Join(b.dir, name)))
 		}
 	}
 	if err != nil {
@@ -107,10 +115,7 @@ func (b *backend) clearCopy(path string) error {
 		return err // it is in use
 	}
 	defer removeLock(lock)
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeDatabase(path)
 }
 
 func (b *backend) vacuumInto(ctx context.Context, path, target string, check database.Check) error {
