@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 
@@ -144,55 +143,12 @@ func (b *Backups) RestoreMoment(
 	content := &tenants.Copied{
 		From: from.id, Migrations: from.migrations, Owner: from.Owner,
 		Feed: func(fill database.Fill) error {
-			return b.databases.Backend.Copy(ctx, from.source, &passage{
-				fill: fill, migrations: from.migrations, counter: &counter{report: report},
+			return b.databases.Backend.Copy(ctx, from.source, &database.Relay{
+				Fill:   fill,
+				Check:  func(seen *database.Content) error { return database.CheckSchema(seen.Applied, from.migrations) },
+				Report: func(passed *database.Passage) { report(passed.Bytes) },
 			})
 		},
 	}
 	return b.restore(ctx, m, &making{as: as, then: from.then, content: content, source: from.source.Outside.String()})
-}
-
-// passage gives the content of one database to another.
-type passage struct {
-	fill       database.Fill
-	migrations []*gormigrate.Migration
-	counter    *counter
-}
-
-// Describe passes the description on. The schema must still be the one that was seen.
-func (p *passage) Describe(content *database.Content) error {
-	if err := database.CheckSchema(content.Applied, p.migrations); err != nil {
-		return err
-	}
-	return p.fill.Describe(content)
-}
-
-// Table passes rows on.
-func (p *passage) Table(name string, write func(io.Writer) (int64, error)) error {
-	reader, writer := io.Pipe()
-	var written int64
-	ended := make(chan error, 1)
-	go func() {
-		var err error
-		written, err = write(io.MultiWriter(writer, p.counter))
-		_ = writer.CloseWithError(err) // it is nil always
-		ended <- err
-	}()
-	arrived, err := p.fill.Table(name, reader)
-	_ = reader.CloseWithError(err)        // the writer must not wait for a reader that is gone
-	if failed := <-ended; failed != nil { // with the error of the fill, if that was first
-		return failed
-	}
-	if err != nil {
-		return err
-	}
-	if arrived != written {
-		return fmt.Errorf("%w: table %s has %d rows, and %d arrived", database.ErrUnloadable, name, written, arrived)
-	}
-	return nil
-}
-
-// File passes the file on.
-func (p *passage) File(_ int64, content io.Reader) error {
-	return p.fill.File(io.TeeReader(content, p.counter))
 }

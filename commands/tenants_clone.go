@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"multitenant/database"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -91,7 +92,7 @@ func clone(ctx context.Context, inv *Invocation, m *tenants.Manager, cloning *te
 	const megabyte = 1 << 20
 	bar, shown := startProgress(inv, "cloning"), int64(-1)
 	defer bar.finish()
-	cloning.Report = func(p *tenants.CloneProgress) {
+	cloning.Report = func(p *database.Passage) {
 		lacks = p.Unexplained
 		if megabytes := p.Bytes / megabyte; megabytes != shown || p.Done == p.Tables {
 			shown = megabytes

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -34,4 +35,78 @@ type Fill interface {
 	Table(name string, rows io.Reader) (int64, error)
 	// File takes the whole database as a file.
 	File(content io.Reader) error
+}
+
+// Relay is a Sink that hands the content of one database to another while it is read.
+type Relay struct {
+	Fill   Fill
+	Check  func(*Content) error // may refuse the content; nil refuses none
+	Report func(*Passage)       // is told how much has arrived; it may be called often
+
+	passed Passage
+}
+
+// Passage says how much of a copy has arrived.
+type Passage struct {
+	Tables, Done int // tables of the source, and those that have arrived; none of a file
+	Bytes        int64
+	Unexplained  []string // of the source: the copy lacks it
+}
+
+// Describe hands the description on.
+func (r *Relay) Describe(content *Content) error {
+	if r.Check != nil {
+		if err := r.Check(content); err != nil {
+			return err
+		}
+	}
+	r.passed.Unexplained = content.Unexplained
+	if err := r.Fill.Describe(content); err != nil {
+		return err
+	}
+	r.passed.Tables = len(content.Tables)
+	r.Report(&r.passed)
+	return nil
+}
+
+// Table hands rows on, and requires that all of them have arrived.
+func (r *Relay) Table(name string, write func(io.Writer) (int64, error)) error {
+	from, to := io.Pipe()
+	var written int64
+	ended := make(chan error, 1)
+	go func() {
+		rows, err := write(to)
+		written = rows
+		_ = to.CloseWithError(err) // it never fails
+		ended <- err
+	}()
+	arrived, err := r.Fill.Table(name, io.TeeReader(from, r))
+	_ = from.CloseWithError(err)        // the writer must not wait for a reader that has left
+	if cause := <-ended; cause != nil { // that of the fill, if it failed first
+		return cause
+	}
+	if err != nil {
+		return err
+	}
+	if arrived != written {
+		return fmt.Errorf("%w: table %s has %d rows, and %d arrived", ErrUnloadable, name, written, arrived)
+	}
+	r.passed.Done++
+	r.Report(&r.passed)
+	return nil
+}
+
+// File hands the file on.
+func (r *Relay) File(_ int64, content io.Reader) error {
+	err := r.Fill.File(io.TeeReader(content, r))
+	r.passed.Done = r.passed.Tables
+	r.Report(&r.passed)
+	return err
+}
+
+// Write counts what passes.
+func (r *Relay) Write(piece []byte) (int, error) {
+	r.passed.Bytes += int64(len(piece))
+	r.Report(&r.passed)
+	return len(piece), nil
 }

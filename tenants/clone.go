@@ -2,9 +2,6 @@ package tenants
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 
 	"multitenant/database"
 	"multitenant/models"
@@ -20,14 +17,7 @@ type Cloning struct {
 	Mask  bool // see models.Masks
 	// Report is told how much has arrived, and the names of what a copy does not hold; it
 	// may be called often.
-	Report func(*CloneProgress)
-}
-
-// CloneProgress says how far a clone is.
-type CloneProgress struct {
-	Tables, Done int // tables of the source, and those that have arrived; none on SQLite
-	Bytes        int64
-	Unexplained  []string // of the source: the clone lacks it
+	Report func(*database.Passage)
 }
 
 // Clone makes a tenant of what another has at one moment, while that is used, and fills in
@@ -55,7 +45,7 @@ func (m *Manager) Clone(ctx context.Context, c *Cloning) error {
 			From: source.ID, Migrations: m.databases.Migrations, Registration: source.Registration,
 			Owner: c.Owner, NeedsOwner: true, Mask: c.Mask,
 			Feed: func(fill database.Fill) error {
-				return m.databases.Backend.Copy(ctx, m.databases.SourceOf(source, layout), &relay{Fill: fill, report: c.Report})
+				return m.databases.Backend.Copy(ctx, m.databases.SourceOf(source, layout), &database.Relay{Fill: fill, Report: c.Report})
 			},
 		}
 		event := models.NewOperatorEvent(models.ActionOrganizationCloned)
@@ -86,65 +76,4 @@ func (m *Manager) organizationOfClone(ctx context.Context, c *Cloning, source *m
 	return &models.Organization{
 		Name: org.Name, Description: org.Description, IsActive: true, Registration: org.Registration,
 	}, nil
-}
-
-// relay is a Sink that hands on what it is given to a Fill, while it is read.
-type relay struct {
-	database.Fill
-
-	report   func(*CloneProgress)
-	progress CloneProgress
-}
-
-// Describe hands on.
-func (r *relay) Describe(content *database.Content) error {
-	r.progress.Unexplained = content.Unexplained
-	if err := r.Fill.Describe(content); err != nil {
-		return err
-	}
-	r.progress.Tables = len(content.Tables)
-	r.report(&r.progress)
-	return nil
-}
-
-// Table hands on, and requires that all rows have arrived.
-func (r *relay) Table(name string, write func(io.Writer) (int64, error)) error {
-	from, to := io.Pipe()
-	type result struct {
-		rows int64
-		err  error
-	}
-	written := make(chan result, 1)
-	go func() {
-		rows, err := write(to)
-		_ = to.CloseWithError(err) // it never fails
-		written <- result{rows, err}
-	}()
-	arrived, err := r.Fill.Table(name, io.TeeReader(from, r))
-	_ = from.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // the writer must not wait for a reader that has left
-	sent := <-written
-	if err := errors.Join(err, sent.err); err != nil {
-		return err
-	}
-	if arrived != sent.rows {
-		return fmt.Errorf("%w: table %s has %d rows, and %d arrived", database.ErrUnloadable, name, sent.rows, arrived)
-	}
-	r.progress.Done++
-	r.report(&r.progress)
-	return nil
-}
-
-// File hands on.
-func (r *relay) File(_ int64, content io.Reader) error {
-	err := r.Fill.File(io.TeeReader(content, r))
-	r.progress.Done = r.progress.Tables
-	r.report(&r.progress)
-	return err
-}
-
-// Write counts.
-func (r *relay) Write(piece []byte) (int, error) {
-	r.progress.Bytes += int64(len(piece))
-	r.report(&r.progress)
-	return len(piece), nil
 }
