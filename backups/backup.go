@@ -17,6 +17,7 @@ import (
 	"multitenant/backups/archive"
 	"multitenant/database"
 	"multitenant/models"
+	"multitenant/operations"
 )
 
 // The parts of an archive beside those of tables.
@@ -34,7 +35,16 @@ type job struct {
 	migrations []*gormigrate.Migration
 	// organization is what core has of the tenant; nil for core.
 	organization *organization
-	keyFile      string // empty for tenants
+	keyFile      string           // empty for tenants
+	task         *operations.Task // is told of progress; nil for none
+}
+
+// enter begins a phase.
+func (j *job) enter(ctx context.Context, phase string) error {
+	if j.task == nil {
+		return nil
+	}
+	return j.task.Enter(ctx, phase, nil)
 }
 
 // organization is what is known of a tenant in core alone.
@@ -59,9 +69,13 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 	r.Recipients = append([]string{}, b.names...)
 	r.TakenAt = time.Now().UTC().Truncate(time.Millisecond)
 	r.identify()
+	if err := j.enter(ctx, phaseCopying); err != nil {
+		return err
+	}
 	var sums *sums
 	err = b.store.Put(ctx, r.Archive, func(w io.Writer) error {
 		sums = newSums(ctx, w)
+		sums.task = j.task
 		return b.writeArchive(ctx, sums, j)
 	})
 	if err != nil {
@@ -73,6 +87,9 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 		}
 	}()
 	r.Bytes, r.SHA256 = sums.bytes, sums.text()
+	if err := j.enter(ctx, phaseReading); err != nil {
+		return err
+	}
 	if err := readBack(ctx, b.store, r); err != nil {
 		return err
 	}
@@ -155,6 +172,7 @@ type sums struct {
 	w     io.Writer
 	bytes int64
 	hash  hash.Hash
+	task  *operations.Task // is told of progress; nil for none
 }
 
 func newSums(ctx context.Context, w io.Writer) *sums {
@@ -168,6 +186,9 @@ func (s *sums) Write(piece []byte) (int, error) {
 	}
 	n, err := s.w.Write(piece)
 	s.bytes += int64(n)
+	if s.task != nil {
+		s.task.Report(s.bytes, 0)
+	}
 	s.hash.Write(piece[:n])
 	return n, err
 }

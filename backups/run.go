@@ -11,6 +11,7 @@ import (
 	"multitenant/database"
 	"multitenant/database/migrations"
 	"multitenant/models"
+	"multitenant/operations"
 	"multitenant/tenants"
 )
 
@@ -158,11 +159,12 @@ func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
 		return nil, err
 	}
 	defer session.Unlock()
-	return b.copyTenant(ctx, id)
+	return b.copyTenant(ctx, id, nil)
 }
 
-// copyTenant makes a backup of a tenant, whose lock the caller must hold.
-func (b *Backups) copyTenant(ctx context.Context, id string) (kept *Record, err error) {
+// copyTenant makes a backup of a tenant, whose lock the caller must hold. task, unless it
+// is nil, is told of progress.
+func (b *Backups) copyTenant(ctx context.Context, id string, task *operations.Task) (kept *Record, err error) {
 	err = b.databases.LendForCopy(ctx, id, func(ctx context.Context, record *models.Tenant) error {
 		described, err := b.describe(ctx, record)
 		if err != nil {
@@ -172,7 +174,7 @@ func (b *Backups) copyTenant(ctx context.Context, id string) (kept *Record, err 
 			record: Record{
 				InstallationID: b.databases.InstallationID(), TenantID: id, Slug: string(record.Slug), Organization: described.Name,
 			},
-			source: b.databases.SourceOf(record, b.tenantLayout), migrations: b.databases.Migrations, organization: described,
+			source: b.databases.SourceOf(record, b.tenantLayout), migrations: b.databases.Migrations, organization: described, task: task,
 		}
 		if err := b.keep(ctx, j); err != nil {
 			return err

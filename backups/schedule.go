@@ -228,7 +228,7 @@ func (s *Schedule) one(ctx context.Context, owner string) Result {
 	if owner == CoreOwner {
 		result = newResult(s.backups.copyCore(ctx))
 	} else {
-		result = newResult(s.backups.copyTenant(ctx, owner))
+		result = newResult(s.backups.copyTenant(ctx, owner, nil))
 	}
 	result.Name = owner
 	if result.Record != nil {

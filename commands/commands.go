@@ -46,6 +46,8 @@ type commandLine struct {
 	Users   usersCommand       `cmd:"" help:"List or create users, or let them choose a new password."`
 	Audit   auditCommand       `cmd:"" help:"Export the audit trail."`
 	Backup  backupCommand      `cmd:"" help:"Back up core and tenants; list, prove or remove backups."`
+
+	Operations operationsCommand `cmd:"" help:"List, show or cancel what servers do that takes long."`
 }
 
 // Run does what the command line says and returns the exit code. The process

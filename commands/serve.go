@@ -12,7 +12,6 @@ import (
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
-	"multitenant/backups"
 	"multitenant/commands/metrics"
 	"multitenant/commands/server"
 	"multitenant/config"
@@ -76,13 +75,13 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	if err != nil {
 		return err
 	}
-	schedule, stopBackups, err := in.serveBackups(ctx, manager)
+	work, err := in.startWork(ctx, manager)
 	if err != nil {
 		return err
 	}
-	defer stopBackups()
-	if exported != nil && schedule != nil {
-		exported.Backups = schedule.Figures
+	defer work.stop(ctx)
+	if exported != nil && work.schedule != nil {
+		exported.Backups = work.schedule.Figures
 	}
 	defer in.serveMetrics(ctx, ports.metrics, exported, manager)()
 	return serve(ctx, ports.api, handler, status, in.logger)
@@ -170,37 +169,6 @@ func serve(ctx context.Context, api *server.Server, handler http.Handler, status
 		logger.WarnContext(ctx, "stop", "error", err) // their clients were slow; the stop is still in order
 	}
 	return nil
-}
-
-// serveBackups makes the backups that are due until ctx ends, if the settings want that.
-// The caller must call stop after ctx has ended: it waits a little for what is given up.
-func (in *installation) serveBackups(ctx context.Context, m *tenants.Manager) (schedule *backups.Schedule, stop func(), err error) {
-	settings := &in.config.Backups
-	if settings.Every == 0 {
-		return nil, func() {}, nil
-	}
-	all, closeStore, err := in.openBackups(ctx, true)
-	if err != nil {
-		return nil, nil, err
-	}
-	schedule = backups.NewSchedule(all, backups.ScheduleOptions{
-		Every: settings.Every, Policy: settings.Keep, Logger: in.logger, Hold: m.HoldLong,
-	})
-	running, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		schedule.Run(running)
-	}()
-	return schedule, func() {
-		cancel()
-		select {
-		case <-ended:
-			in.logFailure(closeStore())
-		case <-time.After(serveCloseTimeout): // the process ends, and what it leaves is no backup
-			in.logger.WarnContext(ctx, "stop", "error", "a backup under way does not end")
-		}
-	}, nil
 }
 
 // metricsShutdownTimeout is short: it comes on top of the API's, and what a

@@ -133,6 +133,7 @@ func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))
 	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
 	api.POST("/organizations/:slug/token", gate.SignedInAtCore(entry.Create))
+	api.GET("/operations/:id", gate.SignedInAtCore((&Operations{Core: o.Tenants.Core()}).Show))
 }
 
 // collection adds the routes of a collection: POST creates, unless create is nil, and

@@ -65,6 +65,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
 		"POST /api/organizations/{slug}/token",
+		"GET /api/operations/{id}",
 		"GET /api/tenant", "PUT /api/tenant", "DELETE /api/tenant",
 		"GET /api/users/me", "GET /api/users/me/export", "PUT /api/users/me", "PUT /api/users/me/password",
 		"GET /api/users/", "POST /api/users/",

@@ -78,7 +78,7 @@ func statusOf(kind models.Kind) int {
 		models.KindCorePassword, models.KindInvalidInvitation, models.KindInvitationRequired, models.KindRegistrationClosed:
 		return http.StatusForbidden
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
-		models.KindInvitationNotFound, models.KindNotFound:
+		models.KindInvitationNotFound, models.KindOperationNotFound, models.KindNotFound:
 		return http.StatusNotFound
 	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases, models.KindConflict:
 		return http.StatusConflict

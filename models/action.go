@@ -36,7 +36,9 @@ const (
 	ActionOrganizationForgotten Action = "organization.forgotten"
 	ActionOrganizationRestored  Action = "organization.restored"
 	ActionOrganizationCloned    Action = "organization.cloned"
+	ActionOrganizationBackedUp  Action = "organization.backed_up"
 	ActionSlugReleased          Action = "slug.released"
+	ActionOperationCancelled    Action = "operation.cancelled"
 	ActionAuditPruned           Action = "audit.pruned"
 	ActionRequestRefused        Action = "request.refused"
 )
@@ -51,7 +53,8 @@ func Actions() []Action {
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
 		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
-		ActionOrganizationRestored, ActionOrganizationCloned, ActionSlugReleased, ActionAuditPruned, ActionRequestRefused,
+		ActionOrganizationRestored, ActionOrganizationCloned, ActionOrganizationBackedUp, ActionSlugReleased,
+		ActionOperationCancelled, ActionAuditPruned, ActionRequestRefused,
 	}
 }
 

@@ -40,6 +40,7 @@ const (
 	KindUserNotFound         Kind = "user_not_found"
 	KindSessionNotFound      Kind = "session_not_found"
 	KindInvitationNotFound   Kind = "invitation_not_found"
+	KindOperationNotFound    Kind = "operation_not_found"
 	KindWrongPassword        Kind = "wrong_password"
 	KindLastOwner            Kind = "last_owner"
 	KindOwnerEmailTaken      Kind = "owner_email_taken"
@@ -144,6 +145,8 @@ var (
 	ErrSessionNotFound      = Errorf(KindSessionNotFound, "Session not found")
 	ErrInvalidInvitation    = Errorf(KindInvalidInvitation, "Invalid invitation")
 	ErrInvitationNotFound   = Errorf(KindInvitationNotFound, "Invitation not found")
+	ErrOperationNotFound    = Errorf(KindOperationNotFound, "Operation not found")
+	ErrOperationRunning     = Errorf(KindConflict, "Another operation on this organization has not ended")
 	ErrOrganizationNotFound = Errorf(KindOrganizationNotFound, "Organization not found")
 	ErrSlugTaken            = Errorf(KindSlugTaken, "Organization slug already exists")
 	ErrRequestTimeout       = Errorf(KindRequestTimeout, "Request body did not arrive")

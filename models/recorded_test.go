@@ -16,6 +16,7 @@ import (
 // with its reason.
 func unrecorded() map[string]string {
 	const registry = "the registry is the server's own; the change of the organization or the command is recorded"
+	const operation = "the event was recorded when the operation was asked for"
 	return map[string]string{
 		"CreateTenant":       registry,
 		"ClaimTenant":        registry,
@@ -30,6 +31,9 @@ func unrecorded() map[string]string {
 		"CreateOrganization": "an organization is recorded once its tenant is ready, and else it is undone",
 		"CreateUser":         "it is a part of registering and of making an organization, which are recorded",
 		"UpdateProfile":      "users' changes of their own profile are not on record",
+		"TakeOperation":      operation,
+		"SaveOperation":      operation,
+		"PruneOperations":    "they have ended long ago; the events that asked for them stay",
 		"PruneEvents":        "it makes the event itself, which says how many it removed",
 		"RotateSession":      "every refresh would be an event; a token that was used twice is one",
 	}

@@ -15,6 +15,8 @@ const (
 	pruneEvery   = time.Hour
 	pruneTimeout = 30 * time.Second // for one batch
 	pruneBatch   = 1000
+	// operationsKept is how long operations stay in core after their end.
+	operationsKept = 30 * 24 * time.Hour
 	// coreAuditLock is the lock of the process that prunes core's audit trail.
 	coreAuditLock = "core audit"
 )
@@ -23,6 +25,7 @@ const (
 func (m *Manager) keepPruning(ctx context.Context) {
 	prune := func() {
 		m.forgetSlugs(ctx)
+		m.pruneOperations(ctx)
 		if m.auditKeep > 0 {
 			m.pruneAll(ctx)
 		}
@@ -36,6 +39,14 @@ func (m *Manager) forgetSlugs(ctx context.Context) {
 	err := models.ForgetSlugs(ctx, m.core, m.core.NowFunc().Add(-m.slugRest))
 	if err != nil && ctx.Err() == nil {
 		m.logger.WarnContext(ctx, "remove slugs whose rest has ended", "error", err)
+	}
+}
+
+// pruneOperations removes the operations that ended long ago.
+func (m *Manager) pruneOperations(ctx context.Context) {
+	err := models.PruneOperations(ctx, m.core, m.core.NowFunc().Add(-operationsKept))
+	if err != nil && ctx.Err() == nil {
+		m.logger.WarnContext(ctx, "remove old operations", "error", err)
 	}
 }
 

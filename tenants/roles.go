@@ -74,7 +74,7 @@ func guardedTables() database.Guarded {
 // CoreTables are the tables of the core database.
 func CoreTables() []string {
 	return []string{
-		"core_users", "organizations", "tenants", "core_installation", "resting_slugs", "slug_aliases", "sessions", "password_resets",
+		"core_users", "organizations", "tenants", "core_installation", "resting_slugs", "slug_aliases", "operations", "sessions", "password_resets",
 		auditTable, migrationsTable,
 	}
 }

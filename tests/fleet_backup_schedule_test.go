@@ -35,7 +35,7 @@ func serveUntilBackedUp(t *testing.T, settings *testkit.Settings, servers, want 
 	stop()
 	for range servers {
 		outcome := (<-ended).RequireCode(t, 0)
-		require.NotContains(t, outcome.Stderr, "a backup under way does not end")
+		require.NotContains(t, outcome.Stderr, "work under way does not end")
 	}
 	require.Len(t, idsOf(t, settings), want, "none is made twice")
 }

@@ -24,12 +24,14 @@ func handleFamilies() []family {
 				"others were in use for too long.",
 			func(s *snapshot) []value {
 				return []value{
-					{"opened", s.tenants.Opened}, {"busy", s.tenants.OpenBusy}, {outcomeFailed, s.tenants.OpenFailed},
+					of("opened", s.tenants.Opened), of("busy", s.tenants.OpenBusy), of(outcomeFailed, s.tenants.OpenFailed),
 				}
 			}),
 		labelled(prometheus.CounterValue, "tenant_evictions_total", "reason",
 			"Idle databases of tenants that were closed: to make room for another, or unused for a while.",
-			func(s *snapshot) []value { return []value{{"room", s.tenants.Evicted}, {"unused", s.tenants.Unused}} }),
+			func(s *snapshot) []value {
+				return []value{of("room", s.tenants.Evicted), of("unused", s.tenants.Unused)}
+			}),
 	}
 }
 
@@ -41,14 +43,14 @@ func workFamilies() []family {
 		labelled(prometheus.CounterValue, "tenant_migrations_total", outcome,
 			"Migrations of single tenants and spares by this process, by how they ended.",
 			func(s *snapshot) []value {
-				return []value{{"migrated", s.tenants.Migrated}, {outcomeFailed, s.tenants.MigrationFailed}}
+				return []value{of("migrated", s.tenants.Migrated), of(outcomeFailed, s.tenants.MigrationFailed)}
 			}),
 		labelled(prometheus.CounterValue, "reconciler_actions_total", "action",
 			"Tenants that were found half-made or half-deleted, by what the reconciler did: undone and deleted are gone, left "+
 				"are being worked on.",
 			func(s *snapshot) []value {
 				n := s.tenants.Reconciled
-				return []value{{"undone", n.Undone}, {"deleted", n.Deleted}, {"left", n.Left}, {outcomeFailed, n.Failed}}
+				return []value{of("undone", n.Undone), of("deleted", n.Deleted), of("left", n.Left), of(outcomeFailed, n.Failed)}
 			}),
 	}
 }
@@ -59,7 +61,7 @@ func backupFamilies() []family {
 		labelled(prometheus.CounterValue, "backups_total", outcome, "Scheduled backups by this process, by how they ended.",
 			func(s *snapshot) []value {
 				return []value{
-					{"complete", s.backups.Complete}, {"incomplete", s.backups.Incomplete}, {outcomeFailed, s.backups.Failed},
+					of("complete", s.backups.Complete), of("incomplete", s.backups.Incomplete), of(outcomeFailed, s.backups.Failed),
 				}
 			}),
 		gauge("backup_oldest_age_seconds",
@@ -84,7 +86,7 @@ func registryFamilies() []family {
 			func(s *snapshot) []value {
 				values := make([]value, len(s.statuses))
 				for i, count := range s.statuses {
-					values[i] = value{string(count.Status), count.Tenants}
+					values[i] = of(string(count.Status), count.Tenants)
 				}
 				return values
 			}),
@@ -102,6 +104,15 @@ func registryFamilies() []family {
 			}
 			return spares
 		}).only(reachable),
+		labelled(prometheus.GaugeValue, "operations", "kind status",
+			"Operations in core, by their kind and status; they stay for 30 days after their end.",
+			func(s *snapshot) []value {
+				values := make([]value, len(s.operations))
+				for i, count := range s.operations {
+					values[i] = value{labels: []string{string(count.Kind), string(count.Status)}, number: count.Operations}
+				}
+				return values
+			}),
 	}
 }
 

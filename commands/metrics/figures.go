@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,8 @@ type snapshot struct {
 	database database.Stats
 	backups  backups.Figures
 	statuses []models.StatusCount // nil where core is out of reach
+	// operations is nil where core is out of reach.
+	operations []models.OperationCount
 }
 
 // family is one metric with its values.
@@ -40,9 +43,12 @@ type family struct {
 }
 
 type value struct {
-	label  string // empty in a family without label
+	labels []string // the values of the labels
 	number int
 }
+
+// of returns a value of a family with one label.
+func of(label string, number int) value { return value{labels: []string{label}, number: number} }
 
 // Describe tells which metrics there are.
 func (f *figures) Describe(descs chan<- *prometheus.Desc) {
@@ -53,28 +59,30 @@ func (f *figures) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect tells their values.
 func (f *figures) Collect(metrics chan<- prometheus.Metric) {
-	s := &snapshot{tenants: f.manager.Figures(), database: f.backend.Stats(), backups: f.backups(), statuses: f.statuses()}
+	s := &snapshot{tenants: f.manager.Figures(), database: f.backend.Stats(), backups: f.backups()}
+	f.readCore(s)
 	for i := range f.families {
 		family := &f.families[i]
 		for _, v := range family.read(s) {
-			var labels []string
-			if v.label != "" {
-				labels = []string{v.label}
-			}
-			metrics <- prometheus.MustNewConstMetric(family.desc, family.kind, float64(v.number), labels...)
+			metrics <- prometheus.MustNewConstMetric(family.desc, family.kind, float64(v.number), v.labels...)
 		}
 	}
 }
 
-// statuses counts the tenants by their status, in one query.
-func (f *figures) statuses() []models.StatusCount {
+// readCore counts the tenants and the operations. If core does not answer, the metric of
+// its reachability says so.
+func (f *figures) readCore(s *snapshot) {
 	ctx, cancel := context.WithTimeout(context.Background(), registryTimeout)
 	defer cancel()
-	counts, err := models.CountStatuses(ctx, f.manager.Core())
+	statuses, err := models.CountStatuses(ctx, f.manager.Core())
 	if err != nil {
-		return nil // the metric of core's reachability says so
+		return
 	}
-	return counts
+	operations, err := models.CountOperations(ctx, f.manager.Core())
+	if err != nil {
+		return
+	}
+	s.statuses, s.operations = statuses, operations
 }
 
 func counter(name, help string, read func(*snapshot) int) family {
@@ -93,8 +101,9 @@ func single(kind prometheus.ValueType, name, help string, read func(*snapshot) i
 	}
 }
 
+// labelled is a family with labels, whose names are separated by spaces.
 func labelled(kind prometheus.ValueType, name, label, help string, read func(*snapshot) []value) family {
-	return family{desc: prometheus.NewDesc(namespace+"_"+name, help, []string{label}, nil), kind: kind, read: read}
+	return family{desc: prometheus.NewDesc(namespace+"_"+name, help, strings.Split(label, " "), nil), kind: kind, read: read}
 }
 
 // only limits a family to when something can be said.

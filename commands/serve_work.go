@@ -1,0 +1,67 @@
+package commands
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"multitenant/backups"
+	"multitenant/operations"
+	"multitenant/tenants"
+)
+
+// work is what a server does beside answering requests: operations, and scheduled backups.
+type work struct {
+	backups  *backups.Backups  // nil without BACKUP_URL
+	schedule *backups.Schedule // nil where the settings want none
+
+	installation *installation
+	closeStore   func() error
+	cancel       context.CancelFunc
+	running      sync.WaitGroup
+}
+
+// startWork works until ctx ends. The caller must call stop.
+func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*work, error) {
+	databases, err := tenants.OpenDatabases(ctx, in.options())
+	if err != nil {
+		return nil, err
+	}
+	w := &work{installation: in, closeStore: func() error { return nil }}
+	options := operations.Options{Databases: databases, Logger: in.logger, Hold: m.HoldLong}
+	settings := &in.config.Backups
+	if !settings.Place.IsNone() {
+		if w.backups, w.closeStore, err = in.openBackups(ctx, true); err != nil {
+			return nil, err
+		}
+		options.Kinds = append(options.Kinds, backups.Operation{Backups: w.backups})
+	}
+	if settings.Every > 0 {
+		w.schedule = backups.NewSchedule(w.backups, backups.ScheduleOptions{
+			Every: settings.Every, Policy: settings.Keep, Logger: in.logger, Hold: m.HoldLong,
+		})
+	}
+	running, cancel := context.WithCancel(ctx)
+	w.cancel = cancel
+	w.running.Go(func() { operations.New(options).Run(running) })
+	if w.schedule != nil {
+		w.running.Go(func() { w.schedule.Run(running) })
+	}
+	return w, nil
+}
+
+// stop waits a little for what is given up.
+func (w *work) stop(ctx context.Context) {
+	w.cancel()
+	ended := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		w.installation.logFailure(w.closeStore())
+	case <-time.After(serveCloseTimeout): // the process ends, and another goes on
+		w.installation.logger.WarnContext(ctx, "stop", "error", "work under way does not end")
+	}
+}
