@@ -166,23 +166,30 @@ func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
 // is nil, is told of progress.
 func (b *Backups) copyTenant(ctx context.Context, id string, task *operations.Task) (kept *Record, err error) {
 	err = b.databases.LendForCopy(ctx, id, func(ctx context.Context, record *models.Tenant) error {
-		described, err := b.describe(ctx, record)
-		if err != nil {
-			return err
-		}
-		j := &job{
-			record: Record{
-				InstallationID: b.databases.InstallationID(), TenantID: id, Slug: string(record.Slug), Organization: described.Name,
-			},
-			source: b.databases.SourceOf(record, b.tenantLayout), migrations: b.databases.Migrations, organization: described, task: task,
-		}
-		if err := b.keep(ctx, j); err != nil {
-			return err
-		}
-		kept = &j.record
-		return nil
+		kept, err = b.copyRecord(ctx, record, task)
+		return err
 	})
 	return kept, err
+}
+
+// copyRecord makes a backup of a tenant that has this code's schema and whose lock the
+// caller must hold.
+func (b *Backups) copyRecord(ctx context.Context, record *models.Tenant, task *operations.Task) (*Record, error) {
+	described, err := b.describe(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{
+		record: Record{
+			InstallationID: b.databases.InstallationID(), TenantID: record.ID, Slug: string(record.Slug),
+			Organization: described.Name,
+		},
+		source: b.databases.SourceOf(record, b.tenantLayout), migrations: b.databases.Migrations, organization: described, task: task,
+	}
+	if err := b.keep(ctx, j); err != nil {
+		return nil, err
+	}
+	return &j.record, nil
 }
 
 // describe reads what core alone knows of a tenant.

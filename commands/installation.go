@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"multitenant/backups"
 	"multitenant/config"
 	"multitenant/database"
 	"multitenant/database/connect"
@@ -96,7 +97,7 @@ func withFleet(ctx context.Context, inv *Invocation, anySchema bool, do func(*fl
 
 // options are the options of a Manager or a fleet of the installation.
 func (in *installation) options() tenants.Options {
-	return tenants.Options{
+	options := tenants.Options{
 		Backend:        in.backend,
 		DatabasePrefix: in.config.Database.TenantPrefix,
 		AutoCreate:     in.config.TenantAutoCreate,
@@ -106,6 +107,10 @@ func (in *installation) options() tenants.Options {
 		Logger:         in.logger,
 		Migrations:     in.invocation.Migrations,
 	}
+	if kept := &in.config.Backups; !kept.Place.IsNone() {
+		options.LastBackups = backups.NewLast(kept.Place, kept.Keys, kept.Recipients)
+	}
+	return options
 }
 
 func (in *installation) closeManager(ctx context.Context, manager *tenants.Manager, limit time.Duration) {

@@ -52,6 +52,7 @@ type tenantView struct {
 	Status        models.TenantStatus `json:"status"`
 	SchemaVersion string              `json:"schema_version"`
 	Error         string              `json:"error"`
+	BackupDue     bool                `json:"backup_due"` // it is deleted, and waits for its last backup
 	CreatedAt     time.Time           `json:"created_at"`
 	UpdatedAt     time.Time           `json:"updated_at"`
 }
@@ -63,6 +64,7 @@ func newTenantView(record *models.Tenant) tenantView {
 		Status:        record.Status,
 		SchemaVersion: record.SchemaVersion,
 		Error:         record.Error,
+		BackupDue:     record.BackupDue,
 		CreatedAt:     record.CreatedAt.UTC(),
 		UpdatedAt:     record.UpdatedAt.UTC(),
 	}
@@ -78,6 +80,14 @@ func (v *tenantView) name() string {
 		return v.DatabaseName
 	}
 	return *v.Slug
+}
+
+// state is the status as people see it.
+func (v *tenantView) state() string {
+	if v.BackupDue {
+		return string(v.Status) + ", last backup due"
+	}
+	return string(v.Status)
 }
 
 // coreView is what is or would be done to core's schema.

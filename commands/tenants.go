@@ -55,7 +55,7 @@ func showTenants(inv *Invocation, views []tenantView) error {
 	say(table, "TENANT\tSTATUS\tSCHEMA\tCREATED\tERROR")
 	for i := range views {
 		view := &views[i]
-		say(table, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", view.name(), view.Status, orNone(view.SchemaVersion),
+		say(table, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", view.name(), view.state(), orNone(view.SchemaVersion),
 			view.CreatedAt.Format(time.RFC3339), oneLine(view.Error)))
 	}
 	if err := table.Flush(); err != nil {
@@ -143,7 +143,7 @@ func (v *tenantShowView) show(inv *Invocation) error {
 	table := newTable(inv.Stdout)
 	say(table, "tenant\t"+v.name())
 	say(table, "id\t"+v.ID)
-	say(table, "status\t"+string(v.Status))
+	say(table, "status\t"+v.state())
 	say(table, "database\t"+v.DatabaseName)
 	say(table, "schema\t"+orNone(v.SchemaVersion))
 	if v.Error != "" {

@@ -113,13 +113,15 @@ func setSuspended(ctx context.Context, inv *Invocation, argument *tenantArgument
 type tenantsDeleteCommand struct {
 	tenantArgument `embed:""`
 
-	Yes bool `help:"Do not ask."`
+	WithoutBackup bool `help:"Make no last backup, also if one was due."`
+	Yes           bool `help:"Do not ask."`
 }
 
 // Help describes the command.
 func (tenantsDeleteCommand) Help() string {
 	return "All requests to the tenant are refused, by servers within 2 seconds; then its database, its organization and " +
-		"its row of the registry go. Where it is interrupted, a server finishes it, or this command when it is run again."
+		"its row of the registry go. With BACKUP_URL a last backup is made before, of which `tenants restore` makes the tenant " +
+		"again. Where the deletion is interrupted, a server finishes it, or this command when it is run again."
 }
 
 // Run deletes the tenant.
@@ -133,19 +135,33 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 			return tenantError(c.Slug, fmt.Errorf("it is %s: a server removes what was left unfinished", record.Status))
 		}
 		question := fmt.Sprintf("Tenant %q will be deleted with all its data, for good.", c.Slug)
+		if m.KeepsLastBackups() && !c.WithoutBackup {
+			question = fmt.Sprintf("Tenant %q will be deleted with all its data. A last backup will be kept.", c.Slug)
+		}
 		if err := confirm(inv, c.Yes, question, c.Slug); err != nil {
 			return err
 		}
-		org, err := organizationOf(ctx, m.Core(), &record)
-		if err != nil {
-			return tenantError(c.Slug, err)
-		}
-		if err := m.Delete(ctx, record.ID, eventAbout(models.ActionOrganizationDeleted, &record, org)); err != nil {
+		if err := c.delete(ctx, m, &record); err != nil {
 			return tenantError(c.Slug, err)
 		}
 		say(inv.Stdout, fmt.Sprintf("tenant %q is deleted", c.Slug))
 		return nil
 	})
+}
+
+func (c *tenantsDeleteCommand) delete(ctx context.Context, m *tenants.Manager, record *models.Tenant) error {
+	org, err := organizationOf(ctx, m.Core(), record)
+	if err != nil {
+		return err
+	}
+	mark := m.MarkDeleted
+	if c.WithoutBackup {
+		mark = m.MarkDeletedWithoutBackup
+	}
+	if err := mark(ctx, record.ID, eventAbout(models.ActionOrganizationDeleted, record, org)); err != nil {
+		return err
+	}
+	return m.FinishDeletion(ctx, record.ID)
 }
 
 type tenantsRenameCommand struct {

@@ -260,7 +260,7 @@ func (ctl *Organizations) update(
 	return ctl.Tenants.Change(ctx, org.TenantID, all)
 }
 
-// Delete removes one of the user's organizations with all its data, for good.
+// Delete removes one of the user's organizations with all its data.
 func (ctl *Organizations) Delete(c *gin.Context, user *models.CoreUser) error {
 	ctx := c.Request.Context()
 	org, err := models.FindOrganizationToDelete(ctx, ctl.Tenants.Core(), user.ID, c.Param("slug"))
@@ -268,9 +268,8 @@ func (ctl *Organizations) Delete(c *gin.Context, user *models.CoreUser) error {
 		return err
 	}
 	event := middleware.NewEvent(c, models.ActionOrganizationDeleted).By(&user.Account)
-	if err := ctl.Tenants.Delete(ctx, org.TenantID, event.AboutOrganization(&org)); err != nil {
+	if err := ctl.Tenants.MarkDeleted(ctx, org.TenantID, event.AboutOrganization(&org)); err != nil {
 		return err
 	}
-	c.Status(http.StatusNoContent)
-	return nil
+	return finishDeletion(c, ctl.Tenants, org.TenantID)
 }

@@ -121,19 +121,34 @@ func (ctl *Tenant) Update(c *gin.Context, tenant *tenants.Tenant, user *models.T
 
 // Mark marks the tenant as deleting. Delete must follow once its database is returned.
 func (ctl *Tenant) Mark(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
+	due, err := ctl.Tenants.TryLastBackup(c.Request.Context())
+	if err != nil {
+		return err
+	}
 	event := middleware.NewEvent(c, models.ActionOrganizationDeleted).By(&user.Account)
-	_, err := ctl.change(c, event, tenant, func(record *models.Tenant) {
-		record.Status, record.SuspendedByOwner = models.TenantDeleting, false
+	_, err = ctl.change(c, event, tenant, func(record *models.Tenant) {
+		record.Status, record.SuspendedByOwner, record.BackupDue = models.TenantDeleting, false, due
 	})
 	return err
 }
 
-// Delete removes the tenant that Mark has marked, with all its data, for good.
+// Delete removes the tenant that Mark has marked, with all its data.
 func (ctl *Tenant) Delete(c *gin.Context, tenantID string) error {
-	if err := ctl.Tenants.FinishDeletion(c.Request.Context(), tenantID); err != nil {
+	return finishDeletion(c, ctl.Tenants, tenantID)
+}
+
+// finishDeletion removes a tenant that is marked for deletion: 204 when it is gone, 202
+// where that takes longer and goes on.
+func finishDeletion(c *gin.Context, m *tenants.Manager, tenantID string) error {
+	gone, err := m.FinishInTime(c.Request.Context(), tenantID)
+	if err != nil {
 		return err
 	}
-	c.Status(http.StatusNoContent)
+	status := http.StatusAccepted
+	if gone {
+		status = http.StatusNoContent
+	}
+	c.Status(status)
 	return nil
 }
 

@@ -95,7 +95,8 @@ func statusOf(kind models.Kind) int {
 	case models.KindTooManyLogins, models.KindTooManyAttempts, models.KindTooManyRegistrations,
 		models.KindTooManyTenants, models.KindTooManyOrganizations, models.KindTooManyInvitations, models.KindTooManyRequests:
 		return http.StatusTooManyRequests
-	case models.KindTenantUnavailable, models.KindCoreUnavailable, models.KindBusy, models.KindTimeout:
+	case models.KindTenantUnavailable, models.KindBackupUnavailable, models.KindCoreUnavailable, models.KindBusy,
+		models.KindTimeout:
 		return http.StatusServiceUnavailable
 	case models.KindInternal:
 		return http.StatusInternalServerError

@@ -60,6 +60,7 @@ const (
 	KindTooManyInvitations   Kind = "too_many_invitations"
 	KindTooManyRequests      Kind = "too_many_requests"
 	KindTenantUnavailable    Kind = "tenant_unavailable"
+	KindBackupUnavailable    Kind = "backup_unavailable"
 	KindCoreUnavailable      Kind = "core_unavailable"
 	KindBusy                 Kind = "busy"
 	KindTimeout              Kind = "timeout"
@@ -131,6 +132,7 @@ var (
 	ErrTenantNotFound       = Errorf(KindTenantNotFound, "Tenant not found")
 	ErrTenantSuspended      = Errorf(KindTenantSuspended, "Tenant is suspended")
 	ErrTenantUnavailable    = Errorf(KindTenantUnavailable, "Tenant is unavailable")
+	ErrBackupUnavailable    = Errorf(KindBackupUnavailable, "Backups are unavailable")
 	ErrInvalidTenant        = Errorf(KindInvalidTenant, "Invalid tenant name")
 	ErrTenantTokenRequired  = Errorf(KindTenantTokenRequired, "Tenant authentication required for this tenant")
 	ErrCoreTokenRequired    = Errorf(KindCoreTokenRequired, "Core authentication required")

@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -67,6 +66,9 @@ type Tenant struct {
 	// SuspendedByOwner says that an owner inside has suspended it, who may then resume it.
 	// It is false for one that the operator, or the owner of its organization, has suspended.
 	SuspendedByOwner bool
+	// BackupDue says that it is being deleted and must be backed up before its database
+	// goes.
+	BackupDue bool
 
 	Owner Owner `gorm:"-"` // of ListTenants only
 }
@@ -172,24 +174,6 @@ func MoveTenant(ctx context.Context, db *gorm.DB, id string, to TenantStatus, fr
 func RecordSchema(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
 	_, err := gorm.G[Tenant](db).Where("id = ?", tenant.ID).Select("schema_version", "role", "error").Updates(ctx, *tenant)
 	return err
-}
-
-// DeleteTenant removes the tenant from the registry, with the organization it
-// belonged to, in one transaction. The slug of a tenant that was whole rests.
-func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
-	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := rest(ctx, tx, id); err != nil {
-			return fmt.Errorf("let the slug rest: %w", err)
-		}
-		if _, err := gorm.G[SlugAlias](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
-			return fmt.Errorf("delete aliases: %w", err)
-		}
-		if _, err := gorm.G[Organization](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
-			return fmt.Errorf("delete organization: %w", err)
-		}
-		_, err := gorm.G[Tenant](tx).Where("id = ?", id).Delete(ctx)
-		return err
-	})
 }
 
 // FindOwner returns the core user who owns the organization of that tenant;

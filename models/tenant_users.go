@@ -194,7 +194,7 @@ func ChangeTenant(
 			return err
 		}
 		change(&tenant)
-		return tx.Model(&tenant).Select("status", "suspended_by_owner", "registration", "updated_at").Updates(&tenant).Error
+		return tx.Model(&tenant).Select("status", "suspended_by_owner", "backup_due", "registration", "updated_at").Updates(&tenant).Error
 	})
 	return tenant, err
 }

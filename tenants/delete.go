@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gorm.io/gorm"
@@ -12,6 +13,9 @@ import (
 // drainWait bounds how long a deletion waits for requests that use the tenant;
 // then their connections are cut.
 const drainWait = 2 * time.Second
+
+// finishWait is how long a request waits for the end of a deletion.
+const finishWait = 8 * time.Second
 
 // Change calls change in one transaction on core, for a change that requests to the tenant
 // must notice. This process obeys at once, other processes within maxAge.
@@ -46,7 +50,7 @@ func (m *Manager) SetSuspended(
 }
 
 // ChangeByOwner changes a tenant's row on behalf of an owner inside, and records the
-// event. Marking the tenant as deleting refuses all requests; FinishDeletion must follow
+// event. Marking the tenant as deleting refuses all requests; FinishInTime must follow
 // once its database is returned. This process obeys at once, other processes within
 // maxAge. It returns the errors of models.ChangeTenant.
 func (m *Manager) ChangeByOwner(
@@ -59,35 +63,81 @@ func (m *Manager) ChangeByOwner(
 	return tenant, err
 }
 
-// Delete removes a tenant for good: its database, its row of the registry and its
-// organization. One transaction on core marks the tenant, which refuses all
-// requests at once, and records the event. A repeated deletion records nothing; it
-// finishes one that was interrupted, as the reconciler does. It returns KindBusy and
-// KindTenantUnavailable.
-func (m *Manager) Delete(ctx context.Context, id string, event *models.Event) error {
-	err := m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		moved, err := models.MoveTenant(ctx, tx, id, models.TenantDeleting, models.TenantReady, models.TenantSuspended)
-		if err != nil || !moved {
-			return err
-		}
-		return models.Record(ctx, tx, event)
-	})
+// MarkDeleted marks a tenant as deleting, which refuses all requests at once, and records
+// the event. FinishDeletion or FinishInTime must follow. A repeated deletion records
+// nothing; it finishes one that was interrupted, as the background does. It returns
+// the errors of TryLastBackup, and changes nothing then.
+func (m *Manager) MarkDeleted(ctx context.Context, id string, event *models.Event) error {
+	due, err := m.TryLastBackup(ctx)
 	if err != nil {
 		return err
 	}
-	m.handles.changed(id)
-	return m.FinishDeletion(ctx, id)
+	return m.markDeleted(ctx, id, event, due)
 }
 
-// FinishDeletion removes a tenant that is marked for deletion. It returns KindBusy and
-// KindTenantUnavailable; the reconciler then goes on.
+// MarkDeletedWithoutBackup is MarkDeleted for a tenant that gets no last backup, also if
+// one was due. The event says so.
+func (m *Manager) MarkDeletedWithoutBackup(ctx context.Context, id string, event *models.Event) error {
+	event.Detail = withoutBackup
+	if err := m.markDeleted(ctx, id, event, false); err != nil {
+		return err
+	}
+	return models.EndBackupDue(ctx, m.core, event, id)
+}
+
+func (m *Manager) markDeleted(ctx context.Context, id string, event *models.Event, due bool) error {
+	err := models.MarkDeleted(ctx, m.core, event, id, due)
+	if err == nil {
+		m.handles.changed(id)
+	}
+	return err
+}
+
+// FinishDeletion removes a tenant that is marked for deletion for good: its database, its
+// row of the registry and its organization. Before that it makes the last backup, if one
+// is due. It returns ErrNotKept, KindBusy and KindTenantUnavailable; the background then
+// goes on.
 func (m *Manager) FinishDeletion(ctx context.Context, id string) error {
 	m.databases.step(StepMarked)
+	if err := m.keepLast(ctx, id); err != nil {
+		wake(m.due)
+		return err
+	}
 	if err := m.remove(ctx, id); err != nil {
 		m.reconcileSoon()
 		return err
 	}
 	return nil
+}
+
+// FinishInTime is FinishDeletion for a request. It reports whether the tenant is gone; if
+// not, its deletion goes on in the background. It returns KindBusy and
+// KindTenantUnavailable.
+func (m *Manager) FinishInTime(ctx context.Context, id string) (gone bool, err error) {
+	finishing, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the request may be cut off
+	ended := make(chan error, 1)
+	m.background.Go(func() {
+		defer cancel()
+		ended <- m.FinishDeletion(finishing, id)
+	})
+	m.background.Go(func() {
+		select {
+		case <-m.closing:
+			cancel()
+		case <-finishing.Done():
+		}
+	})
+	select {
+	case err := <-ended:
+		if errors.Is(err, ErrNotKept) {
+			return false, nil
+		}
+		return err == nil, err
+	case <-time.After(finishWait):
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 }
 
 // remove waits for its turn and removes a tenant that is marked for deletion.

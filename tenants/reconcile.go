@@ -56,7 +56,8 @@ func (m *Manager) keepReconciling(ctx context.Context) {
 // reconcile removes the tenants that a dead process has left unfinished, several at
 // once, because a frozen session in one of them must not hold up the others. It adds
 // the ids of those that it cannot remove to failed, and passes over those in it: two
-// servers that find each other's locks would otherwise retry without an end.
+// servers that find each other's locks would otherwise retry without an end. Those whose
+// last backup is due are left to keepLastBackups.
 func (m *Manager) reconcile(ctx context.Context, failed map[string]bool) {
 	unfinished, err := m.listUnfinished(ctx)
 	if err != nil {
@@ -64,7 +65,7 @@ func (m *Manager) reconcile(ctx context.Context, failed map[string]bool) {
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
-	unfinished = slices.DeleteFunc(unfinished, func(record models.Tenant) bool { return failed[record.ID] })
+	unfinished = slices.DeleteFunc(unfinished, func(record models.Tenant) bool { return failed[record.ID] || record.BackupDue })
 	results := make([]error, len(unfinished))
 	var removing errgroup.Group
 	removing.SetLimit(maxReconciling)
@@ -117,9 +118,13 @@ func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error
 }
 
 // reconcileSoon makes the background reconcile at once. It never blocks.
-func (m *Manager) reconcileSoon() {
+func (m *Manager) reconcileSoon() { wake(m.unfinished) }
+
+// wake asks the background to do at once what it does when that channel has something.
+// It never blocks.
+func wake(background chan<- struct{}) {
 	select {
-	case m.unfinished <- struct{}{}:
+	case background <- struct{}{}:
 	default:
 	}
 }

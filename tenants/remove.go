@@ -57,6 +57,9 @@ func (d *Databases) removeLocked(ctx context.Context, session database.Session, 
 	if err != nil {
 		return err
 	}
+	if record.BackupDue {
+		return ErrNotKept
+	}
 	d.drain(ctx, id)
 	if err := session.Drop(ctx, d.PrivateName(id), d.roleName(id)); err != nil {
 		return err

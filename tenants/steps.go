@@ -15,6 +15,7 @@ const (
 	StepSeeded   Step = "seeded"   // its first rows are written
 	StepReady    Step = "ready"    // requests are admitted
 	StepMarked   Step = "marked"   // it is marked for deletion, and requests are refused
+	StepKept     Step = "kept"     // the last backup that was due is made
 	StepDropped  Step = "dropped"  // the database is gone
 	StepDeleted  Step = "deleted"  // the rows are gone
 )

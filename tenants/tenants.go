@@ -80,6 +80,8 @@ type Options struct {
 	// AuditKeep is how long events stay on record; 0 keeps them for good.
 	AuditKeep time.Duration
 	Logger    *slog.Logger
+	// LastBackups, if set, makes a last backup of each tenant that is deleted.
+	LastBackups LastBackups
 	// Migrations, if set, replace the tenants' migrations, so that a test can stand
 	// for another release.
 	Migrations []*gormigrate.Migration
@@ -105,6 +107,7 @@ type Manager struct {
 	slugRest      time.Duration
 	auditKeep     time.Duration
 	onProvisioned func(Provisioned) // may be nil
+	lastBackups   LastBackups       // may be nil
 	counts        *counts
 
 	handles   *handles
@@ -115,10 +118,13 @@ type Manager struct {
 	// that this process may hold but one, so that requests can always make tenants. One of
 	// them is left by migrations.
 	longLocks *semaphore.Weighted
+	keeping   *semaphore.Weighted // last backups are made one at a time
 
 	reported   map[Stray]bool // only the background that reports uses it
 	unfinished chan struct{}  // asks the background to reconcile at once
 	claimed    chan struct{}  // asks the background to make spares at once
+	due        chan struct{}  // asks the background to make last backups at once
+	closing    chan struct{}  // closed by Close
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	isClosed   atomic.Bool
@@ -139,6 +145,7 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 	m.stop = stop
 	m.background.Go(func() { m.watch(background) })
 	m.background.Go(func() { m.keepReconciling(background) })
+	m.background.Go(func() { m.keepLastBackups(background) })
 	m.background.Go(func() { every(background, tidyEvery, m.handles.sweep) })
 	m.background.Go(func() {
 		m.report(background)
@@ -166,13 +173,17 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		slugRest:      o.SlugRest,
 		auditKeep:     o.AuditKeep,
 		onProvisioned: o.OnProvisioned,
+		lastBackups:   o.LastBackups,
 		counts:        &counts{},
 		making:        semaphore.NewWeighted(maxMaking),
 		migrating:     semaphore.NewWeighted(min(maxMigrating, locks-2)),
 		longLocks:     semaphore.NewWeighted(locks - 1),
+		keeping:       semaphore.NewWeighted(1),
 		reported:      make(map[Stray]bool),
 		unfinished:    make(chan struct{}, 1),
 		claimed:       make(chan struct{}, 1),
+		due:           make(chan struct{}, 1),
+		closing:       make(chan struct{}),
 		stop:          func() {},
 	}
 	m.handles = newHandles(o.Backend.MaxOpen(), m, m.counts)
@@ -211,6 +222,7 @@ func (m *Manager) Close(ctx context.Context) error {
 		return nil
 	}
 	m.stop()
+	close(m.closing)
 	ended := make(chan struct{})
 	go func() {
 		m.background.Wait()

@@ -191,7 +191,7 @@ func TestBackupForget(t *testing.T) {
 		settings.Command(t, "backup", "run", "--tenant", "globex").RequireCode(t, 0)
 		first := filepath.Dir(filepath.Join(folder, listBackups(t, &settings)["acme"].Archive))
 		writeAt(t, filepath.Join(first, "NEW.part"), time.Now())
-		app.Delete("/api/organizations/acme", owner)
+		app.Delete("/api/organizations/acme", owner) // with a last backup
 		app.Organization(owner, "acme")
 
 		several := settings.Command(t, "backup", "forget", "acme", "--yes").RequireCode(t, 1)
@@ -203,7 +203,7 @@ func TestBackupForget(t *testing.T) {
 		id := filepath.Base(first)
 		outcome := settings.Command(t, "backup", "forget", id, "--yes").RequireCode(t, 0)
 
-		require.Contains(t, outcome.Stdout, "2 backups are removed")
+		require.Contains(t, outcome.Stdout, "3 backups are removed")
 		require.Empty(t, namesIn(t, first))
 		require.Len(t, idsOf(t, &settings), 1)
 		settings.Command(t, "backup", "forget", id, "--yes").RequireCode(t, 0)

@@ -35,13 +35,16 @@ var (
 
 // requireKilled makes a request for each of the steps that the process was
 // started with, and returns once it has killed itself: each request had come to
-// its own step then.
+// its own step then. A deletion that stands still for long is answered that it goes on.
 func requireKilled(t *testing.T, process *testkit.Process, steps []tenants.Step, request func(tenants.Step) testkit.Request) {
 	t.Helper()
 	errs := make(chan error, len(steps))
 	for i, step := range steps {
 		go func() {
-			_, err := process.Try(request(step))
+			answer, err := process.Try(request(step))
+			if answer.Code == http.StatusAccepted {
+				err = errors.New("it is accepted, and not done")
+			}
 			errs <- err
 		}()
 		if i+1 < len(steps) {

@@ -37,6 +37,7 @@ type tenantJSON struct {
 	Status        string            `json:"status"`
 	SchemaVersion string            `json:"schema_version"`
 	Error         string            `json:"error"`
+	BackupDue     bool              `json:"backup_due"`
 	CreatedAt     string            `json:"created_at"`
 	UpdatedAt     string            `json:"updated_at"`
 	Organization  *organizationJSON `json:"organization"`

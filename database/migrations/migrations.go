@@ -19,7 +19,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291400LetOwnersManageTenants(),
 		core202611291601AddSessionParents(),
 		core202611291740CreateSlugAliases(),
-		core202611291840AddRestingTenants(),
+		core202611291820AddLastBackups(),
 		core202611301800CreateOperations(),
 	}
 }

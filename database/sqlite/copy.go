@@ -78,7 +78,7 @@ func (b *backend) copyFile(
 	}
 	content, err := b.describe(ctx, target, check)
 	if err != nil {
-		return fmt.Errorf("examine the copy: %w", err)
+		return errors.New("examine the copy: " + err.Error()) // it says nothing of the database itself
 	}
 	if err := sink.Describe(content); err != nil {
 		return err

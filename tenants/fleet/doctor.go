@@ -239,6 +239,10 @@ func (x *examination) examineUnfinished(ctx context.Context, record *models.Tena
 	if err != nil {
 		return err
 	}
+	if now.BackupDue {
+		x.find(&now, kindUnfinished, "it is deleted, and stays until a server has made its last backup: "+now.Error, nil)
+		return nil
+	}
 	problem := fmt.Sprintf("it is %s, and no process is at work on it", now.Status)
 	if !free {
 		if time.Since(now.UpdatedAt) < longAtWork {

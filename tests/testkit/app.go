@@ -24,6 +24,8 @@ import (
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
+	"multitenant/backups"
+	"multitenant/backups/store"
 	"multitenant/commands"
 	"multitenant/commands/metrics"
 	"multitenant/commands/server"
@@ -74,8 +76,9 @@ type Settings struct {
 	Limits *limits.Options `json:"-"`
 	// Passwords are hashed cheaply by default, and whoever waits for it does so for long.
 	Passwords auth.PasswordOptions `json:"-"`
-	// Variables are added to the environment of commands.
-	Variables map[string]string `json:"-"`
+	// Variables are added to the environment of commands. Those of backups also say where
+	// the application keeps last backups.
+	Variables map[string]string
 	// Now is the clock of tokens and sessions, and Keys sign and verify tokens: the
 	// first signs, Secret alone where there are none.
 	Now  func() time.Time `json:"-"`
@@ -187,6 +190,9 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		OnStep:         settings.OnStep,
 		Migrations:     settings.Migrations,
 	}
+	if text := settings.Variables["BACKUP_URL"]; text != "" {
+		options.LastBackups = settings.lastBackups(tb, text)
+	}
 	if settings.Metrics {
 		app.Metrics = metrics.New()
 		options.OnProvisioned = app.Metrics.Provisioned
@@ -202,6 +208,19 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	app.serve(logger)
 	tb.Cleanup(app.Close)
 	return app, nil
+}
+
+// lastBackups are those of the program with these variables.
+func (s *Settings) lastBackups(tb testing.TB, place string) tenants.LastBackups {
+	tb.Helper()
+	kept, err := store.ParseURL(place)
+	require.NoError(tb, err)
+	keys := store.Keys{Access: s.Variables["BACKUP_ACCESS_KEY"], Secret: s.Variables["BACKUP_SECRET_KEY"]}
+	var recipients []string
+	if text := s.Variables["BACKUP_RECIPIENTS"]; text != "" {
+		recipients = strings.Split(text, ",")
+	}
+	return backups.NewLast(kept, keys, recipients)
 }
 
 func (s *Settings) tokens(installation string) auth.TokenOptions {
