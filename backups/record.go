@@ -21,6 +21,7 @@ const (
 	ageSuffix     = ".age"
 	timeFormat    = "20060102T150405Z"
 	idBytes       = 8
+	milliBytes    = 3 // of those; they order the backups of one second
 )
 
 // Record is the small object beside an archive, written when the archive is known to
@@ -65,7 +66,6 @@ func (r *Record) owner() string { return r.InstallationID + "/" + r.TenantID }
 // identify gives the record an id and its archive a name. Names have the id of the
 // tenant: its slug may one day be another's.
 func (r *Record) identify() {
-	const milliBytes = 3 // they order the backups of one second
 	r.ID = fmt.Sprintf("%s-%0*d%s", r.TakenAt.Format(timeFormat), milliBytes, r.TakenAt.Nanosecond()/int(time.Millisecond),
 		strings.ToLower(rand.Text()[:idBytes-milliBytes]))
 	r.Archive = path.Join(r.owner(), r.ID+archiveSuffix)

@@ -12,6 +12,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
+	"multitenant/backups"
 	"multitenant/commands/metrics"
 	"multitenant/commands/server"
 	"multitenant/config"
@@ -70,16 +71,16 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	}
 	defer in.closeManager(ctx, manager, serveCloseTimeout)
 
-	status := &controllers.Status{Tenants: manager}
-	handler, err := newHandler(in, manager, status, exported) //nolint:contextcheck // requests bring their own
-	if err != nil {
-		return err
-	}
 	work, err := in.startWork(ctx, manager)
 	if err != nil {
 		return err
 	}
 	defer work.stop(ctx)
+	status := &controllers.Status{Tenants: manager}
+	handler, err := newHandler(in, manager, status, exported, work.backups) //nolint:contextcheck // requests bring their own
+	if err != nil {
+		return err
+	}
 	if exported != nil && work.schedule != nil {
 		exported.Backups = work.schedule.Figures
 	}
@@ -120,7 +121,7 @@ func (p *ports) close() {
 
 // newHandler wires the API together.
 func newHandler(
-	in *installation, manager *tenants.Manager, status *controllers.Status, exported *metrics.Metrics,
+	in *installation, manager *tenants.Manager, status *controllers.Status, exported *metrics.Metrics, kept *backups.Backups,
 ) (http.Handler, error) {
 	options := in.config.Tokens
 	options.Installation = manager.InstallationID()
@@ -139,6 +140,7 @@ func newHandler(
 		Status:    status,
 		Logger:    in.logger,
 		Limits:    limits.New(in.config.Limits),
+		Backups:   kept,
 
 		PasswordRules:    in.config.PasswordRules,
 		CoreRegistration: in.config.CoreRegistration,

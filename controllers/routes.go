@@ -11,6 +11,7 @@ import (
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
+	"multitenant/backups"
 	"multitenant/docs"
 	"multitenant/middleware"
 	"multitenant/models"
@@ -26,6 +27,7 @@ type Options struct {
 	Logger    *slog.Logger
 	Meter     middleware.Meter // nil measures nothing
 	Limits    *limits.Limits   // nil limits nothing
+	Backups   *backups.Backups // nil keeps none
 
 	PasswordRules models.PasswordRules
 	// CoreRegistration is models.RegistrationOpen or models.RegistrationClosed.
@@ -127,13 +129,17 @@ func addTenant(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	orgs := &Organizations{Tenants: o.Tenants, Limits: o.Limits}
 	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
+	kept := &Backups{Tenants: o.Tenants, Backups: o.Backups, Limits: o.Limits}
+	operations := &Operations{Core: o.Tenants.Core()}
 
 	collection(api, "/organizations", gate.SignedInAtCore(orgs.Create), gate.SignedInAtCore(orgs.List))
 	api.GET("/organizations/:slug", gate.SignedInAtCore(orgs.Show))
 	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))
 	api.DELETE("/organizations/:slug", gate.SignedInAtCore(orgs.Delete))
 	api.POST("/organizations/:slug/token", gate.SignedInAtCore(entry.Create))
-	api.GET("/operations/:id", gate.SignedInAtCore((&Operations{Core: o.Tenants.Core()}).Show))
+	api.GET("/organizations/:slug/backups", gate.SignedInAtCore(kept.List))
+	api.POST("/organizations/:slug/backups", gate.SignedInAtCore(kept.Create))
+	api.GET("/operations/:id", gate.SignedInAtCore(operations.Show))
 }
 
 // collection adds the routes of a collection: POST creates, unless create is nil, and

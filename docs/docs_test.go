@@ -65,6 +65,8 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"GET /api/organizations/", "POST /api/organizations/",
 		"GET /api/organizations/{slug}", "PUT /api/organizations/{slug}", "DELETE /api/organizations/{slug}",
 		"POST /api/organizations/{slug}/token",
+		"GET /api/organizations/{slug}/backups",
+		"POST /api/organizations/{slug}/backups",
 		"GET /api/operations/{id}",
 		"GET /api/tenant", "PUT /api/tenant", "DELETE /api/tenant",
 		"GET /api/users/me", "GET /api/users/me/export", "PUT /api/users/me", "PUT /api/users/me/password",

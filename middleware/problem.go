@@ -80,7 +80,8 @@ func statusOf(kind models.Kind) int {
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
 		models.KindInvitationNotFound, models.KindOperationNotFound, models.KindNotFound:
 		return http.StatusNotFound
-	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases, models.KindConflict:
+	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases,
+		models.KindOperationRunning, models.KindBackupsOff, models.KindConflict:
 		return http.StatusConflict
 	case models.KindMethodNotAllowed:
 		return http.StatusMethodNotAllowed
@@ -93,9 +94,10 @@ func statusOf(kind models.Kind) int {
 	case models.KindValidationFailed, models.KindMalformedBody:
 		return http.StatusUnprocessableEntity
 	case models.KindTooManyLogins, models.KindTooManyAttempts, models.KindTooManyRegistrations,
-		models.KindTooManyTenants, models.KindTooManyOrganizations, models.KindTooManyInvitations, models.KindTooManyRequests:
+		models.KindTooManyTenants, models.KindTooManyOrganizations, models.KindTooManyBackups,
+		models.KindTooManyInvitations, models.KindTooManyRequests:
 		return http.StatusTooManyRequests
-	case models.KindTenantUnavailable, models.KindBackupUnavailable, models.KindCoreUnavailable, models.KindBusy,
+	case models.KindTenantUnavailable, models.KindCoreUnavailable, models.KindBackupsUnavailable, models.KindBusy,
 		models.KindTimeout:
 		return http.StatusServiceUnavailable
 	case models.KindInternal:

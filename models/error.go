@@ -41,6 +41,9 @@ const (
 	KindSessionNotFound      Kind = "session_not_found"
 	KindInvitationNotFound   Kind = "invitation_not_found"
 	KindOperationNotFound    Kind = "operation_not_found"
+	KindOperationRunning     Kind = "operation_running"
+	KindBackupsOff           Kind = "backups_off"
+	KindBackupsUnavailable   Kind = "backups_unavailable"
 	KindWrongPassword        Kind = "wrong_password"
 	KindLastOwner            Kind = "last_owner"
 	KindOwnerEmailTaken      Kind = "owner_email_taken"
@@ -57,10 +60,10 @@ const (
 	KindTooManyTenants       Kind = "too_many_tenants"
 	KindTooManyOrganizations Kind = "too_many_organizations"
 	KindTooManyAliases       Kind = "too_many_aliases"
+	KindTooManyBackups       Kind = "too_many_backups"
 	KindTooManyInvitations   Kind = "too_many_invitations"
 	KindTooManyRequests      Kind = "too_many_requests"
 	KindTenantUnavailable    Kind = "tenant_unavailable"
-	KindBackupUnavailable    Kind = "backup_unavailable"
 	KindCoreUnavailable      Kind = "core_unavailable"
 	KindBusy                 Kind = "busy"
 	KindTimeout              Kind = "timeout"
@@ -132,7 +135,6 @@ var (
 	ErrTenantNotFound       = Errorf(KindTenantNotFound, "Tenant not found")
 	ErrTenantSuspended      = Errorf(KindTenantSuspended, "Tenant is suspended")
 	ErrTenantUnavailable    = Errorf(KindTenantUnavailable, "Tenant is unavailable")
-	ErrBackupUnavailable    = Errorf(KindBackupUnavailable, "Backups are unavailable")
 	ErrInvalidTenant        = Errorf(KindInvalidTenant, "Invalid tenant name")
 	ErrTenantTokenRequired  = Errorf(KindTenantTokenRequired, "Tenant authentication required for this tenant")
 	ErrCoreTokenRequired    = Errorf(KindCoreTokenRequired, "Core authentication required")
@@ -148,7 +150,9 @@ var (
 	ErrInvalidInvitation    = Errorf(KindInvalidInvitation, "Invalid invitation")
 	ErrInvitationNotFound   = Errorf(KindInvitationNotFound, "Invitation not found")
 	ErrOperationNotFound    = Errorf(KindOperationNotFound, "Operation not found")
-	ErrOperationRunning     = Errorf(KindConflict, "Another operation on this organization has not ended")
+	ErrOperationRunning     = Errorf(KindOperationRunning, "Another operation on this organization has not ended")
+	ErrBackupsOff           = Errorf(KindBackupsOff, "This server keeps no backups")
+	ErrBackupsUnavailable   = Errorf(KindBackupsUnavailable, "Backups are unavailable")
 	ErrOrganizationNotFound = Errorf(KindOrganizationNotFound, "Organization not found")
 	ErrSlugTaken            = Errorf(KindSlugTaken, "Organization slug already exists")
 	ErrRequestTimeout       = Errorf(KindRequestTimeout, "Request body did not arrive")

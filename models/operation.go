@@ -74,7 +74,7 @@ type Operation struct {
 // CreateOperation queues an operation, of which the caller has set the kind, the tenant and
 // perhaps the arguments. The event says who asks for it, and its reader is the owner of
 // the organization. allow, unless it is nil, is called last in the transaction, and its
-// error undoes all. ErrOperationRunning if another operation of the tenant is open.
+// error undoes all. KindOperationRunning if another operation of the tenant is open.
 func CreateOperation(ctx context.Context, db *gorm.DB, event *Event, op *Operation, allow func() error) error {
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -43,7 +43,7 @@ var errNoStore = errors.New("this process has no place for backups: set BACKUP_U
 func (m *Manager) KeepsLastBackups() bool { return m.lastBackups != nil }
 
 // TryLastBackup reports whether tenants that are deleted get a last backup. It returns
-// KindBackupUnavailable if none could be kept now.
+// KindBackupsUnavailable if none could be kept now.
 func (m *Manager) TryLastBackup(ctx context.Context) (due bool, err error) {
 	if m.lastBackups == nil {
 		return false, nil
@@ -53,7 +53,7 @@ func (m *Manager) TryLastBackup(ctx context.Context) (due bool, err error) {
 	err = m.lastBackups.Try(trying, m.databases)
 	if err != nil && ctx.Err() == nil {
 		m.logger.WarnContext(ctx, "a tenant is not deleted, because no backup of it could be kept", "error", err)
-		err = models.ErrBackupUnavailable.Because(err)
+		err = models.ErrBackupsUnavailable.Because(err)
 	}
 	return err == nil, err
 }

@@ -75,7 +75,7 @@ func TestADeletionIsRefusedWithoutTheStore(t *testing.T) {
 		bringBack := loseStore(t, folder)
 
 		for _, answer := range []testkit.Response{app.Delete(orgPath, core), app.Delete(tenantPath, owner)} {
-			answer.RequireProblem(app, 503, "backup_unavailable", "Backups are unavailable")
+			answer.RequireProblem(app, 503, "backups_unavailable", "Backups are unavailable")
 		}
 		refused := settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 1)
 
@@ -117,7 +117,7 @@ func TestADeletedTenantWaitsForItsLastBackup(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, answer.Code, answer.Raw)
 		require.Empty(t, answer.Raw)
 		app.Get(profilePath, member).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
-		app.Delete(orgPath, core).RequireProblem(app, 503, "backup_unavailable", "Backups are unavailable")
+		app.Delete(orgPath, core).RequireProblem(app, 503, "backups_unavailable", "Backups are unavailable")
 		other := testkit.Start(t, without)
 		requireLogged(t, other, "a deleted tenant stays until its last backup is made")
 		requireLogged(t, app, "a deleted tenant stays until its last backup is made")

@@ -17,8 +17,8 @@ import (
 type Options struct {
 	LoginsPerMinute      int // from one address
 	RegistrationsPerHour int // from one address
-	TenantsPerHour       int // made from one address, by registrations and as organizations
-	AllTenantsPerHour    int // made from all
+	TenantsPerHour       int // made from one address, by registrations and as organizations; and as many backups
+	AllTenantsPerHour    int // made from all; and as many backups
 	Organizations        int // of one core user
 	PasswordsPerMinute   int // set by the signed-in users of one tenant, or by one core user
 	WritesPerMinute      int // of one signed-in user
@@ -37,6 +37,8 @@ type Limits struct {
 	registrations *rates
 	tenants       *rates
 	allTenants    *rate.Limiter
+	backups       *rates
+	allBackups    *rate.Limiter
 	passwords     *rates
 	writes        *rates
 	allWrites     *rates
@@ -55,6 +57,8 @@ func New(o *Options) *Limits {
 		registrations: newRates(o.RegistrationsPerHour, time.Hour),
 		tenants:       newRates(o.TenantsPerHour, time.Hour),
 		allTenants:    newLimiter(o.AllTenantsPerHour, time.Hour),
+		backups:       newRates(o.TenantsPerHour, time.Hour),
+		allBackups:    newLimiter(o.AllTenantsPerHour, time.Hour),
 		passwords:     newRates(o.PasswordsPerMinute, time.Minute),
 		writes:        newRates(o.WritesPerMinute, time.Minute),
 		allWrites:     newRates(o.AllWritesPerMinute, time.Minute),
@@ -106,6 +110,15 @@ func (l *Limits) Tenant(from netip.Addr) error {
 
 func tooManyTenants(wait time.Duration) error {
 	return refusal(wait, models.KindTooManyTenants, "Too many new tenants, try again later")
+}
+
+// Backup counts a backup that an owner asks for from the address; KindTooManyBackups where
+// it is too many, from there or from everywhere.
+func (l *Limits) Backup(from netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	return refusal(l.backups.takeBoth(from, l.allBackups, l.now()), models.KindTooManyBackups, "Too many backups, try again later")
 }
 
 // NewPassword counts a password that a signed-in user sets, or the bearer of a token

@@ -33,6 +33,7 @@ import (
 	"multitenant/database"
 	"multitenant/database/connect"
 	"multitenant/models"
+	"multitenant/operations"
 	"multitenant/tenants"
 	"multitenant/tests/pgtest"
 )
@@ -62,6 +63,7 @@ type Settings struct {
 	AllowedOrigins []string
 	TrustedProxies []string
 	AuditKeep      time.Duration // of events; by default for good
+	Backups        string        // the folder of backups; by default none are kept
 	Admin          string        `json:"-"` // the URL of a superuser, for what others do to the server
 	OpenFiles      int           // how many a process of its own may have open; zero: as many as this one
 	Quiet          bool          // logs and limits clients as main does, but logs to nowhere: for benchmarks
@@ -101,6 +103,8 @@ type App struct {
 	Hashing  *auth.Passwords
 	Metrics  *metrics.Metrics // nil without the setting
 
+	kept   *backups.Backups                  // nil without the setting
+	rest   func()                            // ends the worker
 	clock  *atomic.Pointer[func() time.Time] // of a lent application, see SetClock
 	server *httptest.Server                  // nil where the application is another process
 	client *http.Client
@@ -205,6 +209,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	app.Status = &controllers.Status{Tenants: app.Tenants}
 	app.TokenKit, err = auth.NewTokens(settings.tokens(app.Tenants.InstallationID()))
 	require.NoError(tb, err)
+	app.work(options)
 	app.serve(logger)
 	tb.Cleanup(app.Close)
 	return app, nil
@@ -238,6 +243,32 @@ func (s *Settings) tokens(installation string) auth.TokenOptions {
 	return options
 }
 
+// work makes backups, as main does.
+func (app *App) work(options tenants.Options) {
+	app.rest = func() {}
+	if app.Settings.Backups == "" {
+		return
+	}
+	databases, err := tenants.OpenDatabases(app.tb.Context(), options)
+	require.NoError(app.tb, err)
+	kept, err := store.OpenFolder(app.Settings.Backups, true)
+	require.NoError(app.tb, err)
+	app.kept, err = backups.Open(app.tb.Context(), &backups.Options{Databases: databases, Store: kept})
+	require.NoError(app.tb, err)
+	worker := operations.New(operations.Options{
+		Databases: databases, Kinds: []operations.Kind{backups.Operation{Backups: app.kept}}, Logger: options.Logger,
+		Hold: app.Tenants.HoldLong,
+	})
+	working, cancel := context.WithCancel(context.WithoutCancel(app.tb.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { worker.Run(working) })
+	app.rest = func() {
+		cancel()
+		running.Wait()
+		_ = kept.Close() // closing twice does no harm
+	}
+}
+
 func (app *App) serve(logger *slog.Logger) {
 	if app.Settings.Passwords.Cost == 0 {
 		app.Settings.Passwords.Cost, app.Settings.Passwords.Wait = 4, 30*time.Second
@@ -252,6 +283,7 @@ func (app *App) serve(logger *slog.Logger) {
 		Status:         app.Status,
 		Logger:         logger,
 		Limits:         limits.New(app.Settings.Limits),
+		Backups:        app.kept,
 		AllowedOrigins: app.Settings.AllowedOrigins,
 		TrustedProxies: app.Settings.TrustedProxies,
 
@@ -279,6 +311,7 @@ func (app *App) Close() {
 	defer cancel()
 	app.server.CloseClientConnections()
 	app.server.Close()
+	app.rest()
 	require.NoError(app.tb, app.Tenants.Close(ctx))
 	_ = app.Backend.Close() // the server may be gone, as a test of faults wants it
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,6 +68,9 @@ func (s *Settings) Environ() map[string]string {
 		"BCRYPT_COST":              "4",
 		"HTTP_ADDR":                "127.0.0.1:0",
 		"LOG_LEVEL":                "debug",
+	}
+	if s.Backups != "" {
+		environ["BACKUP_URL"] = "file://" + filepath.ToSlash(s.Backups)
 	}
 	maps.Copy(environ, s.Variables)
 	return environ

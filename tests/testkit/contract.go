@@ -150,7 +150,7 @@ func checkHeaders(request *http.Request, response Response) error {
 	if len(header["X-Request-Id"]) != 1 || header.Get("X-Request-Id") == "" {
 		problems = append(problems, fmt.Errorf("X-Request-Id is %q", header["X-Request-Id"]))
 	}
-	if _, found := header["Location"]; found != (response.Code == http.StatusCreated) {
+	if _, found := header["Location"]; found != (response.Code == http.StatusCreated || response.Code == http.StatusAccepted) {
 		problems = append(problems, fmt.Errorf("the header Location is %q", header["Location"]))
 	}
 	for _, name := range []string{"Set-Cookie", "Server", "X-Powered-By"} {
