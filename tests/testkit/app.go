@@ -25,7 +25,6 @@ import (
 	"multitenant/auth"
 	"multitenant/auth/limits"
 	"multitenant/backups"
-	"multitenant/backups/store"
 	"multitenant/commands"
 	"multitenant/commands/metrics"
 	"multitenant/commands/server"
@@ -33,7 +32,6 @@ import (
 	"multitenant/database"
 	"multitenant/database/connect"
 	"multitenant/models"
-	"multitenant/operations"
 	"multitenant/tenants"
 	"multitenant/tests/pgtest"
 )
@@ -241,32 +239,6 @@ func (s *Settings) tokens(installation string) auth.TokenOptions {
 		options.PreviousSecrets = append(options.PreviousSecrets, []byte(key))
 	}
 	return options
-}
-
-// work makes backups, as main does.
-func (app *App) work(options tenants.Options) {
-	app.rest = func() {}
-	if app.Settings.Backups == "" {
-		return
-	}
-	databases, err := tenants.OpenDatabases(app.tb.Context(), options)
-	require.NoError(app.tb, err)
-	kept, err := store.OpenFolder(app.Settings.Backups, true)
-	require.NoError(app.tb, err)
-	app.kept, err = backups.Open(app.tb.Context(), &backups.Options{Databases: databases, Store: kept})
-	require.NoError(app.tb, err)
-	worker := operations.New(operations.Options{
-		Databases: databases, Kinds: []operations.Kind{backups.Operation{Backups: app.kept}}, Logger: options.Logger,
-		Hold: app.Tenants.HoldLong,
-	})
-	working, cancel := context.WithCancel(context.WithoutCancel(app.tb.Context()))
-	var running sync.WaitGroup
-	running.Go(func() { worker.Run(working) })
-	app.rest = func() {
-		cancel()
-		running.Wait()
-		_ = kept.Close() // closing twice does no harm
-	}
 }
 
 func (app *App) serve(logger *slog.Logger) {
