@@ -59,6 +59,9 @@ type organization struct {
 	OwnerEmail   string              `json:"owner_email"` // empty likewise
 	Registration models.Registration `json:"registration"`
 	CreatedAt    time.Time           `json:"created_at"`
+
+	OrganizationID int64         `json:"organization_id"` // 0 for a tenant without an organization
+	Aliases        []models.Slug `json:"aliases"`
 }
 
 // keep makes the backup: the archive, which is then read back, and its record. A backup

@@ -18,7 +18,18 @@ func Forget(ctx context.Context, d *tenants.Databases, from store.Store, id stri
 		return 0, err
 	}
 	defer session.Unlock()
-	objects, err := from.List(ctx, shelfOf(d.InstallationID(), id))
+	count, err = removeAll(ctx, from, shelfOf(d.InstallationID(), id))
+	if err != nil {
+		return count, err
+	}
+	event.Detail = id
+	return count, models.Record(ctx, d.Core, event)
+}
+
+// removeAll removes all that there is in a folder of the store, and returns how many
+// backups there were.
+func removeAll(ctx context.Context, from store.Store, folder string) (count int, err error) {
+	objects, err := from.List(ctx, folder)
 	if err != nil {
 		return 0, err
 	}
@@ -36,6 +47,5 @@ func Forget(ctx context.Context, d *tenants.Databases, from store.Store, id stri
 			}
 		}
 	}
-	event.Detail = id
-	return count, models.Record(ctx, d.Core, event)
+	return count, nil
 }

@@ -9,8 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"multitenant/backups/retention"
 	"multitenant/backups/store"
+	"multitenant/models"
 	"multitenant/tenants"
 )
 
@@ -31,8 +34,10 @@ type Pruning struct {
 	Databases *tenants.Databases
 	Store     store.Store
 	Policy    retention.Policy
-	DryRun    bool // says what would be removed
-	Now       time.Time
+	// KeepDeleted is how long the backups of a deleted tenant are kept after the newest.
+	KeepDeleted time.Duration
+	DryRun      bool // says what would be removed
+	Now         time.Time
 }
 
 // Pruned is what was removed.
@@ -66,8 +71,12 @@ func (p *Pruning) all(ctx context.Context) (done []Pruned, err error) {
 	}
 	for owner, shelf := range shelves {
 		one := Pruned{Owner: owner}
-		err = p.backups(ctx, shelf, &one)
-		if err == nil {
+		isDone := false
+		isDone, err = p.deleted(ctx, shelf, &one)
+		if err == nil && !isDone {
+			err = p.backups(ctx, shelf, &one)
+		}
+		if err == nil && !isDone {
 			err = p.loose(ctx, shelf, &one)
 		}
 		if len(one.IDs)+len(one.Loose) > 0 {
@@ -79,6 +88,32 @@ func (p *Pruning) all(ctx context.Context) (done []Pruned, err error) {
 	}
 	slices.SortFunc(done, func(a, b Pruned) int { return strings.Compare(a.Owner, b.Owner) })
 	return done, err
+}
+
+// deleted removes all that the store has of a tenant that was deleted long ago, and reports
+// whether it did. It holds the tenant's lock, as restoring the tenant does.
+func (p *Pruning) deleted(ctx context.Context, shelf *Shelf, done *Pruned) (bool, error) {
+	_, err := uuid.Parse(done.Owner)
+	if err != nil || len(shelf.Backups) == 0 || retention.KeepsDeleted(retentionOf(shelf.Backups), p.KeepDeleted, p.Now) {
+		return false, nil // core has no such id
+	}
+	session, free, err := p.Databases.Backend.TryLock(ctx, lockOf(done.Owner))
+	if err != nil || !free {
+		return false, err
+	}
+	defer session.Unlock()
+	_, err = models.FindTenant(ctx, p.Databases.Core, done.Owner)
+	if !models.IsKind(err, models.KindTenantNotFound) {
+		return false, err
+	}
+	for _, kept := range shelf.Backups {
+		done.IDs = append(done.IDs, kept.ID)
+	}
+	if !p.DryRun {
+		_, err = removeAll(ctx, p.Store, shelfOf(p.Databases.InstallationID(), done.Owner))
+		return true, err
+	}
+	return true, nil
 }
 
 // backups removes what the policy does not keep, of the backups whose records are ours.

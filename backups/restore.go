@@ -40,13 +40,7 @@ func (b *Backups) Choose(ctx context.Context, slug models.Slug, id string, ident
 	if err != nil {
 		return nil, err
 	}
-	c := &Choice{Record: r, copied: &loading{}, from: &reader{from: b.store, record: r, identities: identities}}
-	if c.copied.migrations, err = b.migrationsOf(r); err == nil {
-		err = c.copied.load(ctx, c.from, nil)
-	}
-	if err == nil && c.copied.organization == nil {
-		err = fmt.Errorf("%w: it has no %s", database.ErrUnloadable, organizationPart)
-	}
+	c, err := b.examine(ctx, r, identities)
 	if err == nil {
 		c.Owner, err = b.ownerOf(ctx, &tenant, c.copied.organization)
 	}
@@ -54,6 +48,18 @@ func (b *Backups) Choose(ctx context.Context, slug models.Slug, id string, ident
 		return nil, fmt.Errorf("backup %s: %w", r.ID, err)
 	}
 	return c, nil
+}
+
+// examine reads all of a backup.
+func (b *Backups) examine(ctx context.Context, r *Record, identities []age.Identity) (c *Choice, err error) {
+	c = &Choice{Record: r, copied: &loading{}, from: &reader{from: b.store, record: r, identities: identities}}
+	if c.copied.migrations, err = b.migrationsOf(r); err == nil {
+		err = c.copied.load(ctx, c.from, nil)
+	}
+	if err == nil && c.copied.organization == nil {
+		err = fmt.Errorf("%w: it has no %s", database.ErrUnloadable, organizationPart)
+	}
+	return c, err
 }
 
 // find returns the newest backup, or the one with that id. tenant is the one that has
@@ -109,11 +115,16 @@ func (b *Backups) Restore(
 	ctx context.Context, m *tenants.Manager, c *Choice, as models.Slug, report func(bytes int64),
 ) (*models.Tenant, error) {
 	c.from.report = report
+	return b.restore(ctx, m, c.making(ctx, as))
+}
+
+// making is what makes a tenant of the chosen backup.
+func (c *Choice) making(ctx context.Context, as models.Slug) *making {
 	content := &tenants.Copied{
 		From: c.Record.TenantID, Migrations: c.copied.migrations, Owner: c.Owner,
 		Feed: func(fill database.Fill) error { return c.copied.load(ctx, c.from, fill) },
 	}
-	return b.restore(ctx, m, &making{as: as, then: c.copied.organization, content: content, source: c.Record.ID})
+	return &making{as: as, then: c.copied.organization, content: content, source: c.Record.ID}
 }
 
 // making is a tenant that is made of a copy of another.

@@ -198,6 +198,10 @@ func (b *Backups) describe(ctx context.Context, record *models.Tenant) (*organiz
 		TenantID: record.ID, Slug: record.Slug, DatabaseName: record.DatabaseName, Status: record.Status,
 		Registration: record.Registration, CreatedAt: record.CreatedAt,
 	}
+	var err error
+	if described.Aliases, err = models.ListAliases(ctx, b.databases.Core, record.ID); err != nil {
+		return nil, err
+	}
 	org, err := models.FindOrganizationOf(ctx, b.databases.Core, record.ID)
 	if models.IsKind(err, models.KindOrganizationNotFound) {
 		return described, nil
@@ -210,7 +214,7 @@ func (b *Backups) describe(ctx context.Context, record *models.Tenant) (*organiz
 		return nil, fmt.Errorf("find the owner: %w", err)
 	}
 	described.Name, described.Description, described.Registration = org.Name, org.Description, org.Registration
-	described.OwnerID, described.OwnerEmail = owner.ID, owner.Email
+	described.OwnerID, described.OwnerEmail, described.OrganizationID = owner.ID, owner.Email, org.ID
 	return described, nil
 }
 

@@ -33,7 +33,9 @@ const (
 type ScheduleOptions struct {
 	Every  time.Duration    // the time between two backups of a database
 	Policy retention.Policy // prunes after backups; zero prunes nothing
-	Logger *slog.Logger
+	// KeepDeleted is that of Pruning.
+	KeepDeleted time.Duration
+	Logger      *slog.Logger
 	// Hold waits until this process may hold another lock for long.
 	Hold func(ctx context.Context) (release func(), err error)
 }
@@ -257,7 +259,9 @@ func (s *Schedule) prune(ctx context.Context) error {
 	if s.Policy.IsZero() || now.Sub(s.pruned) < min(s.Every, coreEvery) {
 		return nil
 	}
-	pruning := &Pruning{Databases: s.backups.databases, Store: s.backups.store, Policy: s.Policy, Now: now}
+	pruning := &Pruning{
+		Databases: s.backups.databases, Store: s.backups.store, Policy: s.Policy, KeepDeleted: s.KeepDeleted, Now: now,
+	}
 	pruned, err := pruning.Run(ctx)
 	for i := range pruned {
 		s.Logger.InfoContext(ctx, "pruned backups", "tenant", pruned[i].Owner, "backups", len(pruned[i].IDs), "objects", len(pruned[i].Loose))

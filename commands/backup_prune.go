@@ -21,8 +21,9 @@ type backupPruneCommand struct {
 func (backupPruneCommand) Help() string {
 	return "Keeps the newest backup of each day, week and month of BACKUP_KEEP, and removes the others of this installation. " +
 		"Periods without a backup do not count, so nothing is removed where none is made. Of each database the newest whole " +
-		"backup stays, the newest complete one, and the newest that backup verify has proven. Objects that belong to no " +
-		"backup go after 24 hours. Only one process at a time prunes."
+		"backup stays, the newest complete one, and the newest that backup verify has proven. All backups of a deleted tenant go " +
+		"once the newest is older than BACKUP_KEEP_DELETED. Objects that belong to no backup go after 24 hours. Only one process " +
+		"at a time prunes."
 }
 
 // prunedView is something that was, or would be, removed.
@@ -41,7 +42,9 @@ func (c *backupPruneCommand) Run(ctx context.Context, inv *Invocation) error {
 		if settings.Keep.IsZero() {
 			return errNoKeep
 		}
-		pruning := &backups.Pruning{Databases: d, Store: kept, Policy: settings.Keep, DryRun: c.DryRun, Now: time.Now()}
+		pruning := &backups.Pruning{
+			Databases: d, Store: kept, Policy: settings.Keep, KeepDeleted: settings.KeepDeleted, DryRun: c.DryRun, Now: time.Now(),
+		}
 		pruned, err := pruning.Run(ctx)
 		return errors.Join(err, c.show(inv, pruned))
 	})

@@ -38,7 +38,7 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 	}
 	if settings.Every > 0 {
 		w.schedule = backups.NewSchedule(w.backups, backups.ScheduleOptions{
-			Every: settings.Every, Policy: settings.Keep, Logger: in.logger, Hold: m.HoldLong,
+			Every: settings.Every, Policy: settings.Keep, KeepDeleted: settings.KeepDeleted, Logger: in.logger, Hold: m.HoldLong,
 		})
 	}
 	running, cancel := context.WithCancel(ctx)

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"filippo.io/age"
@@ -17,7 +18,8 @@ type tenantsRestoreCommand struct {
 
 	outsideFlags `embed:""`
 
-	As     string `required:"" placeholder:"NEW" help:"The slug of the tenant that is made."`
+	As     string `placeholder:"NEW" help:"The slug of the tenant that is made; if it is not given, the deleted tenant SLUG comes back."`
+	Owner  string `placeholder:"EMAIL" help:"The core user who gets the tenant that comes back, instead of its owner."`
 	Backup string `placeholder:"ID" xor:"source" help:"Restore this backup; the newest if it is not given."`
 	Yes    bool   `help:"Do not ask."`
 	JSON   bool   `name:"json" help:"Write the result as JSON."`
@@ -25,7 +27,8 @@ type tenantsRestoreCommand struct {
 
 // Help describes the command.
 func (tenantsRestoreCommand) Help() string {
-	return "Makes a new tenant of a backup in BACKUP_URL and leaves the tenant SLUG as it is. The owner of the new tenant is the " +
+	return "Without --as it makes the deleted tenant SLUG again, with its id, its organization and its aliases. With --as it " +
+		"makes a new tenant of a backup in BACKUP_URL and leaves the tenant SLUG as it is. The owner of the new tenant is the " +
 		"core user who owns SLUG now or, if SLUG is deleted, who owned it then. Users keep their passwords; sessions, password " +
 		"resets and invitations are not restored. The backup may be of an older schema, not of a newer one or another engine. " +
 		"An encrypted backup needs BACKUP_IDENTITY_FILE. The new tenant is whole or, also when the command is killed, not there. " +
@@ -49,6 +52,9 @@ func (c *tenantsRestoreCommand) Run(ctx context.Context, inv *Invocation) error 
 	if err != nil {
 		return tenantError(c.Slug, err)
 	}
+	if c.As == "" {
+		return c.undelete(ctx, inv, source)
+	}
 	as, err := models.ParseSlug(c.As)
 	if err != nil {
 		return tenantError(c.As, err)
@@ -71,7 +77,7 @@ func (c *tenantsRestoreCommand) Run(ctx context.Context, inv *Invocation) error 
 			if err != nil {
 				return tenantError(c.As, err)
 			}
-			return c.show(inv, choice, made)
+			return c.show(inv, choice, made, "is restored as "+strconv.Quote(c.As))
 		})
 	})
 }
@@ -95,7 +101,7 @@ func (*tenantsRestoreCommand) restore(
 	})
 }
 
-func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, made *models.Tenant) error {
+func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, made *models.Tenant, done string) error {
 	view := restoredView{tenantView: newTenantView(made), Backup: choice.Record.ID, TakenAt: choice.Record.TakenAt}
 	if choice.Owner != nil {
 		view.Owner = choice.Owner.Email
@@ -103,7 +109,7 @@ func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, ma
 	if c.JSON {
 		return writeJSON(inv.Stdout, view)
 	}
-	say(inv.Stdout, fmt.Sprintf("tenant %q as of %s is restored as %q", c.Slug, view.TakenAt.Format(time.RFC3339), c.As))
+	say(inv.Stdout, fmt.Sprintf("tenant %q as of %s %s", c.Slug, view.TakenAt.Format(time.RFC3339), done))
 	if !choice.Record.IsComplete() {
 		say(inv.Stderr, lacks(choice.Record.Unexplained))
 	}

@@ -2,7 +2,9 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +16,9 @@ import (
 const (
 	minEvery = time.Minute
 	maxEvery = 365 * 24 * time.Hour
+
+	day                = 24 * time.Hour
+	maxKeepDeletedDays = 3650
 )
 
 // Backups are the settings of backups.
@@ -23,6 +28,7 @@ type Backups struct {
 	Recipients   []string
 	IdentityFile string
 	Keep         retention.Policy // zero means that all are kept
+	KeepDeleted  time.Duration    // of deleted tenants
 	Every        time.Duration    // 0 means that servers make none
 	// TokenKeyFile is where the token key is kept on SQLite, if no setting has it.
 	TokenKeyFile string
@@ -33,9 +39,11 @@ func (s *settings) backups() Backups {
 	place, _ := parsePlace(s.BackupURL) // it has been checked, as all others
 	keep, _ := parseKeep(s.BackupKeep)
 	every, _ := parseEvery(s.BackupEvery)
+	keepDeleted, _ := parseKeepDeleted(s.BackupKeepDeleted)
 	all := Backups{
 		Place: place, Keys: store.Keys{Access: s.BackupAccessKey, Secret: s.BackupSecretKey},
-		Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep, Every: every,
+		Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep, KeepDeleted: keepDeleted,
+		Every: every,
 	}
 	if s.JWTSecretKey == "" && strings.HasPrefix(s.DatabaseURL, sqliteScheme) {
 		all.TokenKeyFile = secretPath(s.DatabaseURL)
@@ -58,6 +66,8 @@ func (s *settings) checkBackups(wrong mistakes) {
 	wrong.add("BACKUP_IDENTITY_FILE", checkFile(s.BackupIdentityFile))
 	_, err = parseKeep(s.BackupKeep)
 	wrong.add("BACKUP_KEEP", err)
+	_, err = parseKeepDeleted(s.BackupKeepDeleted)
+	wrong.add("BACKUP_KEEP_DELETED", err)
 	every, err := parseEvery(s.BackupEvery)
 	if every > 0 && s.BackupURL == "" {
 		err = errors.New("must not be set without BACKUP_URL")
@@ -71,6 +81,16 @@ func parseKeep(text string) (retention.Policy, error) {
 		return retention.Policy{}, nil
 	}
 	return retention.Parse(text)
+}
+
+// parseKeepDeleted reads for how many days the backups of deleted tenants are kept.
+func parseKeepDeleted(text string) (time.Duration, error) {
+	number, isDays := strings.CutSuffix(text, "d")
+	days, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || !isDays || days < 1 || days > maxKeepDeletedDays {
+		return 0, fmt.Errorf("must be a number of days between 1d and %dd, such as 30d", maxKeepDeletedDays)
+	}
+	return time.Duration(days) * day, nil
 }
 
 // parseEvery reads how often servers make backups; never, where nothing is said.

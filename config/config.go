@@ -81,6 +81,7 @@ type settings struct {
 	BackupRecipients       list   `env:"BACKUP_RECIPIENTS"`
 	BackupIdentityFile     string `env:"BACKUP_IDENTITY_FILE"`
 	BackupKeep             string `env:"BACKUP_KEEP"`
+	BackupKeepDeleted      string `env:"BACKUP_KEEP_DELETED" envDefault:"30d"`
 	BackupEvery            string `env:"BACKUP_EVERY"`
 	LogLevel               string `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat              string `env:"LOG_FORMAT" envDefault:"text"`

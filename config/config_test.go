@@ -73,6 +73,7 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 			PasswordsPerMinute: 60, WritesPerMinute: 300, AllWritesPerMinute: 3000, Guesses: 10, AllGuesses: 100,
 		},
 		LogLevel:  slog.LevelInfo,
+		Backups:   config.Backups{KeepDeleted: 30 * 24 * time.Hour},
 		LogFormat: "text",
 	}, got)
 }
@@ -120,6 +121,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"BACKUP_RECIPIENTS":                   recipient + "," + recipient,
 		"BACKUP_IDENTITY_FILE":                "config_test.go",
 		"BACKUP_KEEP":                         "7d,5w,12m",
+		"BACKUP_KEEP_DELETED":                 "60d",
 		"BACKUP_EVERY":                        "24h",
 		"LOG_LEVEL":                           "debug",
 		"LOG_FORMAT":                          "json",
@@ -158,7 +160,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		Backups: config.Backups{
 			Place: store.Place{Folder: "/var/backups/multi tenant"}, Keys: store.Keys{Access: "access", Secret: "se/cr+et="},
 			Recipients: []string{recipient, recipient}, IdentityFile: "config_test.go",
-			Keep: retention.Policy{Days: 7, Weeks: 5, Months: 12}, Every: 24 * time.Hour,
+			Keep: retention.Policy{Days: 7, Weeks: 5, Months: 12}, KeepDeleted: 60 * 24 * time.Hour, Every: 24 * time.Hour,
 		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: "json",
@@ -210,6 +212,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"BACKUP_RECIPIENTS":                   recipient + ",hunter2",
 		"BACKUP_IDENTITY_FILE":                "hunter2",
 		"BACKUP_KEEP":                         "7d,hunter2",
+		"BACKUP_KEEP_DELETED":                 "hunter2",
 		"BACKUP_EVERY":                        "hunter2",
 		"LOG_LEVEL":                           "hunter2",
 		"LOG_FORMAT":                          "hunter2",
@@ -269,6 +272,7 @@ func TestLoadRefusesValues(t *testing.T) {
 		"BACKUP_RECIPIENTS":    {"age1", recipient + " " + recipient, "AGE-SECRET-KEY-1", "ssh-ed25519 AAAA"},
 		"BACKUP_IDENTITY_FILE": {"missing", "."},
 		"BACKUP_EVERY":         {"24", "1s", "1d", "-1h", "9000h", "24h"},
+		"BACKUP_KEEP_DELETED":  {"30", "0d", "3651d", "5w", "-1d", "d"},
 		"BACKUP_KEEP":          {"7", "7d 5w", "0d", "1001d", "7d,7d", "7y", ","},
 		"LOG_LEVEL":            {"trace", "INFO", "info+2", "4"},
 		"LOG_FORMAT":           {"JSON", "xml"},

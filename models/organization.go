@@ -44,6 +44,25 @@ func CreateOrganization(ctx context.Context, db *gorm.DB, org *Organization, mos
 	return insertOrganization(gorm.G[Organization](db).Create(ctx, org))
 }
 
+// TakeOrganizationID gives an organization that was just created the id that it had before
+// it was deleted. It keeps the new one where another organization has that id, or where
+// the ids have not come so far, as in a core that was restored: that id would be given
+// again.
+func TakeOrganizationID(ctx context.Context, tx *gorm.DB, org *Organization, id int64) error {
+	if id == 0 || id >= org.ID {
+		return nil
+	}
+	taken, err := gorm.G[Organization](tx).Where("id = ?", id).Count(ctx, "id")
+	if err != nil || taken > 0 {
+		return err
+	}
+	if _, err := gorm.G[Organization](tx).Where("id = ?", org.ID).Update(ctx, "id", id); err != nil {
+		return err
+	}
+	org.ID = id
+	return nil
+}
+
 // insertOrganization translates the error of a statement that takes a slug.
 func insertOrganization(err error) error {
 	return insert(err, ErrSlugTaken, "ix_organizations_slug", "organizations_slug_key")

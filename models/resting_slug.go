@@ -22,11 +22,21 @@ type RestingSlug struct {
 // TableName names the table; GORM asks for it.
 func (RestingSlug) TableName() string { return "resting_slugs" }
 
+// Claimant is for whom a slug is to be used.
+type Claimant struct {
+	OwnerID  int64  // the core user who is to own it; 0 for none
+	TenantID string // the deleted tenant that comes back; empty for a new one
+}
+
 // CheckRest is KindSlugResting for a slug that has rested since a time after from, unless
-// that core user owned it. ownerID is 0 where no core user is to own it.
-func CheckRest(ctx context.Context, db *gorm.DB, slug Slug, ownerID int64, from time.Time) error {
-	resting, err := gorm.G[RestingSlug](db).Where("slug = ? AND since > ?", slug, from).
-		Where("owner_id IS NULL OR owner_id <> ?", ownerID).Count(ctx, "slug")
+// the claimant's owner owned it, or it was the slug of the claimant's tenant.
+func CheckRest(ctx context.Context, db *gorm.DB, slug Slug, by Claimant, from time.Time) error {
+	query := gorm.G[RestingSlug](db).Where("slug = ? AND since > ?", slug, from).
+		Where("owner_id IS NULL OR owner_id <> ?", by.OwnerID)
+	if by.TenantID != "" {
+		query = query.Where("tenant_id IS NULL OR tenant_id <> ?", by.TenantID)
+	}
+	resting, err := query.Count(ctx, "slug")
 	if err == nil && resting > 0 {
 		return Errorf(KindSlugResting, "Organization slug already exists")
 	}
@@ -53,6 +63,12 @@ func ReleaseSlug(ctx context.Context, db *gorm.DB, event *Event, slug Slug) erro
 		}
 		return err
 	})
+}
+
+// EndRest frees the slugs of a deleted tenant that has come back.
+func EndRest(ctx context.Context, db *gorm.DB, tenantID string) error {
+	_, err := gorm.G[RestingSlug](db).Where("tenant_id = ?", tenantID).Delete(ctx)
+	return err
 }
 
 // ForgetSlugs removes the slugs that have rested since before a time.

@@ -67,6 +67,39 @@ func keepAlias(ctx context.Context, tx *gorm.DB, alias *SlugAlias) error {
 	return gorm.G[SlugAlias](tx).Create(ctx, alias)
 }
 
+// ListAliases returns the aliases of a tenant.
+func ListAliases(ctx context.Context, db *gorm.DB, tenantID string) ([]Slug, error) {
+	aliases, err := gorm.G[SlugAlias](db).Where("tenant_id = ?", tenantID).Order("slug").Find(ctx)
+	slugs := make([]Slug, len(aliases))
+	for i := range aliases {
+		slugs[i] = aliases[i].Slug
+	}
+	return slugs, err
+}
+
+// TakeAliases gives a deleted tenant that comes back the aliases that it had, as far as no
+// tenant has them now, and none has left them to rest since a time after from.
+func TakeAliases(ctx context.Context, tx *gorm.DB, tenantID string, aliases []Slug, from time.Time) error {
+	for _, slug := range aliases {
+		_, err := FindTenantBySlug(ctx, tx, slug)
+		if IsKind(err, KindTenantNotFound) {
+			err = CheckRest(ctx, tx, slug, Claimant{TenantID: tenantID}, from)
+		} else if err == nil {
+			continue
+		}
+		if IsKind(err, KindSlugResting) {
+			continue
+		}
+		if err == nil {
+			err = gorm.G[SlugAlias](tx).Create(ctx, &SlugAlias{Slug: slug, TenantID: tenantID})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkAlias is KindSlugTaken for an alias of a tenant.
 func checkAlias(ctx context.Context, db *gorm.DB, slug Slug) error {
 	aliases, err := gorm.G[SlugAlias](db).Where("slug = ?", slug).Count(ctx, "slug")

@@ -15,9 +15,12 @@ import (
 
 // newRecord describes a database that is to be made and that no tenant has
 // claimed.
-func (d *Databases) newRecord() *models.Tenant {
+func (d *Databases) newRecord() *models.Tenant { return d.recordOf(uuid.NewString()) }
+
+// recordOf is newRecord with that id.
+func (d *Databases) recordOf(id string) *models.Tenant {
 	record := &models.Tenant{
-		ID: uuid.NewString(), Status: models.TenantMaking, SchemaVersion: d.Version, Registration: models.RegistrationOpen,
+		ID: id, Status: models.TenantMaking, SchemaVersion: d.Version, Registration: models.RegistrationOpen,
 	}
 	record.DatabaseName = d.PrivateName(record.ID)
 	if d.CanCreateRoles() {

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) er
 	if _, err := models.FindTenantBySlug(ctx, m.core, slug); err == nil {
 		return models.ErrSlugTaken
 	}
-	if err := m.checkRest(ctx, slug, plan.ownerID()); err != nil {
+	if err := m.checkRest(ctx, slug, models.Claimant{OwnerID: plan.ownerID(), TenantID: plan.copied().comesBack()}); err != nil {
 		return err
 	}
 	if err := plan.admit(); err != nil {
@@ -66,13 +67,16 @@ func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) er
 }
 
 // checkRest is KindSlugResting for the slug of a tenant that was deleted not long ago,
-// for all but the core user who owned it.
-func (m *Manager) checkRest(ctx context.Context, slug models.Slug, ownerID int64) error {
+// for all but the core user who owned it and the tenant itself.
+func (m *Manager) checkRest(ctx context.Context, slug models.Slug, by models.Claimant) error {
 	if m.slugRest == 0 {
 		return nil
 	}
-	return models.CheckRest(ctx, m.core, slug, ownerID, time.Now().Add(-m.slugRest))
+	return models.CheckRest(ctx, m.core, slug, by, m.restFrom())
 }
+
+// restFrom is since when slugs rest still.
+func (m *Manager) restFrom() time.Time { return time.Now().Add(-m.slugRest) }
 
 // CheckNewSlug returns nil if the rules for new slugs let a tenant be renamed to that one.
 // ownerID is the owner of its organization; 0 without one. The errors: KindInvalidSlug,
@@ -81,7 +85,7 @@ func (m *Manager) CheckNewSlug(ctx context.Context, slug models.Slug, ownerID in
 	if err := slug.CheckNew(); err != nil {
 		return err
 	}
-	return m.checkRest(ctx, slug, ownerID)
+	return m.checkRest(ctx, slug, models.Claimant{OwnerID: ownerID})
 }
 
 // Occupied reports whether a tenant could not be made because a database that is not ours
@@ -140,6 +144,7 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 	defer m.making.Release(1)
 	record := m.databases.newRecord()
 	if copied := plan.copied(); copied != nil {
+		record = m.databases.recordOf(cmp.Or(copied.comesBack(), record.ID))
 		record.Registration = copied.Registration
 	}
 	session, err := m.databases.Lock(ctx, record.ID)

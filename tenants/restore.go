@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
@@ -24,6 +25,23 @@ type Copied struct {
 	NeedsOwner, Mask bool
 	// Feed fills a database that has been migrated by Migrations.
 	Feed func(database.Fill) error
+	// Deleted is what core had of the tenant that was copied, where it is deleted and comes
+	// back; nil for a new tenant.
+	Deleted *Deleted
+}
+
+// Deleted is what core had of a tenant that is deleted.
+type Deleted struct {
+	OrganizationID int64 // 0 for a tenant without an organization
+	Aliases        []models.Slug
+}
+
+// comesBack returns the id of the deleted tenant that comes back, or "".
+func (c *Copied) comesBack() string {
+	if c == nil || c.Deleted == nil {
+		return ""
+	}
+	return c.From
 }
 
 // stamp makes the database that of the tenant with that id. A copy is first freed of
@@ -56,15 +74,16 @@ func (d *Databases) Load(
 	return d.Backend.Load(ctx, name, feed)
 }
 
-// Restore makes a tenant of a copy of another, and its organization if org is not nil. It
-// fills in org as its row in core and records the event. The tenant has no session,
+// Restore makes a tenant of a copy of another, or makes a deleted tenant again, and its
+// organization if org is not nil. It fills in org as its row in core and records the
+// event. The tenant has no session,
 // password reset or invitation, and the only core user inside is the owner. The errors:
 // KindInvalidSlug, KindReservedSlug, KindSlugTaken, KindSlugResting, KindBusy, and those
 // of Databases.Load.
 func (m *Manager) Restore(
 	ctx context.Context, event *models.Event, slug models.Slug, org *models.Organization, content *Copied,
 ) error {
-	made := &restorePlan{plan: &emptyPlan{event: event.AboutTenant(slug)}, content: content}
+	made := &restorePlan{plan: &emptyPlan{event: event.AboutTenant(slug)}, content: content, org: org, restFrom: m.restFrom()}
 	if org != nil {
 		org.Slug = slug
 		made.plan = &organizationPlan{event: event, org: org, owner: content.Owner}
@@ -93,12 +112,40 @@ func (d *Databases) FindDeleted(ctx context.Context, slug models.Slug) (record *
 type restorePlan struct {
 	plan
 
-	content *Copied
+	content  *Copied
+	org      *models.Organization // may be nil
+	restFrom time.Time            // slugs that were left before are free
 }
 
 func (p *restorePlan) copied() *Copied { return p.content }
 
 func (*restorePlan) seed(context.Context, *Tenant) error { return nil }
+
+// reserve also gives a deleted tenant back what it had in core.
+func (p *restorePlan) reserve(ctx context.Context, tx *gorm.DB, tenantID string) error {
+	err := p.plan.reserve(ctx, tx, tenantID)
+	then := p.content.Deleted
+	if err != nil || then == nil {
+		return err
+	}
+	if p.org != nil {
+		if err := models.TakeOrganizationID(ctx, tx, p.org, then.OrganizationID); err != nil {
+			return err
+		}
+	}
+	return models.TakeAliases(ctx, tx, tenantID, then.Aliases, p.restFrom)
+}
+
+// record also ends the rest of a deleted tenant's slugs, only now: until the tenant is
+// ready it can be undone.
+func (p *restorePlan) record(ctx context.Context, tx *gorm.DB) error {
+	if id := p.content.comesBack(); id != "" {
+		if err := models.EndRest(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	return p.plan.record(ctx, tx)
+}
 
 // Scratch lends use the name of an empty database that is no tenant's, and drops the
 // database afterwards. What a dead process has left of it is removed as an unfinished

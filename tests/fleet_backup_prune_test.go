@@ -160,6 +160,41 @@ func TestBackupPruneRemovesLeftovers(t *testing.T) {
 	})
 }
 
+// The backups of a deleted tenant stay for BACKUP_KEEP_DELETED after the last one, as those
+// of others do, and then go together. What there is of a tenant that lives stays.
+func TestBackupPruneOfDeletedTenants(t *testing.T) {
+	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
+		folder := keepBackups(t, &settings, nil)
+		settings.Variables["BACKUP_KEEP"], settings.Variables["BACKUP_KEEP_DELETED"] = "1d", "10d"
+		settings.Command(t, "migrate").RequireCode(t, 0)
+		for _, slug := range []string{"acme", "globex", "initech"} {
+			settings.Command(t, "tenants", "create", slug).RequireCode(t, 0)
+		}
+		now := time.Now()
+		var ids []string
+		for slug, age := range map[string]int{"acme": 11, "globex": 9, "initech": 11} {
+			if slug == "initech" {
+				settings.Command(t, "backup", "run", "--tenant", slug).RequireCode(t, 0)
+			} else {
+				settings.Command(t, "tenants", "delete", slug, "--yes").RequireCode(t, 0)
+			}
+			ids = append(ids, backdate(t, folder, listBackups(t, &settings)[slug], now.AddDate(0, 0, -age)))
+		}
+		acme := filepath.Dir(filepath.Join(folder, listBackups(t, &settings)["acme"].Archive))
+		writeAt(t, filepath.Join(acme, "NEW.part"), now)
+
+		dry := settings.Command(t, "backup", "prune", "--dry-run").RequireCode(t, 0)
+		require.Contains(t, dry.Stdout, "would be removed: 1 backups")
+		require.ElementsMatch(t, ids, idsOf(t, &settings))
+		settings.Command(t, "backup", "prune").RequireCode(t, 0)
+
+		left := listBackups(t, &settings)
+		require.Len(t, left, 2)
+		require.NotContains(t, left, "acme")
+		require.Empty(t, namesIn(t, acme))
+	})
+}
+
 // An identity that is not the right one proves nothing, and condemns nothing.
 func TestBackupVerifyWithAWrongIdentityCondemnsNothing(t *testing.T) {
 	t.Parallel()

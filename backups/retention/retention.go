@@ -102,6 +102,12 @@ func (p Policy) Keep(backups []Backup) []bool {
 	return kept
 }
 
+// KeepsDeleted reports whether the backups of a database that is gone are still kept: until
+// that time has passed since the newest was taken, damaged or not. Then all go.
+func KeepsDeleted(backups []Backup, keep time.Duration, now time.Time) bool {
+	return slices.ContainsFunc(backups, func(b Backup) bool { return b.TakenAt.Add(keep).After(now) })
+}
+
 // newestFirst returns the places of the backups that are not damaged. Of two with the
 // same time the later place comes first.
 func newestFirst(backups []Backup) []int {

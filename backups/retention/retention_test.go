@@ -116,3 +116,28 @@ func requireNewest(t *testing.T, all []retention.Backup, kept []bool, is func(*r
 	}
 	require.True(t, isKept || !isThere, about)
 }
+
+// Whatever the backups of a deleted database are: they stay while one of them is young,
+// they go together, and once gone they stay gone.
+func TestKeepsDeletedUntilTheNewestIsOld(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(3, 4))
+	now := time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)
+	for round := range 5000 {
+		keep := time.Duration(1+random.IntN(60)) * 24 * time.Hour
+		all := make([]retention.Backup, random.IntN(6))
+		isYoung := false
+		for i := range all {
+			age := time.Duration(random.IntN(90*24)) * time.Hour
+			all[i] = retention.Backup{TakenAt: now.Add(-age), IsDamaged: random.IntN(2) == 0}
+			isYoung = isYoung || age < keep
+		}
+		about := fmt.Sprint(round, keep, all)
+
+		require.Equal(t, isYoung, retention.KeepsDeleted(all, keep, now), about)
+		require.False(t, retention.KeepsDeleted(all, keep, now.Add(keep)), about)
+		if !isYoung {
+			require.False(t, retention.KeepsDeleted(all, keep, now.Add(time.Hour)), about)
+		}
+	}
+}

@@ -213,19 +213,6 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	return app, nil
 }
 
-// lastBackups are those of the program with these variables.
-func (s *Settings) lastBackups(tb testing.TB, place string) tenants.LastBackups {
-	tb.Helper()
-	kept, err := store.ParseURL(place)
-	require.NoError(tb, err)
-	keys := store.Keys{Access: s.Variables["BACKUP_ACCESS_KEY"], Secret: s.Variables["BACKUP_SECRET_KEY"]}
-	var recipients []string
-	if text := s.Variables["BACKUP_RECIPIENTS"]; text != "" {
-		recipients = strings.Split(text, ",")
-	}
-	return backups.NewLast(kept, keys, recipients)
-}
-
 func (s *Settings) tokens(installation string) auth.TokenOptions {
 	options := auth.TokenOptions{
 		Secret: []byte(Secret), Installation: installation, Algorithm: "HS256", Lifetime: 30 * time.Minute, RefreshLifetime: 30 * 24 * time.Hour, Now: s.Now,

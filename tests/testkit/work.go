@@ -2,7 +2,9 @@ package testkit
 
 import (
 	"context"
+	"strings"
 	"sync"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,4 +38,17 @@ func (app *App) work(options tenants.Options) {
 		running.Wait()
 		_ = kept.Close() // closing twice does no harm
 	}
+}
+
+// lastBackups are those of the program with these variables.
+func (s *Settings) lastBackups(tb testing.TB, place string) tenants.LastBackups {
+	tb.Helper()
+	kept, err := store.ParseURL(place)
+	require.NoError(tb, err)
+	keys := store.Keys{Access: s.Variables["BACKUP_ACCESS_KEY"], Secret: s.Variables["BACKUP_SECRET_KEY"]}
+	var recipients []string
+	if text := s.Variables["BACKUP_RECIPIENTS"]; text != "" {
+		recipients = strings.Split(text, ",")
+	}
+	return backups.NewLast(kept, keys, recipients)
 }
