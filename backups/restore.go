@@ -108,6 +108,31 @@ func (b *Backups) ownerOf(ctx context.Context, tenant *models.Tenant, then *orga
 	return &owner, err
 }
 
+// RestoreInPlace puts a backup in the place of the database of the tenant that was backed
+// up. report is told as by Restore. The errors are those of
+// tenants.Manager.RestoreInPlace, and one for a backup of another tenant.
+func (b *Backups) RestoreInPlace(
+	ctx context.Context, m *tenants.Manager, c *Choice, r *tenants.Restoration, report func(bytes int64),
+) error {
+	if c.Record.TenantID != r.Tenant.ID {
+		return fmt.Errorf("backup %s is of an earlier tenant of that slug: restore it beside, with --as", c.Record.ID)
+	}
+	owner, err := m.FindOwner(ctx, r.Tenant.ID)
+	if err != nil {
+		return err
+	}
+	c.from.report, c.Owner = report, owner
+	return m.RestoreInPlace(ctx, r, c.content(ctx), c.Record.ID)
+}
+
+// content is what a tenant is made of.
+func (c *Choice) content(ctx context.Context) *tenants.Copied {
+	return &tenants.Copied{
+		From: c.Record.TenantID, Migrations: c.copied.migrations, Owner: c.Owner,
+		Feed: func(fill database.Fill) error { return c.copied.load(ctx, c.from, fill) },
+	}
+}
+
 // Restore makes a new tenant of a backup, with a slug that is free, and records the
 // event. It migrates an older backup to this code's schema. report is told how many bytes
 // of the archive have been restored. The errors are those of tenants.Manager.Restore.
@@ -120,11 +145,7 @@ func (b *Backups) Restore(
 
 // making is what makes a tenant of the chosen backup.
 func (c *Choice) making(ctx context.Context, as models.Slug) *making {
-	content := &tenants.Copied{
-		From: c.Record.TenantID, Migrations: c.copied.migrations, Owner: c.Owner,
-		Feed: func(fill database.Fill) error { return c.copied.load(ctx, c.from, fill) },
-	}
-	return &making{as: as, then: c.copied.organization, content: content, source: c.Record.ID}
+	return &making{as: as, then: c.copied.organization, content: c.content(ctx), source: c.Record.ID}
 }
 
 // making is a tenant that is made of a copy of another.

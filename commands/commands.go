@@ -14,6 +14,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/go-gormigrate/gormigrate/v2"
+
+	"multitenant/tenants"
 )
 
 // The program's exit codes.
@@ -35,6 +37,9 @@ type Invocation struct {
 	// Migrations, where they are set, stand in for those of tenants' databases,
 	// so that a test can be another release.
 	Migrations []*gormigrate.Migration
+	// OnStep, where it is set, is called after each step of making, replacing or deleting
+	// a tenant, so that a test can stop the process there.
+	OnStep func(tenants.Step)
 }
 
 // commandLine is the grammar; each command is a struct with a method Run.

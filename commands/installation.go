@@ -104,8 +104,10 @@ func (in *installation) options() tenants.Options {
 		Spares:         in.config.TenantSpares,
 		SlugRest:       in.config.TenantSlugRest,
 		AuditKeep:      in.config.AuditKeep,
+		KeepReplaced:   in.config.KeepReplaced,
 		Logger:         in.logger,
 		Migrations:     in.invocation.Migrations,
+		OnStep:         in.invocation.OnStep,
 	}
 	if kept := &in.config.Backups; !kept.Place.IsNone() {
 		options.LastBackups = backups.NewLast(kept.Place, kept.Keys, kept.Recipients)

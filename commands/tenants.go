@@ -20,7 +20,7 @@ type tenantsCommand struct {
 	Resume  tenantsResumeCommand  `cmd:"" help:"Accept requests again."`
 	Delete  tenantsDeleteCommand  `cmd:"" help:"Delete a tenant with all its data, for good."`
 	Rename  tenantsRenameCommand  `cmd:"" help:"Give a tenant another slug."`
-	Restore tenantsRestoreCommand `cmd:"" help:"Make a deleted tenant again, or a new one of a backup."`
+	Restore tenantsRestoreCommand `cmd:"" help:"Restore a tenant, in place or as a new one, or make a deleted one again."`
 	Clone   tenantsCloneCommand   `cmd:"" help:"Make a new tenant of another."`
 	Release tenantsReleaseCommand `cmd:"" help:"Free the slug of a deleted tenant, or an alias."`
 

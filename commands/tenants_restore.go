@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -18,23 +19,44 @@ type tenantsRestoreCommand struct {
 
 	outsideFlags `embed:""`
 
-	As     string `placeholder:"NEW" help:"The slug of the tenant that is made; if it is not given, the deleted tenant SLUG comes back."`
-	Owner  string `placeholder:"EMAIL" help:"The core user who gets the tenant that comes back, instead of its owner."`
-	Backup string `placeholder:"ID" xor:"source" help:"Restore this backup; the newest if it is not given."`
-	Yes    bool   `help:"Do not ask."`
-	JSON   bool   `name:"json" help:"Write the result as JSON."`
+	As      string `placeholder:"NEW" help:"Make a new tenant with this slug, and leave SLUG as it is."`
+	InPlace bool   `help:"Replace the database of SLUG. Without --as this is done if SLUG exists; if it is deleted, it comes back."`
+	Undo    bool   `help:"Put back the database that a restore has replaced."`
+	Owner   string `placeholder:"EMAIL" help:"The core user who gets the tenant that comes back, instead of its owner."`
+	Backup  string `placeholder:"ID" xor:"source" help:"Restore this backup; the newest if it is not given."`
+	Yes     bool   `help:"Do not ask."`
+	JSON    bool   `name:"json" help:"Write the result as JSON."`
 }
 
 // Help describes the command.
 func (tenantsRestoreCommand) Help() string {
-	return "Without --as it makes the deleted tenant SLUG again, with its id, its organization and its aliases. With --as it " +
-		"makes a new tenant of a backup in BACKUP_URL and leaves the tenant SLUG as it is. The owner of the new tenant is the " +
-		"core user who owns SLUG now or, if SLUG is deleted, who owned it then. Users keep their passwords; sessions, password " +
+	return "Puts a backup in BACKUP_URL in the place of the tenant's database. If SLUG is deleted, it makes the tenant again, with " +
+		"its id, organization and aliases. With --as it makes a new tenant of the backup instead. The owner is the core user who " +
+		"owns SLUG now or, if SLUG is deleted, who owned it then. Users have the passwords of the backup; sessions, password " +
 		"resets and invitations are not restored. The backup may be of an older schema, not of a newer one or another engine. " +
-		"An encrypted backup needs BACKUP_IDENTITY_FILE. The new tenant is whole or, also when the command is killed, not there. " +
-		"With --from or --file the tenant is read as another program has restored it to some moment, and nothing is changed " +
-		"there; SLUG may be of a tenant that was deleted while its slug rests. Give the password of the URL by PGPASSWORD or " +
-		"PGPASSFILE."
+		"An encrypted backup needs BACKUP_IDENTITY_FILE. In place, the command says first which users return, leave, or change " +
+		"their role or password. It keeps the replaced database for KEEP_REPLACED days, in which --undo puts it back. Audit " +
+		"events are kept. The restored tenant is whole or, also when the command is killed, as it was. With --from or --file " +
+		"the tenant is read as another program has restored it to some moment, and nothing is changed there; SLUG may be of a " +
+		"tenant that was deleted while its slug rests. Give the password of the URL by PGPASSWORD or PGPASSFILE."
+}
+
+// Validate is called by kong.
+func (c *tenantsRestoreCommand) Validate() error {
+	if err := c.outsideFlags.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case c.As != "" && (c.InPlace || c.Undo):
+		return errors.New("--as makes another tenant: it cannot be used with --in-place or --undo")
+	case c.As == "" && !c.outside().IsNone():
+		return errors.New("--from and --file make another tenant: they need --as")
+	case c.Undo && (c.InPlace || c.Backup != ""):
+		return errors.New("--undo needs no backup: it cannot be used with --in-place or --backup")
+	case c.Owner != "" && (c.As != "" || c.InPlace || c.Undo):
+		return errors.New("--owner is for a tenant that comes back, without --as, --in-place and --undo")
+	}
+	return nil
 }
 
 // restoredView is a tenant that was made of a backup.
@@ -48,12 +70,36 @@ type restoredView struct {
 
 // Run restores.
 func (c *tenantsRestoreCommand) Run(ctx context.Context, inv *Invocation) error {
+	switch {
+	case c.Undo:
+		return c.undo(ctx, inv)
+	case c.As == "":
+		return c.runWithSlug(ctx, inv)
+	}
+	return c.runBeside(ctx, inv)
+}
+
+// runWithSlug restores the tenant SLUG itself: in place or, if it is deleted, again.
+func (c *tenantsRestoreCommand) runWithSlug(ctx context.Context, inv *Invocation) error {
+	return withInstallation(ctx, inv, func(in *installation, m *tenants.Manager) error {
+		record, err := c.find(ctx, m)
+		switch {
+		case models.IsKind(err, models.KindTenantNotFound) && !c.InPlace:
+			return c.undelete(ctx, in, m)
+		case err != nil:
+			return err
+		case c.Owner != "":
+			return &usageError{fmt.Sprintf("tenant %q: --owner is for a deleted tenant, and it is not deleted", c.Slug)}
+		}
+		return c.runInPlace(ctx, in, m, &record)
+	})
+}
+
+// runBeside makes a new tenant.
+func (c *tenantsRestoreCommand) runBeside(ctx context.Context, inv *Invocation) error {
 	source, err := models.ParseSlug(c.Slug)
 	if err != nil {
 		return tenantError(c.Slug, err)
-	}
-	if c.As == "" {
-		return c.undelete(ctx, inv, source)
 	}
 	as, err := models.ParseSlug(c.As)
 	if err != nil {
@@ -90,15 +136,21 @@ func (c *tenantsRestoreCommand) question(choice *backups.Choice) string {
 func (*tenantsRestoreCommand) restore(
 	inv *Invocation, total int64, do func(report func(int64)) (*models.Tenant, error),
 ) (*models.Tenant, error) {
-	const megabyte = 1 << 20
-	bar, shown := startProgress(inv, "restoring"), int64(-1)
+	bar := startProgress(inv, "restoring")
 	defer bar.finish()
-	return do(func(bytes int64) {
+	return do(inMegabytes(bar, total))
+}
+
+// inMegabytes returns a function that shows how many bytes were restored, of total.
+func inMegabytes(bar *progress, total int64) func(bytes int64) {
+	const megabyte = 1 << 20
+	shown := int64(-1)
+	return func(bytes int64) {
 		if done := bytes / megabyte; done != shown {
 			shown = done
 			bar.show(int(done), int(max(total, bytes)/megabyte), 0, "megabytes")
 		}
-	})
+	}
 }
 
 func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, made *models.Tenant, done string) error {
@@ -114,4 +166,30 @@ func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, ma
 		say(inv.Stderr, lacks(choice.Record.Unexplained))
 	}
 	return nil
+}
+
+// undelete makes a deleted tenant again.
+func (c *tenantsRestoreCommand) undelete(ctx context.Context, in *installation, m *tenants.Manager) error {
+	slug, err := models.ParseSlug(c.Slug)
+	if err != nil {
+		return tenantError(c.Slug, err)
+	}
+	inv := in.invocation
+	return in.withBackups(ctx, func(all *backups.Backups, identities []age.Identity) error {
+		choice, err := all.ChooseDeleted(ctx, slug, backups.Wanted{ID: c.Backup, Owner: c.Owner}, identities)
+		if err != nil {
+			return tenantError(c.Slug, err)
+		}
+		question := fmt.Sprintf("The deleted tenant %q will be made again as of %s.", c.Slug, choice.Record.TakenAt.Format(time.RFC3339))
+		if err := confirm(inv, c.Yes, question, c.Slug); err != nil {
+			return err
+		}
+		made, err := c.restore(inv, choice.Record.Bytes, func(report func(int64)) (*models.Tenant, error) {
+			return all.Undelete(ctx, m, choice, report)
+		})
+		if err != nil {
+			return tenantError(c.Slug, err)
+		}
+		return c.show(inv, choice, made, "is back")
+	})
 }

@@ -26,6 +26,7 @@ type Config struct {
 	TenantSpares       int
 	TenantSlugRest     time.Duration
 	AuditKeep          time.Duration // 0 means for good
+	KeepReplaced       time.Duration
 	CORSAllowedOrigins []string
 	TrustedProxies     []string
 	CoreRegistration   models.Registration // open or closed
@@ -61,6 +62,7 @@ type settings struct {
 	TenantSpares           int    `env:"TENANT_SPARES" envDefault:"2"`
 	TenantSlugRestDays     int    `env:"TENANT_SLUG_REST_DAYS" envDefault:"30"`
 	AuditKeepDays          int    `env:"AUDIT_KEEP_DAYS" envDefault:"0"`
+	KeepReplaced           int    `env:"KEEP_REPLACED" envDefault:"7"`
 	TenantDatabasePrefix   string `env:"TENANT_DATABASE_PREFIX" envDefault:"multitenant_"`
 	CORSAllowedOrigins     list   `env:"CORS_ALLOWED_ORIGINS"`
 	TrustedProxies         list   `env:"TRUSTED_PROXIES"`
@@ -170,6 +172,7 @@ func (s *settings) config(secret []byte) Config {
 		TenantSpares:       s.TenantSpares,
 		TenantSlugRest:     time.Duration(s.TenantSlugRestDays) * 24 * time.Hour,
 		AuditKeep:          time.Duration(s.AuditKeepDays) * 24 * time.Hour,
+		KeepReplaced:       time.Duration(s.KeepReplaced) * 24 * time.Hour,
 		CORSAllowedOrigins: s.CORSAllowedOrigins,
 		TrustedProxies:     s.TrustedProxies,
 		Limits:             s.limits(),

@@ -68,6 +68,7 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 		TenantAutoCreate: true,
 		TenantSpares:     2,
 		TenantSlugRest:   30 * 24 * time.Hour,
+		KeepReplaced:     7 * 24 * time.Hour,
 		Limits: &limits.Options{
 			LoginsPerMinute: 20, RegistrationsPerHour: 20, TenantsPerHour: 5, AllTenantsPerHour: 60, Organizations: 20,
 			PasswordsPerMinute: 60, WritesPerMinute: 300, AllWritesPerMinute: 3000, Guesses: 10, AllGuesses: 100,
@@ -101,6 +102,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"TENANT_SPARES":                       "5",
 		"TENANT_SLUG_REST_DAYS":               "7",
 		"AUDIT_KEEP_DAYS":                     "365",
+		"KEEP_REPLACED":                       "30",
 		"TENANT_DATABASE_PREFIX":              "shop_eu_",
 		"CORS_ALLOWED_ORIGINS":                "https://a.example, http://localhost:3000,",
 		"TRUSTED_PROXIES":                     "10.0.0.0/8,::1",
@@ -151,6 +153,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		TenantSpares:       5,
 		TenantSlugRest:     7 * 24 * time.Hour,
 		AuditKeep:          365 * 24 * time.Hour,
+		KeepReplaced:       30 * 24 * time.Hour,
 		CORSAllowedOrigins: []string{"https://a.example", "http://localhost:3000"},
 		TrustedProxies:     []string{"10.0.0.0/8", "::1"},
 		Limits: &limits.Options{
@@ -192,6 +195,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"TENANT_SPARES":                       "hunter2",
 		"TENANT_SLUG_REST_DAYS":               "hunter2",
 		"AUDIT_KEEP_DAYS":                     "hunter2",
+		"KEEP_REPLACED":                       "hunter2",
 		"TENANT_DATABASE_PREFIX":              "hunter2",
 		"CORS_ALLOWED_ORIGINS":                "https://good.example,hunter2",
 		"TRUSTED_PROXIES":                     "hunter2",
@@ -253,6 +257,7 @@ func TestLoadRefusesValues(t *testing.T) {
 		"TENANT_SPARES":                   {"-1", "1001", "many", "1.5"},
 		"TENANT_SLUG_REST_DAYS":           {"-1", "3651", "30d"},
 		"AUDIT_KEEP_DAYS":                 {"-1", "3651", "30d"},
+		"KEEP_REPLACED":                   {"-1", "3651", "7d"},
 		"TENANT_DATABASE_PREFIX":          {"_", "x", "X_", "1x_", "_x_", "x__", "x__y_", "x-y_", "x y_", "ä_", "abcdefghijklmnopqrst_", "x_\n"},
 		"CORS_ALLOWED_ORIGINS": {
 			"*", "null", "example.com", "https://*.example.com", "https://example.com/", "https://example.com?x",
@@ -310,6 +315,7 @@ func TestLoadAcceptsValues(t *testing.T) {
 		"TENANT_SPARES":            {"0", "1000"},
 		"TENANT_SLUG_REST_DAYS":    {"0", "3650"},
 		"AUDIT_KEEP_DAYS":          {"0", "3650"},
+		"KEEP_REPLACED":            {"0", "3650"},
 		"TENANT_DATABASE_PREFIX":   {"x_", "a1_b2_", "abcdefghijklmnopqrs_"},
 		"CORS_ALLOWED_ORIGINS":     {"https://example.com", "http://[::1]:3000", "http://127.0.0.1:8080", "http://example.com:443", " , "},
 		"TRUSTED_PROXIES":          {"127.0.0.1", "fd00::/8", "0.0.0.0/0"},

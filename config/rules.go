@@ -30,8 +30,9 @@ const (
 	// More would be of no use: one takes a fraction of a second.
 	maxSpares = 1000
 
-	maxSlugRestDays  = 3650
-	maxAuditKeepDays = 3650
+	maxSlugRestDays     = 3650
+	maxAuditKeepDays    = 3650
+	maxKeepReplacedDays = 3650
 
 	// A prefix and a slug of 40 bytes stay within PostgreSQL's 63.
 	maxPrefixBytes = 20
@@ -57,6 +58,7 @@ func (s *settings) check(wrong mistakes) {
 	wrong.add("TENANT_SPARES", checkRange(s.TenantSpares, 0, maxSpares))
 	wrong.add("TENANT_SLUG_REST_DAYS", checkRange(s.TenantSlugRestDays, 0, maxSlugRestDays))
 	wrong.add("AUDIT_KEEP_DAYS", checkRange(s.AuditKeepDays, 0, maxAuditKeepDays))
+	wrong.add("KEEP_REPLACED", checkRange(s.KeepReplaced, 0, maxKeepReplacedDays))
 	wrong.add("TENANT_DATABASE_PREFIX", checkPrefix(s.TenantDatabasePrefix))
 	wrong.add("CORS_ALLOWED_ORIGINS", checkEach(s.CORSAllowedOrigins, checkOrigin))
 	wrong.add("TRUSTED_PROXIES", checkEach(s.TrustedProxies, checkProxy))

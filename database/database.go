@@ -37,6 +37,8 @@ var (
 	ErrUnlocked = errors.New("lock was given back")
 	// ErrReadOnly says that a database answers, but cannot be written.
 	ErrReadOnly = errors.New("database is read-only")
+	// ErrReplaced says that a database takes no writes, because another has its place.
+	ErrReplaced = errors.New("database was replaced")
 )
 
 // Options say where the databases are.
@@ -150,12 +152,35 @@ type Session interface {
 	// other error on SQLite, the writes of also may be committed while the database
 	// has its old name.
 	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
+	// Replace puts a database in the place of another. No write to the replaced one
+	// succeeds from the call of Carry on. It fails with ErrInUse when another's session
+	// has one of the two open. On PostgreSQL a transaction of core renames both, so that
+	// clients find the new one by the old name, and nothing has changed after an error. On
+	// SQLite both keep their names, and writes to the replaced one fail with ErrReplaced,
+	// after an error maybe too: Reopen must follow.
+	Replace(ctx context.Context, r *Replacement) error
+	// Reopen lets a database be written that Replace has closed. It does nothing to any
+	// other. The registry must say that the database is in its place.
+	Reopen(ctx context.Context, name string) error
 	// Drop removes a database. It ends the sessions of the application and of role in
 	// it, and fails with ErrInUse when another's session stays; the database admits no
 	// new sessions then. A missing database is no error.
 	Drop(ctx context.Context, name, role string) error
 	// Unlock gives the lock back. Calling it again does nothing.
 	Unlock()
+}
+
+// Replacement says which database takes the place of which.
+type Replacement struct {
+	Name string // the database that is replaced
+	With string // the database that takes its place
+	Kept string // the name that the replaced one gets, if it is renamed
+	Role string // of the tenant; empty for none
+	// Carry is called with the replaced database once all writes to it have ended.
+	Carry func(ctx context.Context, from *gorm.DB) error
+	// Switch writes the rows of core. now is the name of the database in place, and kept
+	// that of the replaced one.
+	Switch func(tx *gorm.DB, now, kept string) error
 }
 
 // MinConnections is the least Options.MaxConnections that PostgreSQL works with: a

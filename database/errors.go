@@ -18,7 +18,7 @@ import (
 )
 
 // IsUnavailable reports whether err means that a database is out of reach for now:
-// it cannot be connected to, no connection is free, or it is missing, foreign,
+// it cannot be connected to, no connection is free, or it is missing, foreign, replaced,
 // damaged, full or locked. It is false for a wrong statement, and for a context of
 // the caller that ended.
 func IsUnavailable(err error) bool {
@@ -31,8 +31,10 @@ func IsUnavailable(err error) bool {
 	if IsContextError(err) {
 		return false
 	}
-	if errors.Is(err, ErrBusy) || errors.Is(err, ErrNotExist) || errors.Is(err, ErrForeign) || errors.Is(err, ErrInUse) {
-		return true
+	for _, ours := range []error{ErrBusy, ErrNotExist, ErrForeign, ErrInUse, ErrReplaced} {
+		if errors.Is(err, ours) {
+			return true
+		}
 	}
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return isUnavailableState(server.Code) || isFatal(server) || isConnectError(err)

@@ -45,6 +45,9 @@ func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
 		if _, err := gorm.G[SlugAlias](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
 			return fmt.Errorf("delete aliases: %w", err)
 		}
+		if _, err := gorm.G[ReplacedDatabase](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
+			return fmt.Errorf("forget replaced databases: %w", err)
+		}
 		if _, err := gorm.G[Organization](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
 			return fmt.Errorf("delete organization: %w", err)
 		}

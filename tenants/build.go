@@ -65,6 +65,19 @@ func (d *Databases) build(ctx context.Context, session database.Session, record 
 			return fmt.Errorf("fill new database: %w", err)
 		}
 	}
+	if err := d.finish(ctx, record, copied); err != nil {
+		return err
+	}
+	if err := session.EndOwn(ctx, record.DatabaseName); err != nil {
+		return err
+	}
+	d.step(StepBuilt)
+	return nil
+}
+
+// finish migrates and stamps the database of a record, and lets the record's role use its
+// tables.
+func (d *Databases) finish(ctx context.Context, record *models.Tenant, copied *Copied) error {
 	db, err := d.Backend.OpenDatabase(ctx, record.DatabaseName, nil)
 	if err != nil {
 		return fmt.Errorf("open new database: %w", err)
@@ -76,9 +89,5 @@ func (d *Databases) build(ctx context.Context, session database.Session, record 
 	if err := errors.Join(err, database.Close(db)); err != nil {
 		return fmt.Errorf("migrate new database: %w", err)
 	}
-	if err := session.EndOwn(ctx, record.DatabaseName); err != nil {
-		return err
-	}
-	d.step(StepBuilt)
 	return nil
 }

@@ -45,6 +45,7 @@ type handle struct {
 
 	evenSuspended bool   // a suspended tenant is opened as well
 	role          string // that the database is opened as; set once opened
+	database      string // its name; set once opened
 
 	opened chan struct{} // closed once tenant.DB or err is set
 	err    error
@@ -139,6 +140,7 @@ func (hs *handles) lease(id string, evenSuspended bool) *handle {
 		}
 		h.row.Store(&row{})
 		h.tenant.row = &h.row
+		h.tenant.discard = func() { hs.discard(h) }
 		h.release = func() { hs.release(h) }
 		h.position = hs.lru.PushBack(h)
 		hs.byID[id] = h

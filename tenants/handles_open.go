@@ -47,7 +47,7 @@ func (hs *handles) fill(h *handle) {
 		time.AfterFunc(failureKept, func() { hs.discard(h) })
 		return
 	}
-	h.role = record.Role
+	h.role, h.database = record.Role, record.DatabaseName
 	if h.tenant.DB, h.err = hs.openWithPermit(record); h.err != nil {
 		hs.discard(h)
 	}

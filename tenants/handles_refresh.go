@@ -40,7 +40,8 @@ func (hs *handles) ids() []string {
 }
 
 // refresh reads the rows of these tenants into their handles and returns them. It retires
-// the handles of tenants without a row, and of tenants that have another role or slug now.
+// the handles of tenants without a row, and of tenants that have another role, slug or
+// database now.
 // Of several refreshes at once, the one that asked last has the last word, whenever the
 // answers come.
 func (hs *handles) refresh(ctx context.Context, ids []string) (map[string]*models.Tenant, error) {
@@ -69,11 +70,16 @@ func (hs *handles) update(h *handle, record *models.Tenant, asked time.Time) {
 	known := h.row.Load()
 	switch {
 	case known.asked.After(asked):
-	case record == nil, h.isOpen() && (h.role != record.Role || h.tenant.Slug != record.Slug):
+	case record == nil, h.isOpen() && h.isOutdated(record):
 		hs.remove(h)
 	default:
 		h.row.Store(&row{Tenant: *record, asked: asked, changed: known.changed})
 	}
+}
+
+// isOutdated reports whether an open handle is not what the tenant's row would have opened.
+func (h *handle) isOutdated(record *models.Tenant) bool {
+	return h.role != record.Role || h.tenant.Slug != record.Slug || h.database != record.DatabaseName
 }
 
 // retireRoleless retires the handles of databases that are open without a role of their

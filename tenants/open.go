@@ -2,9 +2,11 @@ package tenants
 
 import (
 	"context"
+	"errors"
 
 	"gorm.io/gorm"
 
+	"multitenant/database"
 	"multitenant/models"
 )
 
@@ -26,12 +28,17 @@ func (m *Manager) prepare(ctx context.Context, record *models.Tenant) (*models.T
 }
 
 // open opens the database of a registered tenant and never makes one. It returns
-// KindTenantUnavailable if the database is missing or has another tenant's stamp,
-// and KindBusy if no connection was free.
+// KindTenantUnavailable if the database is missing, has another tenant's stamp or was
+// replaced, and KindBusy if no connection was free.
 func (m *Manager) open(ctx context.Context, record *models.Tenant) (*gorm.DB, error) {
 	ctx, cancel := context.WithTimeout(ctx, OpenTimeout)
 	defer cancel()
 	db, err := m.databases.OpenTenant(ctx, record)
+	if errors.Is(err, database.ErrReplaced) {
+		if err = m.reopen(ctx, record.ID); err == nil {
+			db, err = m.databases.OpenTenant(ctx, record)
+		}
+	}
 	if IsBusy(err) {
 		return nil, models.ErrBusy.Because(err)
 	}

@@ -26,6 +26,7 @@ func (m *Manager) keepPruning(ctx context.Context) {
 	prune := func() {
 		m.forgetSlugs(ctx)
 		m.pruneOperations(ctx)
+		m.dropOldReplaced(ctx)
 		if m.auditKeep > 0 {
 			m.pruneAll(ctx)
 		}

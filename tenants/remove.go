@@ -67,6 +67,9 @@ func (d *Databases) removeLocked(ctx context.Context, session database.Session, 
 	if err := d.dropOwn(ctx, session, &record); err != nil {
 		return err
 	}
+	if err := d.dropReplaced(ctx, session, id, time.Time{}); err != nil {
+		return err
+	}
 	d.step(StepDropped)
 	err = d.Core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := d.dropRole(tx, id); err != nil {

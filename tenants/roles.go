@@ -74,8 +74,8 @@ func guardedTables() database.Guarded {
 // CoreTables are the tables of the core database.
 func CoreTables() []string {
 	return []string{
-		"core_users", "organizations", "tenants", "core_installation", "resting_slugs", "slug_aliases", "operations", "sessions", "password_resets",
-		auditTable, migrationsTable,
+		"core_users", "organizations", "tenants", "core_installation", "resting_slugs", "slug_aliases", "replaced_databases",
+		"operations", "sessions", "password_resets", auditTable, migrationsTable,
 	}
 }
 

@@ -31,7 +31,8 @@ type Tenant struct {
 	Slug models.Slug
 	DB   *gorm.DB
 
-	row *atomic.Pointer[row] // the handle's
+	row     *atomic.Pointer[row] // the handle's
+	discard func()               // lets the next request open the database anew
 }
 
 // Owner returns the core user who owns the tenant. The data is at most 2 seconds
@@ -54,10 +55,14 @@ func (t *Tenant) Admit(role models.Role) error {
 
 // Classify turns an error of the tenant's database into KindBusy if no connection
 // was free in time, and into KindTenantUnavailable if the database is
-// unreachable. It returns any other error as it is.
+// unreachable. It returns any other error as it is. After a write to a database that was
+// replaced, the next request reads the tenant's row again.
 func (t *Tenant) Classify(err error) error {
 	if _, known := errors.AsType[*models.Error](err); known {
 		return err
+	}
+	if errors.Is(err, database.ErrReplaced) {
+		t.discard()
 	}
 	switch {
 	case IsBusy(err):
@@ -79,6 +84,8 @@ type Options struct {
 	SlugRest time.Duration
 	// AuditKeep is how long events stay on record; 0 keeps them for good.
 	AuditKeep time.Duration
+	// KeepReplaced is how long a database is kept that a restored one has replaced.
+	KeepReplaced time.Duration
 	Logger    *slog.Logger
 	// LastBackups, if set, makes a last backup of each tenant that is deleted.
 	LastBackups LastBackups
@@ -106,6 +113,7 @@ type Manager struct {
 	spares        int
 	slugRest      time.Duration
 	auditKeep     time.Duration
+	keepReplaced  time.Duration
 	onProvisioned func(Provisioned) // may be nil
 	lastBackups   LastBackups       // may be nil
 	counts        *counts
@@ -172,6 +180,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		spares:        o.Spares,
 		slugRest:      o.SlugRest,
 		auditKeep:     o.AuditKeep,
+		keepReplaced:  o.KeepReplaced,
 		onProvisioned: o.OnProvisioned,
 		lastBackups:   o.LastBackups,
 		counts:        &counts{},

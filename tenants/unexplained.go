@@ -77,6 +77,13 @@ func (d *Databases) listKnown(ctx context.Context) (map[string]bool, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	replaced, err := models.ListReplaced(ctx, d.Core)
+	for i := range replaced {
+		known[replaced[i].DatabaseName] = true
+	}
 	return known, err
 }
 

@@ -39,7 +39,7 @@ func TestModelsAndMigrationsAgree(t *testing.T) {
 
 		requireAgreement(t, app.Tenants.Core(), "schema_migrations",
 			&models.CoreUser{}, &models.Organization{}, &models.Tenant{}, &models.Installation{}, &models.Session{}, &models.PasswordReset{},
-			&models.Event{}, &models.RestingSlug{}, &models.SlugAlias{}, &models.Operation{})
+			&models.Event{}, &models.RestingSlug{}, &models.SlugAlias{}, &models.Operation{}, &models.ReplacedDatabase{})
 		requireAgreement(t, tenant.DB, "schema_migrations", &models.TenantUser{}, &models.Stamp{}, &models.Session{},
 			&models.PasswordReset{}, &models.Event{}, &models.Invitation{})
 	})

@@ -31,6 +31,17 @@ func RewriteEvents(ctx context.Context, db *gorm.DB, table string, rewrite func(
 	})
 }
 
+// AddEvents runs add, which adds events with ids of its own, in a transaction. No other
+// event gets such an id afterwards. table is that of RemoveEvents.
+func AddEvents(ctx context.Context, db *gorm.DB, table string, add func(tx *gorm.DB) error) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := add(tx); err != nil || !isPostgres(tx) { // SQLite looks at the table itself
+			return err
+		}
+		return run(tx, "SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence(?, 'id'), pg_catalog.max(id)) FROM "+table+" HAVING pg_catalog.max(id) > 0", table)
+	})
+}
+
 // guard is what keeps events from a change: on SQLite the trigger of that name.
 type guard struct{ table, trigger string }
 

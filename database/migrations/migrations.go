@@ -19,6 +19,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291400LetOwnersManageTenants(),
 		core202611291601AddSessionParents(),
 		core202611291740CreateSlugAliases(),
+		core202611291810CreateReplacedDatabases(),
 		core202611291820AddLastBackups(),
 		core202611301800CreateOperations(),
 	}

@@ -48,7 +48,7 @@ func (s *session) drop(ctx context.Context, name string) error {
 		return fmt.Errorf("close it: %w", err)
 	}
 	for range dropTries {
-		ended, failed := s.endSessions(ctx, name)
+		ended, failed := s.endSessions(ctx, name, 0)
 		if failed != nil {
 			return failed
 		}
@@ -101,15 +101,15 @@ func (s *session) isOpen(ctx context.Context, name string) (open bool, err error
 	return open, err
 }
 
-// endSessions ends the sessions in a database that our role may end, and counts
-// them.
-func (s *session) endSessions(ctx context.Context, name string) (ended int, err error) {
+// endSessions ends the sessions in a database that our role may end, but for that of
+// process spared, and counts them.
+func (s *session) endSessions(ctx context.Context, name string, spared int) (ended int, err error) {
 	err = s.conn.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE pg_catalog.pg_terminate_backend(a.pid))
 		FROM pg_catalog.pg_stat_activity a
 		JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
 		JOIN pg_catalog.pg_roles me ON me.rolname = current_user
-		WHERE a.datname = $1 AND (me.rolsuper OR NOT r.rolsuper
-			AND (pg_catalog.pg_has_role(r.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))`, name).Scan(&ended)
+		WHERE a.datname = $1 AND a.pid <> $2 AND (me.rolsuper OR NOT r.rolsuper
+			AND (pg_catalog.pg_has_role(r.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))`, name, spared).Scan(&ended)
 	if err != nil {
 		return 0, fmt.Errorf("end its sessions: %w", err)
 	}

@@ -142,9 +142,9 @@ func (b *backend) OpenDatabase(ctx context.Context, name string, check database.
 	return db, nil
 }
 
-// OpenTenant is OpenDatabase: a file knows no roles.
+// OpenTenant is OpenDatabase, but for a database that was replaced: a file knows no roles.
 func (b *backend) OpenTenant(ctx context.Context, name string, _ database.Login, check database.Check) (*gorm.DB, error) {
-	return b.OpenDatabase(ctx, name, check)
+	return b.OpenDatabase(ctx, name, inPlace(check))
 }
 
 // Roles is nil: each database is a file, and a connection cannot attach another.

@@ -22,7 +22,10 @@ func (b *backend) Load(ctx context.Context, name string, feed func(database.Fill
 		return fmt.Errorf("open database %s: %w", name, err)
 	}
 	l := &loader{path: b.path(name)}
-	if err := b.load(ctx, l, feed); err != nil {
+	if err = b.load(ctx, l, feed); err == nil {
+		err = b.reopen(ctx, name) // the original may have been closed by a killed process
+	}
+	if err != nil {
 		return fmt.Errorf("load database %s: %w", name, err)
 	}
 	return nil

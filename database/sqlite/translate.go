@@ -25,6 +25,10 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", gorm.ErrForeignKeyViolated, err)
 	case sqlite3.SQLITE_CONSTRAINT_CHECK:
 		return fmt.Errorf("%w: %w", gorm.ErrCheckConstraintViolated, err)
+	case sqlite3.SQLITE_CONSTRAINT_TRIGGER:
+		if strings.Contains(lite.Error(), database.ErrReplaced.Error()) {
+			return fmt.Errorf("%w: %w", database.ErrReplaced, err)
+		}
 	}
 	return err
 }

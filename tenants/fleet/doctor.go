@@ -27,6 +27,7 @@ const (
 	kindGrants       = "grants"               // its role may not use all of it
 	kindOpen         = "open"                 // every role of the server may connect
 	kindOrganization = "organization"         // organization and tenant contradict each other
+	kindReplaced     = "replaced"             // a restored database has replaced it, and it is kept
 	kindUnexplained  = "unexplained_"         // followed by a noun: it is in no row of the registry
 )
 
@@ -42,8 +43,10 @@ type Finding struct {
 }
 
 // IsNote reports whether the finding needs no action: it is about objects of another role,
-// which are left alone.
-func (f *Finding) IsNote() bool { return f.Kind == string(database.FaultForeign) }
+// which are left alone, or about a database that is kept for a while.
+func (f *Finding) IsNote() bool {
+	return f.Kind == string(database.FaultForeign) || f.Kind == kindReplaced
+}
 
 // CanRepair reports whether Repair may be called.
 func (f *Finding) CanRepair() bool { return f.repair != nil }
@@ -165,6 +168,9 @@ func (x *examination) examineWhole(ctx context.Context) error {
 		}
 		x.add(&Finding{Kind: kindOrganization, Name: string(found.Slug), Problem: problem})
 	}
+	if err := x.noteReplaced(ctx); err != nil {
+		return err
+	}
 	strays, err := x.databases.ListUnexplained(ctx)
 	if err != nil {
 		return err
@@ -174,6 +180,18 @@ func (x *examination) examineWhole(ctx context.Context) error {
 		x.add(&Finding{Kind: kindUnexplained + s.Noun, Name: s.Name, Problem: problem, repair: repair})
 	}
 	return nil
+}
+
+func (x *examination) noteReplaced(ctx context.Context) error {
+	replaced, err := models.ListReplaced(ctx, x.databases.Core)
+	for i := range replaced {
+		x.add(&Finding{
+			Kind: kindReplaced, Name: replaced[i].DatabaseName, tenantID: replaced[i].TenantID,
+			Problem: fmt.Sprintf("it is kept since it was replaced at %s: tenants restore --undo puts the last one of a tenant back",
+				replaced[i].ReplacedAt.UTC().Format(time.RFC3339)),
+		})
+	}
+	return err
 }
 
 func openTo(privileges []string) string {

@@ -62,6 +62,7 @@ type Settings struct {
 	TrustedProxies []string
 	AuditKeep      time.Duration // of events; by default for good
 	Backups        string        // the folder of backups; by default none are kept
+	KeepReplaced   time.Duration // of replaced databases; by default an hour
 	Admin          string        `json:"-"` // the URL of a superuser, for what others do to the server
 	OpenFiles      int           // how many a process of its own may have open; zero: as many as this one
 	Quiet          bool          // logs and limits clients as main does, but logs to nowhere: for benchmarks
@@ -188,6 +189,7 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 		Spares:         settings.Spares,
 		SlugRest:       settings.SlugRest,
 		AuditKeep:      settings.AuditKeep,
+		KeepReplaced:   cmp.Or(settings.KeepReplaced, time.Hour),
 		Logger:         logger,
 		OnStep:         settings.OnStep,
 		Migrations:     settings.Migrations,

@@ -48,6 +48,7 @@ func (s *Settings) command(ctx context.Context, stdin string, arguments []string
 		Stdout:     &stdout,
 		Stderr:     &stderr,
 		Migrations: s.Migrations,
+		OnStep:     s.OnStep,
 	})
 	return Outcome{Code: code, Stdout: stdout.String(), Stderr: stderr.String()}
 }

@@ -237,7 +237,7 @@ func (s *Settings) checkTidy(ctx context.Context, core *sql.DB, others []string)
 	if err != nil {
 		return err
 	}
-	registered, err := column(ctx, core, "SELECT database_name FROM tenants")
+	registered, err := column(ctx, core, "SELECT database_name FROM tenants UNION SELECT database_name FROM replaced_databases")
 	if err != nil {
 		return err
 	}

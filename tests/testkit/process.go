@@ -26,6 +26,7 @@ const servedSettings = "TESTKIT_SERVE"
 type errand struct {
 	Settings Settings       `json:"settings"`
 	DieAt    []tenants.Step `json:"die_at"`
+	Command  []string       `json:"command"` // instead of serving
 }
 
 // Process is an application in a process of its own, for a test to kill.
@@ -43,7 +44,20 @@ type Process struct {
 // each earlier step, in their order, the first request stands still: see AwaitStop.
 func StartProcess(tb testing.TB, settings Settings, dieAt ...tenants.Step) *Process {
 	tb.Helper()
-	told, err := json.Marshal(errand{Settings: settings, DieAt: dieAt})
+	return startProcess(tb, &errand{Settings: settings, DieAt: dieAt})
+}
+
+// KillCommand runs a command of the program in a process of its own, which must kill
+// itself at the step.
+func KillCommand(tb testing.TB, settings Settings, step tenants.Step, arguments ...string) {
+	tb.Helper()
+	startProcess(tb, &errand{Settings: settings, DieAt: []tenants.Step{step}, Command: arguments}).RequireKilled()
+}
+
+func startProcess(tb testing.TB, todo *errand) *Process {
+	tb.Helper()
+	settings := todo.Settings
+	told, err := json.Marshal(todo)
 	require.NoError(tb, err)
 	arguments := []string{os.Args[0], "-test.run=^TestServe$"}
 	if settings.OpenFiles > 0 {
@@ -133,6 +147,9 @@ func Serve(t *testing.T) {
 	var todo errand
 	require.NoError(t, json.Unmarshal([]byte(told), &todo))
 	todo.Settings.OnStep = stopAt(todo.DieAt)
+	if todo.Command != nil {
+		require.Equal(t, Outcome{}, todo.Settings.Command(t, todo.Command...), "it was to die")
+	}
 	app := Start(t, todo.Settings)
 	_, err := os.Stdout.WriteString("serving " + app.URL + "\n")
 	require.NoError(t, err)
