@@ -86,7 +86,7 @@ type Options struct {
 	AuditKeep time.Duration
 	// KeepReplaced is how long a database is kept that a restored one has replaced.
 	KeepReplaced time.Duration
-	Logger    *slog.Logger
+	Logger       *slog.Logger
 	// LastBackups, if set, makes a last backup of each tenant that is deleted.
 	LastBackups LastBackups
 	// Migrations, if set, replace the tenants' migrations, so that a test can stand
