@@ -40,6 +40,7 @@ type loading struct {
 
 	content      database.Content
 	organization *organization // nil for core
+	tokenKey     []byte        // empty for tenants, and where core keeps none
 	isFile       bool
 	rows         map[string]int64 // that the database has taken, by the names of the parts
 	manifest     archive.Manifest
@@ -75,6 +76,10 @@ func (l *loading) File(name string, _ int64, content io.Reader) error {
 		}
 	case organizationPart:
 		return decode(name, content, &l.organization)
+	case tokenKeyPart:
+		var err error
+		l.tokenKey, err = io.ReadAll(content)
+		return err
 	case databasePart:
 		l.isFile = true
 		if l.fill != nil {

@@ -20,6 +20,8 @@ type backupCommand struct {
 	Verify backupVerifyCommand `cmd:"" help:"Read all backups again and prove that they are whole."`
 	Prune  backupPruneCommand  `cmd:"" help:"Remove the backups that BACKUP_KEEP does not keep."`
 	Forget backupForgetCommand `cmd:"" help:"Remove all backups of a tenant, for good."`
+
+	RestoreFleet backupRestoreFleetCommand `cmd:"" help:"Bring an installation back of which only the store is left."`
 }
 
 // errNoStore is a mistake in the settings, for commands that need a store alone.

@@ -50,7 +50,7 @@ type commandLine struct {
 	Tenants tenantsCommand     `cmd:"" help:"List, show, create, suspend, resume, delete, restore, clone or examine tenants."`
 	Users   usersCommand       `cmd:"" help:"List or create users, or let them choose a new password."`
 	Audit   auditCommand       `cmd:"" help:"Export the audit trail."`
-	Backup  backupCommand      `cmd:"" help:"Back up core and tenants; list, prove or remove backups."`
+	Backup  backupCommand      `cmd:"" help:"Back up core and tenants; list, prove or remove backups, or restore all."`
 
 	Operations operationsCommand `cmd:"" help:"List, show or cancel what servers do that takes long."`
 }

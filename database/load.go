@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
 )
 
 var (
@@ -24,6 +27,11 @@ type Loader interface {
 	// dropped. The errors are those of OpenDatabase, ErrOtherEngine, ErrUnloadable
 	// and those of feed.
 	Load(ctx context.Context, name string, feed func(Fill) error) error
+	// LoadCore makes core, which must be empty, of a copy that has the migrations of list,
+	// and calls finish on core as it is then. All of it is done, or nothing is and core
+	// is empty still. The errors are those of Load and of finish, and ErrInUse where
+	// another process has core open.
+	LoadCore(ctx context.Context, list []*gormigrate.Migration, feed func(Fill) error, finish func(db *gorm.DB) error) error
 }
 
 // Fill takes a copy that a Sink was given, in the same order.

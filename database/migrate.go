@@ -31,7 +31,7 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, fin
 			return err
 		}
 		if behind != nil {
-			if err := inOwnSchema(ctx, tx, func(tx *gorm.DB) error { return gormigrate.New(tx, migrationOptions(), list).Migrate() }); err != nil {
+			if err := MigrateInside(ctx, tx, list); err != nil {
 				return err
 			}
 		}
@@ -46,6 +46,13 @@ func Migrate(ctx context.Context, db *gorm.DB, list []*gormigrate.Migration, fin
 		return fmt.Errorf("migrate database: %w", err)
 	}
 	return nil
+}
+
+// MigrateInside runs the migrations of list that a database lacks in the transaction tx. It
+// does not look first what the database has, which would end the transaction of a
+// database that has no table.
+func MigrateInside(ctx context.Context, tx *gorm.DB, list []*gormigrate.Migration) error {
+	return inOwnSchema(ctx, tx, func(tx *gorm.DB) error { return gormigrate.New(tx, migrationOptions(), list).Migrate() })
 }
 
 // boundLockWait bounds how long a migration waits behind a long transaction, since

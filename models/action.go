@@ -37,6 +37,8 @@ const (
 	ActionOrganizationRestored  Action = "organization.restored"
 	ActionOrganizationCloned    Action = "organization.cloned"
 	ActionOrganizationBackedUp  Action = "organization.backed_up"
+	ActionFleetRestoreBegun     Action = "fleet.restore_begun"
+	ActionFleetRestored         Action = "fleet.restored"
 	ActionSlugReleased          Action = "slug.released"
 	ActionOperationCancelled    Action = "operation.cancelled"
 	ActionAuditPruned           Action = "audit.pruned"
@@ -53,8 +55,8 @@ func Actions() []Action {
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
 		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
-		ActionOrganizationRestored, ActionOrganizationCloned, ActionOrganizationBackedUp, ActionSlugReleased,
-		ActionOperationCancelled, ActionAuditPruned, ActionRequestRefused,
+		ActionOrganizationRestored, ActionOrganizationCloned, ActionOrganizationBackedUp, ActionFleetRestoreBegun,
+		ActionFleetRestored, ActionSlugReleased, ActionOperationCancelled, ActionAuditPruned, ActionRequestRefused,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,46 @@ func restoresWholeOrNotAtAll(t *testing.T, binary string) {
 				require.Equal(t, settings.Query(t, settings.DatabaseName("acme"), users), settings.Query(t, settings.DatabaseName(made), users))
 			}
 			settings.RequireTidy(t)
+		})
+	}
+}
+
+// comesBackWholeOrNotAtAll kills the restoration of a fleet while a tenant is loaded: the
+// next one makes that tenant again.
+func comesBackWholeOrNotAtAll(t *testing.T, binary string) {
+	t.Helper()
+	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			settings := testkit.Fresh(t, engine)
+			keepBackups(t, &settings, nil)
+			settings.Command(t, "migrate").RequireCode(t, 0)
+			settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
+			fill(t, &settings, settings.DatabaseName("acme"))
+			settings.Command(t, "backup", "run").RequireCode(t, 0)
+			const users = "SELECT id, email, full_name FROM tenant_users ORDER BY id"
+			before := settings.Query(t, settings.DatabaseName("acme"), users)
+			place := loseAll(t, &settings)
+			command := exec.CommandContext(t.Context(), binary, "backup", "restore-fleet", "--yes")
+			command.Dir = t.TempDir()
+			for name, value := range place.Environ() {
+				command.Env = append(command.Env, name+"="+value)
+			}
+			require.NoError(t, command.Start())
+			testkit.Await(t, 60*time.Second, func() error {
+				if !slices.ContainsFunc(place.Databases(t), func(name string) bool { return !strings.HasPrefix(name, ".") }) {
+					return errors.New("nothing is being made")
+				}
+				return nil
+			})
+			require.NoError(t, command.Process.Kill())
+			_ = command.Wait() // it was killed
+
+			require.NotContains(t, place.Databases(t), place.DatabaseName("acme"))
+			place.Command(t, "backup", "restore-fleet", "--yes").RequireCode(t, 0)
+			require.Equal(t, before, place.Query(t, place.DatabaseName("acme"), users))
+			place.Command(t, "tenants", "doctor").RequireCode(t, 0)
+			place.RequireTidy(t)
 		})
 	}
 }

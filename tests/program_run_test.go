@@ -114,6 +114,7 @@ func TestTheProgram(t *testing.T) {
 		"stops between tenants":        stopsBetweenTenants,
 		"backs up whole or not at all": backsUpWholeOrNotAtAll,
 		"restores whole or not at all": restoresWholeOrNotAtAll,
+		"comes back or not at all":     comesBackWholeOrNotAtAll,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

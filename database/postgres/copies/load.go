@@ -14,15 +14,39 @@ import (
 	"multitenant/database"
 )
 
-// loadStatements begin the transaction that loads a copy.
-const loadStatements = `BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+// loadStatements begin the loading of a copy, in a transaction.
+const loadStatements = `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
 	SET LOCAL lock_timeout = '30s'; SET LOCAL row_security = off`
 
 // Load fills the database that conn is connected to with a copy, by COPY, in one
 // transaction. What feed has filled is kept only if it returns nil.
 func Load(ctx context.Context, conn *pgx.Conn, feed func(database.Fill) error) error {
+	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	err := LoadInside(ctx, conn, feed)
+	if conn.IsClosed() {
+		return err
+	}
+	end := "COMMIT"
+	if err != nil {
+		end = "ROLLBACK"
+	}
+	_, ended := conn.Exec(context.WithoutCancel(ctx), end)
+	return errors.Join(err, ended)
+}
+
+// LoadInside is Load inside a transaction of the caller, who must take all of it back
+// after an error.
+func LoadInside(ctx context.Context, conn *pgx.Conn, feed func(database.Fill) error) error {
 	l := &loader{ctx: ctx, conn: conn}
-	return l.run(ctx, feed)
+	if err := l.exec(loadStatements); err != nil {
+		return err
+	}
+	if err := feed(l); err != nil {
+		return err
+	}
+	return l.finish()
 }
 
 // loader loads one copy.
@@ -31,25 +55,6 @@ type loader struct {
 	conn    *pgx.Conn
 	content *database.Content
 	again   []string // the statements that put the guards back
-}
-
-func (l *loader) run(ctx context.Context, feed func(database.Fill) error) error {
-	err := l.exec(loadStatements)
-	if err == nil {
-		err = feed(l)
-	}
-	if err == nil {
-		err = l.finish()
-	}
-	if l.conn.IsClosed() {
-		return err
-	}
-	end := "COMMIT"
-	if err != nil {
-		end = "ROLLBACK"
-	}
-	_, ended := l.conn.Exec(context.WithoutCancel(ctx), end)
-	return errors.Join(err, ended)
 }
 
 // exec runs statements, separated by semicolons.
