@@ -80,20 +80,32 @@ type Entry struct {
 // List returns the backups in a store, of all installations, the oldest of each
 // database first.
 func List(ctx context.Context, from store.Store) ([]Entry, error) {
+	entries := []Entry{}
+	err := Each(ctx, from, func(entry *Entry) error {
+		entries = append(entries, *entry)
+		return nil
+	})
+	return entries, err
+}
+
+// Each calls do with each of the backups that List returns, until it fails. Only the names
+// are all in memory.
+func Each(ctx context.Context, from store.Store, do func(*Entry) error) error {
 	found, err := from.List(ctx, ".")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	entries := []Entry{}
 	for _, object := range found {
 		if object.Unfinished || !strings.HasSuffix(object.Name, recordSuffix) {
 			continue
 		}
 		entry := Entry{Name: object.Name}
 		entry.Record, entry.Err = readRecord(ctx, from, object.Name)
-		entries = append(entries, entry)
+		if err := errors.Join(do(&entry), ctx.Err()); err != nil {
+			return err
+		}
 	}
-	return entries, ctx.Err()
+	return ctx.Err()
 }
 
 // List returns the backups in the store, as the function List does.

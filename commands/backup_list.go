@@ -52,49 +52,32 @@ func newBackupView(r *backups.Record) backupView {
 	return view
 }
 
+func (v backupView) row() string {
+	encrypted := "no"
+	if v.Encrypted {
+		encrypted = "yes"
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s", v.Name, v.TakenAt.Format(time.RFC3339), v.Status, encrypted, v.Bytes, v.ID)
+}
+
 // Run lists.
 func (c *backupListCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withStore(inv, func(_ *config.Backups, kept store.Store) error {
-		entries, err := backups.List(ctx, kept)
-		if err != nil {
-			return err
-		}
-		views, unusable := make([]backupView, 0, len(entries)), 0
-		for i := range entries {
-			if entries[i].Err != nil {
-				say(inv.Stderr, entries[i].Name+": "+oneLine(entries[i].Err.Error()))
+		list, unusable := newListing(inv, c.JSON, "TENANT\tTAKEN\tSTATUS\tENCRYPTED\tBYTES\tBACKUP"), 0
+		err := backups.Each(ctx, kept, func(entry *backups.Entry) error {
+			if entry.Err != nil {
+				say(inv.Stderr, entry.Name+": "+oneLine(entry.Err.Error()))
 				unusable++
-				continue
+				return nil
 			}
-			views = append(views, newBackupView(entries[i].Record))
+			return list.add(newBackupView(entry.Record))
+		})
+		if err == nil {
+			err = list.end()
 		}
-		if err := c.show(inv, views); err != nil {
-			return err
+		if err == nil && unusable > 0 {
+			err = fmt.Errorf("%d of %d records cannot be used", unusable, unusable+list.count)
 		}
-		if unusable > 0 {
-			return fmt.Errorf("%d of %d records cannot be used", unusable, len(entries))
-		}
-		return nil
+		return err
 	})
-}
-
-func (c *backupListCommand) show(inv *Invocation, views []backupView) error {
-	if c.JSON {
-		return writeJSON(inv.Stdout, views)
-	}
-	table := newTable(inv.Stdout)
-	say(table, "TENANT\tTAKEN\tSTATUS\tENCRYPTED\tBYTES\tBACKUP")
-	for i := range views {
-		view := &views[i]
-		encrypted := "no"
-		if view.Encrypted {
-			encrypted = "yes"
-		}
-		say(table, fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%s", view.Name, view.TakenAt.Format(time.RFC3339), view.Status,
-			encrypted, view.Bytes, view.ID))
-	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
 }

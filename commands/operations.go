@@ -93,29 +93,21 @@ func (operationsListCommand) Help() string {
 // Run lists.
 func (c *operationsListCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withManager(ctx, inv, func(m *tenants.Manager) error {
-		views := []operationView{}
+		list := newListing(inv, c.JSON, "OPERATION\tKIND\tTENANT\tSTATUS\tPHASE\tDONE\tCREATED\tERROR")
 		err := models.EachOperation(ctx, m.Core(), func(op *models.Operation, slug models.Slug) error {
-			views = append(views, newOperationView(op, slug))
-			return nil
+			return list.add(newOperationView(op, slug))
 		})
 		if err != nil {
 			return err
 		}
-		if c.JSON {
-			return writeJSON(inv.Stdout, views)
-		}
-		table := newTable(inv.Stdout)
-		say(table, "OPERATION\tKIND\tTENANT\tSTATUS\tPHASE\tDONE\tCREATED\tERROR")
-		for i := range views {
-			view := &views[i]
-			say(table, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", view.ID, view.Kind, view.name(), view.Status,
-				orNone(view.Phase), view.progress(), view.CreatedAt.Format(time.RFC3339), oneLine(view.Error)))
-		}
-		if err := table.Flush(); err != nil {
-			return fmt.Errorf("write output: %w", err)
-		}
-		return nil
+		return list.end()
 	})
+}
+
+// row is the operation's line of the table.
+func (v operationView) row() string {
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", v.ID, v.Kind, v.name(), v.Status,
+		orNone(v.Phase), v.progress(), v.CreatedAt.Format(time.RFC3339), oneLine(v.Error))
 }
 
 // operationArgument is the operation a command is about.

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,6 +78,11 @@ func newTenantView(record *models.Tenant) tenantView {
 		view.Slug = &slug
 	}
 	return view
+}
+
+func (v tenantView) row() string {
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", v.name(), v.state(), orNone(v.SchemaVersion),
+		v.CreatedAt.Format(time.RFC3339), oneLine(v.Error))
 }
 
 func (v *tenantView) name() string {
@@ -188,4 +194,82 @@ func NewLogger(w io.Writer, level slog.Level, format string) (logger *slog.Logge
 		handler = slog.NewJSONHandler(writer, options)
 	}
 	return slog.New(urgentHandler{Handler: handler, writer: writer}), writer.flush
+}
+
+// listingRows is for how many rows of a listing the columns are lined up at once.
+const listingRows = 500
+
+// listed is one thing of a listing. Programs see it as JSON.
+type listed interface {
+	row() string // its line of the table, with tabs between the columns
+}
+
+// listing writes what a command lists while that is read: one array of JSON, or a table.
+// However long it is, only some of it is in memory. A listing that is cut off by an error
+// is no valid JSON.
+type listing struct {
+	out   *bufio.Writer
+	table *tabwriter.Writer // nil for JSON
+	count int
+}
+
+// newListing begins a listing. heading names the columns of the table.
+func newListing(inv *Invocation, asJSON bool, heading string) *listing {
+	l := &listing{out: bufio.NewWriter(inv.Stdout)}
+	if !asJSON {
+		l.table = newTable(l.out)
+		say(l.table, heading)
+	}
+	return l
+}
+
+func (l *listing) add(item listed) error {
+	l.count++
+	if l.table == nil {
+		return l.addJSON(item)
+	}
+	say(l.table, item.row())
+	if l.count%listingRows > 0 {
+		return nil
+	}
+	return wrapOutput(l.table.Flush())
+}
+
+// addJSON writes an item as writeJSON would write it in an array.
+func (l *listing) addJSON(item listed) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("  ", "  ")
+	if err := encoder.Encode(item); err != nil {
+		return wrapOutput(err)
+	}
+	before := ",\n  "
+	if l.count == 1 {
+		before = "[\n  "
+	}
+	_, err := l.out.WriteString(before + string(bytes.TrimSuffix(text.Bytes(), []byte("\n"))))
+	return wrapOutput(err)
+}
+
+// end writes what is left of the listing.
+func (l *listing) end() error {
+	switch {
+	case l.table != nil:
+		if err := l.table.Flush(); err != nil {
+			return wrapOutput(err)
+		}
+	case l.count == 0:
+		say(l.out, "[]")
+	default:
+		say(l.out, "\n]")
+	}
+	return wrapOutput(l.out.Flush())
+}
+
+func wrapOutput(err error) error {
+	if err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
 }

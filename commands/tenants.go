@@ -35,33 +35,15 @@ type tenantsListCommand struct {
 // Run lists.
 func (c *tenantsListCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withManager(ctx, inv, func(m *tenants.Manager) error {
-		views := []tenantView{}
+		list := newListing(inv, c.JSON, "TENANT\tSTATUS\tSCHEMA\tCREATED\tERROR")
 		err := models.EachTenant(ctx, m.Core(), models.Selection{Claimed: true}, func(record *models.Tenant) error {
-			views = append(views, newTenantView(record))
-			return nil
+			return list.add(newTenantView(record))
 		})
 		if err != nil {
 			return err
 		}
-		if c.JSON {
-			return writeJSON(inv.Stdout, views)
-		}
-		return showTenants(inv, views)
+		return list.end()
 	})
-}
-
-func showTenants(inv *Invocation, views []tenantView) error {
-	table := newTable(inv.Stdout)
-	say(table, "TENANT\tSTATUS\tSCHEMA\tCREATED\tERROR")
-	for i := range views {
-		view := &views[i]
-		say(table, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", view.name(), view.state(), orNone(view.SchemaVersion),
-			view.CreatedAt.Format(time.RFC3339), oneLine(view.Error)))
-	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
 }
 
 // tenantArgument is the tenant a command is about.

@@ -41,7 +41,7 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 		return err
 	}
 	return withFleet(ctx, inv, true, func(all *fleet.Fleet) error {
-		findings, err := all.Examine(ctx, plan)
+		findings, err := c.examine(ctx, inv, all, plan)
 		if err != nil {
 			return c.named(err)
 		}
@@ -53,6 +53,15 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 		}
 		return c.conclude(inv, repaired, findings)
 	})
+}
+
+// examine examines and shows how far it is.
+func (*tenantsDoctorCommand) examine(
+	ctx context.Context, inv *Invocation, all *fleet.Fleet, plan fleet.Plan,
+) ([]fleet.Finding, error) {
+	bar := startProgress(inv, "examining")
+	defer bar.finish()
+	return all.Examine(ctx, plan, bar.update)
 }
 
 // repair repairs what it can and examines again. What is gone then counts as repaired,
@@ -75,7 +84,7 @@ func (c *tenantsDoctorCommand) repair(
 	if !tried {
 		return nil, findings, nil
 	}
-	if left, err = all.Examine(ctx, plan); err != nil {
+	if left, err = c.examine(ctx, inv, all, plan); err != nil {
 		return nil, nil, err
 	}
 	for i := range findings {

@@ -32,7 +32,7 @@ type trialView struct {
 // Run tries.
 func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withFleet(ctx, inv, false, func(all *fleet.Fleet) error {
-		trials, err := c.try(ctx, all)
+		trials, err := c.try(ctx, inv, all)
 		if err != nil {
 			return err
 		}
@@ -61,13 +61,15 @@ func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) erro
 	})
 }
 
-func (c *tenantsIsolationCommand) try(ctx context.Context, all *fleet.Fleet) ([]database.Trial, error) {
+func (c *tenantsIsolationCommand) try(ctx context.Context, inv *Invocation, all *fleet.Fleet) ([]database.Trial, error) {
 	flags := fleetFlags{parallelFlag: c.parallelFlag, Tenant: c.Tenant}
 	plan, err := flags.plan()
 	if err != nil {
 		return nil, err
 	}
-	trials, err := all.TryIsolation(ctx, plan)
+	bar := startProgress(inv, "trying")
+	trials, err := all.TryIsolation(ctx, plan, bar.update)
+	bar.finish()
 	return trials, flags.named(err)
 }
 

@@ -41,30 +41,25 @@ func newUserView(account *models.Account, role models.Role) userView {
 // Run lists the users.
 func (c *usersListCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withManager(ctx, inv, func(m *tenants.Manager) error {
-		views := []userView{}
+		list := newListing(inv, c.JSON, "ID\tEMAIL\tNAME\tROLE\tACTIVE\tCREATED")
 		err := c.in(ctx, m, func() error {
-			return eachUser(ctx, m.Core(), func(user *models.CoreUser) int64 {
-				views = append(views, newUserView(&user.Account, ""))
-				return user.ID
+			return eachUser(ctx, m.Core(), func(user *models.CoreUser) (int64, error) {
+				return user.ID, list.add(newUserView(&user.Account, ""))
 			})
 		}, func(tenant *tenants.Tenant) error {
-			return eachUser(ctx, tenant.DB, func(user *models.TenantUser) int64 {
-				views = append(views, newUserView(&user.Account, user.Role))
-				return user.ID
+			return eachUser(ctx, tenant.DB, func(user *models.TenantUser) (int64, error) {
+				return user.ID, list.add(newUserView(&user.Account, user.Role))
 			})
 		})
 		if err != nil {
 			return err
 		}
-		if c.JSON {
-			return writeJSON(inv.Stdout, views)
-		}
-		return showUsers(inv, views)
+		return list.end()
 	})
 }
 
 // eachUser calls visit, which returns the user's id, with each user.
-func eachUser[U models.User](ctx context.Context, db *gorm.DB, visit func(*U) (id int64)) error {
+func eachUser[U models.User](ctx context.Context, db *gorm.DB, visit func(*U) (id int64, err error)) error {
 	page := models.UsersPage{Limit: usersPage}
 	for {
 		users, err := models.ListUsers[U](ctx, db, page)
@@ -72,7 +67,9 @@ func eachUser[U models.User](ctx context.Context, db *gorm.DB, visit func(*U) (i
 			return err
 		}
 		for i := range users {
-			page.After = visit(&users[i])
+			if page.After, err = visit(&users[i]); err != nil {
+				return err
+			}
 		}
 		if len(users) < usersPage {
 			return nil
@@ -80,20 +77,10 @@ func eachUser[U models.User](ctx context.Context, db *gorm.DB, visit func(*U) (i
 	}
 }
 
-func showUsers(inv *Invocation, views []userView) error {
-	table := newTable(inv.Stdout)
-	say(table, "ID\tEMAIL\tNAME\tROLE\tACTIVE\tCREATED")
-	for i := range views {
-		view := &views[i]
-		name := ""
-		if view.FullName != nil {
-			name = strconv.Quote(*view.FullName) // it may hold what moves a terminal
-		}
-		say(table, fmt.Sprintf("%d\t%s\t%s\t%s\t%t\t%s", view.ID, view.Email, name, view.Role, view.IsActive,
-			view.CreatedAt.Format(time.RFC3339)))
+func (v userView) row() string {
+	name := ""
+	if v.FullName != nil {
+		name = strconv.Quote(*v.FullName) // it may hold what moves a terminal
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
+	return fmt.Sprintf("%d\t%s\t%s\t%s\t%t\t%s", v.ID, v.Email, name, v.Role, v.IsActive, v.CreatedAt.Format(time.RFC3339))
 }

@@ -83,6 +83,11 @@ func TestFleetRunsAtATerminal(t *testing.T) {
 		require.Contains(t, outcome.Stderr, "(2/2)")
 		require.Equal(t, "tenants: 2 migrated, 0 failed, 0 left\n", outcome.Stdout)
 
+		require.Contains(t, atTerminal(t, &next, "", "tenants", "doctor").RequireCode(t, 0).Stderr, "examining")
+		if settings.Engine == testkit.Postgres {
+			require.Contains(t, atTerminal(t, &next, "", "tenants", "isolation").Stderr, "trying")
+		}
+
 		refused := atTerminal(t, &next, "no\n", "migrate", "rollback", "--to", old).RequireCode(t, 1)
 		require.Contains(t, refused.Stderr, "2 tenants will be rolled back to "+old)
 		require.Equal(t, notesID, schemaOf(t, &settings, "acme"))

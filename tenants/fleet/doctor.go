@@ -60,9 +60,9 @@ func (f *Finding) IsSame(other *Finding) bool { return f.Kind == other.Kind && f
 
 // Examine compares the registry with the existing databases, roles and files, and
 // changes nothing. It opens the database of each tenant, once if nothing is wrong
-// with it. It returns KindTenantNotFound for an unknown slug, and the errors of the
-// core database.
-func (f *Fleet) Examine(ctx context.Context, plan Plan) ([]Finding, error) {
+// with it. It calls report before the first tenant and after each one, never concurrently.
+// It returns KindTenantNotFound for an unknown slug, and the errors of the core database.
+func (f *Fleet) Examine(ctx context.Context, plan Plan, report func(*Summary)) ([]Finding, error) {
 	x := &examination{fleet: f, databases: f.databases}
 	survey, err := f.survey(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func (f *Fleet) Examine(ctx context.Context, plan Plan) ([]Finding, error) {
 	if err := f.databases.Identify(ctx); err != nil {
 		return x.findings, unlessFound(x.findings, err)
 	}
-	err = x.examineRows(ctx, plan)
+	err = x.examineRows(ctx, plan, &tour{parallel: plan.Parallel, report: report})
 	slices.SortFunc(x.findings, func(a, b Finding) int {
 		return strings.Compare(a.Tenant+" "+a.Kind+" "+a.Name, b.Tenant+" "+b.Kind+" "+b.Name)
 	})
@@ -94,7 +94,7 @@ func unlessFound(findings []Finding, err error) error {
 }
 
 // examineRows examines the tenants in the registry.
-func (x *examination) examineRows(ctx context.Context, plan Plan) error {
+func (x *examination) examineRows(ctx context.Context, plan Plan, t *tour) error {
 	selection := models.Selection{}
 	var err error
 	if plan.Slug == "" {
@@ -107,10 +107,18 @@ func (x *examination) examineRows(ctx context.Context, plan Plan) error {
 	if err != nil {
 		return unlessFound(x.findings, err)
 	}
+	total, err := models.CountTenants(ctx, x.databases.Core, selection)
+	if err != nil {
+		return err
+	}
+	t.begin(total)
 	var workers errgroup.Group
-	workers.SetLimit(max(plan.Parallel, 1))
+	workers.SetLimit(max(t.parallel, 1))
 	err = models.EachTenant(ctx, x.databases.Core, selection, func(record *models.Tenant) error {
-		workers.Go(func() error { return x.examineTenant(ctx, record) })
+		workers.Go(func() error {
+			defer t.note()
+			return x.examineTenant(ctx, record)
+		})
 		return ctx.Err()
 	})
 	if failed := workers.Wait(); err == nil {

@@ -17,15 +17,17 @@ const changedTries = 20
 // TryIsolation tries in all known ways to get from one tenant into others, into the
 // core and into spares, and checks the access rights of all tenants, plan.Parallel at
 // once. It tries as the plan's tenant or, if the plan names none, as any that is ready.
-// It changes nothing. The error says why there were no trials: KindTenantNotFound for an
-// unknown slug, or an error of the core database.
-func (f *Fleet) TryIsolation(ctx context.Context, plan Plan) ([]database.Trial, error) {
+// It changes nothing. It calls report before the first tenant's database is opened and after
+// each one, never concurrently, and from the start where failed trials are repeated. The
+// error says why there were no trials: KindTenantNotFound for an unknown slug, or an error
+// of the core database.
+func (f *Fleet) TryIsolation(ctx context.Context, plan Plan, report func(*Summary)) ([]database.Trial, error) {
 	for range changedTries {
 		from, others, err := f.choosePair(ctx, plan.Slug)
 		if err != nil {
 			return nil, err
 		}
-		trials, err := f.tryIsolation(ctx, from, others, plan.Parallel)
+		trials, err := f.tryIsolation(ctx, from, others, &tour{parallel: plan.Parallel, report: report})
 		if err != nil || !slices.ContainsFunc(trials, Failed) {
 			return trials, err
 		}
@@ -37,7 +39,7 @@ func (f *Fleet) TryIsolation(ctx context.Context, plan Plan) ([]database.Trial, 
 }
 
 func (f *Fleet) tryIsolation(
-	ctx context.Context, from *models.Tenant, others []models.Tenant, parallel int,
+	ctx context.Context, from *models.Tenant, others []models.Tenant, t *tour,
 ) ([]database.Trial, error) {
 	hasRoles := f.databases.Roles != nil
 	switch {
@@ -51,7 +53,7 @@ func (f *Fleet) tryIsolation(
 	if err != nil || !hasRoles {
 		return trials, err
 	}
-	fleet, err := f.tryFleet(ctx, parallel)
+	fleet, err := f.tryFleet(ctx, t)
 	return append(trials, fleet...), err
 }
 

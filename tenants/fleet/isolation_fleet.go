@@ -16,12 +16,12 @@ const maxNamed = 5
 // tryFleet checks all tenants in the catalogs of the server and of their databases. It
 // repeats a failed check, because a tenant that is being made, claimed or deleted may look
 // wrong once.
-func (f *Fleet) tryFleet(ctx context.Context, parallel int) ([]database.Trial, error) {
-	trials, err := f.surveyFleet(ctx, parallel)
+func (f *Fleet) tryFleet(ctx context.Context, t *tour) ([]database.Trial, error) {
+	trials, err := f.surveyFleet(ctx, t)
 	if err != nil || !slices.ContainsFunc(trials, Failed) {
 		return trials, err
 	}
-	return f.surveyFleet(ctx, parallel)
+	return f.surveyFleet(ctx, t)
 }
 
 // Failed reports whether a trial found a way across.
@@ -36,7 +36,7 @@ type fleetSurvey struct {
 	open, roleless, powerful, members, stray, schemas []string
 }
 
-func (f *Fleet) surveyFleet(ctx context.Context, parallel int) ([]database.Trial, error) {
+func (f *Fleet) surveyFleet(ctx context.Context, t *tour) ([]database.Trial, error) {
 	var fleet []models.Tenant
 	err := models.EachTenant(ctx, f.databases.Core, models.Selection{Fleet: true}, func(record *models.Tenant) error {
 		fleet = append(fleet, *record)
@@ -59,7 +59,7 @@ func (f *Fleet) surveyFleet(ctx context.Context, parallel int) ([]database.Trial
 	for i := range fleet {
 		s.check(&fleet[i])
 	}
-	s.schemas, err = f.findOpenSchemas(ctx, fleet, parallel)
+	s.schemas, err = f.findOpenSchemas(ctx, fleet, t)
 	return s.trials(len(fleet)), err
 }
 

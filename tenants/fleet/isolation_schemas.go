@@ -14,11 +14,12 @@ import (
 
 // findOpenSchemas lists the tenants whose role may make something in schema public of its
 // database. A tenant whose database cannot be opened is listed too, because nothing is
-// known of it. It opens parallel databases at once.
-func (f *Fleet) findOpenSchemas(ctx context.Context, fleet []models.Tenant, parallel int) ([]string, error) {
+// known of it. It opens t.parallel databases at once.
+func (f *Fleet) findOpenSchemas(ctx context.Context, fleet []models.Tenant, t *tour) ([]string, error) {
 	found := make([]string, len(fleet))
 	var workers errgroup.Group
-	workers.SetLimit(max(parallel, 1))
+	workers.SetLimit(max(t.parallel, 1))
+	t.begin(len(fleet))
 	for i := range fleet {
 		if ctx.Err() != nil {
 			break
@@ -28,6 +29,7 @@ func (f *Fleet) findOpenSchemas(ctx context.Context, fleet []models.Tenant, para
 			return err
 		}
 		workers.Go(func() error {
+			defer t.note()
 			if fleet[i].Status == models.TenantSpare {
 				return f.withSpare(ctx, &fleet[i], look)
 			}

@@ -34,6 +34,33 @@ type Summary struct {
 // Left returns how many tenants have not been attempted.
 func (s *Summary) Left() int { return s.Total - s.Done - len(s.Failures) }
 
+// tour opens the databases of all tenants, and reports how many it has looked at.
+type tour struct {
+	parallel int // how many at once
+	report   func(*Summary)
+
+	mu       sync.Mutex // guards progress and the calls of report
+	progress Summary
+}
+
+// begin reports that a tour of so many databases begins.
+func (t *tour) begin(total int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.progress = Summary{Total: total}
+	t.report(&t.progress)
+}
+
+// note reports that one more database was looked at. Some may have been added after the
+// count.
+func (t *tour) note() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.progress.Done++
+	t.progress.Total = max(t.progress.Total, t.progress.Done)
+	t.report(&t.progress)
+}
+
 // task is one thing done to many tenants.
 type task struct {
 	report func(*Summary)
