@@ -2,6 +2,8 @@ package models
 
 import (
 	"context"
+	"encoding/hex"
+	"strings"
 
 	"gorm.io/gorm"
 )
@@ -17,6 +19,11 @@ func (t *Tenant) Name() string {
 	}
 	return string(t.Slug)
 }
+
+// unsettled are the tenants that are neither ready nor suspended: few, however many tenants
+// there are. The index ix_tenants_unsettled has these alone, and a query uses it only if it
+// has this condition, in these words.
+const unsettled = "status NOT IN ('ready', 'suspended')"
 
 // Selection picks tenants out of the registry. The zero value is all of them.
 type Selection struct {
@@ -35,6 +42,9 @@ type Selection struct {
 	// Brief reads only the columns that every registry has, whatever its schema.
 	Brief bool
 }
+
+// idStart is how many digits of an id the private names of its database and role have.
+const idStart = 16
 
 const briefColumns = "id, slug, database_name, status, schema_version, error, created_at, updated_at"
 
@@ -99,6 +109,30 @@ func (s Selection) page(db *gorm.DB, after string) gorm.ChainInterface[Tenant] {
 		query = query.Select(briefColumns)
 	}
 	return query
+}
+
+// ListNamed returns the tenants whose databases have one of these names, and those whose
+// ids begin with one of these 16 hexadecimal digits. A text that is no such beginning is
+// that of no tenant.
+func ListNamed(ctx context.Context, db *gorm.DB, databases, starts []string) ([]Tenant, error) {
+	query := db.WithContext(ctx).Where("database_name IN ?", databases)
+	for _, start := range starts {
+		first, last, ok := idRange(start)
+		if ok {
+			query = query.Or("id BETWEEN ? AND ?", first, last)
+		}
+	}
+	var found []Tenant
+	return found, query.Find(&found).Error
+}
+
+// idRange returns the first and the last id that begin with these 16 hexadecimal digits.
+func idRange(start string) (first, last string, ok bool) {
+	if _, err := hex.DecodeString(start); err != nil || len(start) != idStart || strings.ToLower(start) != start {
+		return "", "", false
+	}
+	start = start[:8] + "-" + start[8:12] + "-" + start[12:]
+	return start + "-0000-000000000000", start + "-ffff-ffffffffffff", true
 }
 
 // VersionCount says how many tenants and how many spares have a schema.

@@ -155,5 +155,5 @@ func findOwned(
 func ownedBy(db *gorm.DB, ownerID int64, statuses ...TenantStatus) gorm.ChainInterface[Organization] {
 	return gorm.G[Organization](db).
 		Where("organizations.owner_id = ?", ownerID).
-		Where("organizations.tenant_id IN (?)", db.Model(&Tenant{}).Select("id").Where("status IN ?", statuses))
+		Where("EXISTS (SELECT 1 FROM tenants WHERE tenants.id = organizations.tenant_id AND tenants.status IN ?)", statuses)
 }

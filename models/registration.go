@@ -45,7 +45,7 @@ func FindRegistration(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, Regi
 	err := db.WithContext(ctx).Table("tenants").
 		Select("tenants.*, o.registration AS of_organization").
 		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id").
-		Where("tenants.slug = ? OR tenants.id = (?)", slug, aliased(db, slug)).Take(&row).Error
+		Where("tenants.id = (?)", named(db, slug)).Take(&row).Error
 	if row.OfOrganization != nil {
 		return row.Tenant, *row.OfOrganization, nil
 	}

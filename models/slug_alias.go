@@ -109,6 +109,12 @@ func checkAlias(ctx context.Context, db *gorm.DB, slug Slug) error {
 	return err
 }
 
+// named is the query for the id of the tenant that has the slug, or has it as its alias.
+// SQLite would read the whole registry for an OR of the two.
+func named(db *gorm.DB, slug Slug) *gorm.DB {
+	return db.Raw("SELECT COALESCE((?), (?))", db.Model(&Tenant{}).Select("id").Where("slug = ?", slug), aliased(db, slug))
+}
+
 // aliased is the query for the tenant that has the slug as its alias.
 func aliased(db *gorm.DB, slug Slug) *gorm.DB {
 	return db.Model(&SlugAlias{}).Select("tenant_id").Where("slug = ?", slug)

@@ -40,7 +40,7 @@ func ListSpares(ctx context.Context, db *gorm.DB, form SpareForm, limit int) ([]
 // spares compares texts in SQL, which is safe here alone: the ids begin with
 // twelve digits of a date, and every collation has digits in their order.
 func (f SpareForm) spares(db *gorm.DB, statuses ...TenantStatus) gorm.ChainInterface[Tenant] {
-	spares := gorm.G[Tenant](db).Where("status IN ? AND schema_version >= ?", statuses, f.SchemaVersion)
+	spares := gorm.G[Tenant](db).Where(unsettled).Where("status IN ? AND schema_version >= ?", statuses, f.SchemaVersion)
 	if f.HasRole {
 		spares = spares.Where("role <> ''")
 	}
@@ -53,7 +53,7 @@ func ListOldSpares(ctx context.Context, db *gorm.DB, form SpareForm) ([]Tenant, 
 	if form.HasRole {
 		condition = "(schema_version < ? OR role = '')"
 	}
-	return gorm.G[Tenant](db).Where("status = ?", TenantSpare).Where(condition, form.SchemaVersion).Find(ctx)
+	return gorm.G[Tenant](db).Where(unsettled).Where("status = ?", TenantSpare).Where(condition, form.SchemaVersion).Find(ctx)
 }
 
 // ClaimTenant makes a tenant of a spare database, and reports

@@ -117,7 +117,7 @@ func FindTenant(ctx context.Context, db *gorm.DB, id string) (Tenant, error) {
 
 // FindTenantBySlug returns the tenant with that slug or alias, or KindTenantNotFound.
 func FindTenantBySlug(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, error) {
-	tenant, err := gorm.G[Tenant](db).Where("slug = ? OR id = (?)", slug, aliased(db, slug)).Take(ctx)
+	tenant, err := gorm.G[Tenant](db).Where("id = (?)", named(db, slug)).Take(ctx)
 	return tenant, lookup(err, ErrTenantNotFound)
 }
 
@@ -161,8 +161,7 @@ func ListTenants(ctx context.Context, db *gorm.DB, ids []string) ([]Tenant, erro
 
 // ListUnfinishedTenants returns those that are being made or removed.
 func ListUnfinishedTenants(ctx context.Context, db *gorm.DB) ([]Tenant, error) {
-	return gorm.G[Tenant](db).Where("status NOT IN ?", finished()).
-		Order("created_at").Find(ctx)
+	return gorm.G[Tenant](db).Where(unsettled).Where("status NOT IN ?", finished()).Order("created_at").Find(ctx)
 }
 
 // MoveTenant changes the status of a tenant that is in one of the states from,

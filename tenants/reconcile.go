@@ -13,8 +13,10 @@ import (
 
 const (
 	// tidyEvery is also the pause before a tenant that could not be removed is tried again.
-	tidyEvery   = 30 * time.Second
-	reportEvery = time.Minute
+	tidyEvery = 30 * time.Second
+	// reportEvery is long: the names of all databases, roles and files are compared.
+	reportEvery   = time.Hour
+	reportTimeout = 10 * time.Minute
 	// maxReconciling is how many unfinished tenants are removed at once.
 	maxReconciling = 4
 	// tryAgainAfter is the pause before a locked tenant is tried again: the server
@@ -131,7 +133,7 @@ func wake(background chan<- struct{}) {
 
 // report logs a warning about each unexplained thing, once.
 func (m *Manager) report(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, reportEvery)
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	strays, err := m.databases.ListUnexplained(ctx)
 	if err != nil {

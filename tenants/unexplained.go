@@ -15,6 +15,9 @@ const (
 	FileNoun     = "file"
 )
 
+// straysPage is for how many names the registry is asked at once.
+const straysPage = 100
+
 // Stray is a database, a role or a file that has a name of ours and is in no row
 // of the registry.
 type Stray struct {
@@ -44,39 +47,46 @@ func (d *Databases) listStrays(ctx context.Context) ([]Stray, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := d.listKnown(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var strays []Stray
-	add := func(noun, name, owner string) {
-		if s, ours := d.strayOf(noun, name); ours && !known[owner] {
-			strays = append(strays, s)
+	var ours []Stray
+	add := func(noun string, names []string) {
+		for _, name := range names {
+			if s, is := d.strayOf(noun, name); is {
+				ours = append(ours, s)
+			}
 		}
 	}
-	for _, name := range found.Databases {
-		add(DatabaseNoun, name, name)
-	}
-	for _, name := range found.Roles {
-		add(RoleNoun, name, name)
-	}
-	for _, file := range found.Files {
-		name, _, _ := strings.Cut(file, ".")
-		add(FileNoun, file, name)
+	add(DatabaseNoun, found.Databases)
+	add(RoleNoun, found.Roles)
+	add(FileNoun, found.Files)
+	var strays []Stray
+	for page := range slices.Chunk(ours, straysPage) {
+		known, err := d.listKnown(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		strays = append(strays, slices.DeleteFunc(page, func(s Stray) bool { return known[s.owner()] })...)
 	}
 	return strays, nil
 }
 
-// listKnown returns the names of databases and roles that the registry explains.
-func (d *Databases) listKnown(ctx context.Context) (map[string]bool, error) {
+// listKnown returns the names of databases and roles that the rows of these things explain.
+func (d *Databases) listKnown(ctx context.Context, things []Stray) (map[string]bool, error) {
+	var names, starts []string
+	for _, s := range things {
+		names = append(names, s.owner()) // a restored tenant may have a private one
+		if s.Private {
+			starts = append(starts, strings.TrimPrefix(s.owner(), d.PrivatePrefix(s.Noun)))
+		}
+	}
+	records, err := models.ListNamed(ctx, d.Core, names, starts)
 	known := make(map[string]bool)
-	err := models.EachTenant(ctx, d.Core, models.Selection{}, func(record *models.Tenant) error {
+	for i := range records {
+		record := &records[i]
 		known[record.DatabaseName], known[record.Role], known[d.roleName(record.ID)] = true, true, true
 		if !record.Status.IsFinished() { // it may have been interrupted before it was renamed
 			known[d.PrivateName(record.ID)] = true
 		}
-		return nil
-	})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +95,12 @@ func (d *Databases) listKnown(ctx context.Context) (map[string]bool, error) {
 		known[replaced[i].DatabaseName] = true
 	}
 	return known, err
+}
+
+// owner returns the name of the database or role that it is or belongs to.
+func (s Stray) owner() string {
+	name, _, _ := strings.Cut(s.Name, ".")
+	return name
 }
 
 // strayOf reports whether something of that name needs a row of our registry. A

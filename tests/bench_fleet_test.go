@@ -1,6 +1,7 @@
 package tests_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"net/http"
@@ -35,7 +36,7 @@ func BenchmarkFleet(b *testing.B) {
 		b.Skip("a fleet is made once: run with -benchtime 1x")
 	}
 	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
-		for _, size := range fleetSizes(b) {
+		for _, size := range sizes(b, "FLEET_SIZES", "10") {
 			b.Run(fmt.Sprintf("%s/N=%d", engine, size), func(b *testing.B) {
 				settings := freshFleet(b, engine)
 				settings.Quiet, settings.Database.MaxConnections = true, 40
@@ -55,18 +56,15 @@ func freshFleet(b *testing.B, engine testkit.Engine) testkit.Settings {
 	return testkit.Fresh(b, engine)
 }
 
-func fleetSizes(b *testing.B) (sizes []int) {
+// sizes are the numbers that a variable of the environment lists.
+func sizes(b *testing.B, variable, otherwise string) (numbers []int) {
 	b.Helper()
-	listed := os.Getenv("FLEET_SIZES")
-	if listed == "" {
-		listed = "10"
+	for text := range strings.SplitSeq(cmp.Or(os.Getenv(variable), otherwise), ",") {
+		number, err := strconv.Atoi(text)
+		require.NoError(b, err, variable)
+		numbers = append(numbers, number)
 	}
-	for text := range strings.SplitSeq(listed, ",") {
-		size, err := strconv.Atoi(text)
-		require.NoError(b, err, "FLEET_SIZES")
-		sizes = append(sizes, size)
-	}
-	return sizes
+	return numbers
 }
 
 func measureFleet(b *testing.B, settings testkit.Settings, size int) {

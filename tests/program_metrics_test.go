@@ -117,6 +117,20 @@ func TestMetricsOfTenants(t *testing.T) {
 	})
 }
 
+// TestMetricsCountManyTenantsSeldom: a count of a large registry is kept for a minute.
+func TestMetricsCountManyTenantsSeldom(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	settings.Metrics = true
+	app := testkit.Start(t, settings)
+	fillRegistry(t, &settings, 100_001)
+	require.InDelta(t, 100_001, app.Scrape()[withStatus("ready")], 0)
+
+	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'suspended' WHERE slug = 'row-1'")
+
+	require.InDelta(t, 100_001, app.Scrape()[withStatus("ready")], 0)
+}
+
 // TestMetricsOfUnfinishedBusiness: what the reconciler finds at the start.
 func TestMetricsOfUnfinishedBusiness(t *testing.T) {
 	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,12 +18,23 @@ import (
 // the rest when that does not answer.
 const registryTimeout = 2 * time.Second
 
+// A count reads the whole registry. Where there are more than manyTenants it is repeated
+// after countEvery at the soonest.
+const (
+	manyTenants = 100_000
+	countEvery  = time.Minute
+)
+
 // figures collects what is kept elsewhere, at each scrape.
 type figures struct {
 	manager  *tenants.Manager
 	backend  database.Backend
 	backups  func() backups.Figures
 	families []family
+
+	mu      sync.Mutex           // guards counted and its time
+	counted []models.StatusCount // nil if it must be counted anew
+	at      time.Time
 }
 
 // snapshot is what one scrape has found.
@@ -74,7 +86,7 @@ func (f *figures) Collect(metrics chan<- prometheus.Metric) {
 func (f *figures) readCore(s *snapshot) {
 	ctx, cancel := context.WithTimeout(context.Background(), registryTimeout)
 	defer cancel()
-	statuses, err := models.CountStatuses(ctx, f.manager.Core())
+	statuses, err := f.countStatuses(ctx)
 	if err != nil {
 		return
 	}
@@ -83,6 +95,29 @@ func (f *figures) readCore(s *snapshot) {
 		return
 	}
 	s.statuses, s.operations = statuses, operations
+}
+
+// countStatuses counts the tenants by their status, in one query.
+func (f *figures) countStatuses(ctx context.Context) ([]models.StatusCount, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counted != nil && time.Since(f.at) < countEvery {
+		return f.counted, nil
+	}
+	began := time.Now()
+	counts, err := models.CountStatuses(ctx, f.manager.Core())
+	if err != nil {
+		return nil, err
+	}
+	total := 0
+	for _, count := range counts {
+		total += count.Tenants
+	}
+	f.counted, f.at = nil, began
+	if total > manyTenants {
+		f.counted = counts
+	}
+	return counts, nil
 }
 
 func counter(name, help string, read func(*snapshot) int) family {

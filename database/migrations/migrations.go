@@ -21,6 +21,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291740CreateSlugAliases(),
 		core202611291810CreateReplacedDatabases(),
 		core202611291820AddLastBackups(),
+		core202611291850IndexRegistry(),
 		core202611301800CreateOperations(),
 	}
 }

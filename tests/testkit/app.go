@@ -21,6 +21,7 @@ import (
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
@@ -84,6 +85,9 @@ type Settings struct {
 	// first signs, Secret alone where there are none.
 	Now  func() time.Time `json:"-"`
 	Keys []string         `json:"-"`
+
+	// OnCore, if set, is given the core database before any other work is done on it.
+	OnCore func(core *gorm.DB) `json:"-"`
 
 	// SQL returns core for the core database of coreURL: a session of PostgreSQL takes long.
 	core    *sql.DB
@@ -181,6 +185,9 @@ func Open(tb testing.TB, settings Settings) (*App, error) {
 	var err error
 	if app.Backend, err = connect.Open(tb.Context(), settings.Database); err != nil {
 		return nil, err
+	}
+	if settings.OnCore != nil {
+		settings.OnCore(app.Backend.Core())
 	}
 	options := tenants.Options{
 		Backend:        app.Backend,

@@ -110,6 +110,9 @@ func (p *Process) AwaitStop(step tenants.Step) {
 	})
 }
 
+// ID returns the id of the process.
+func (p *Process) ID() int { return p.command.Process.Pid }
+
 // Kill kills the process and returns once it is gone.
 func (p *Process) Kill() {
 	_ = p.command.Process.Kill() // it may have been faster
