@@ -67,7 +67,7 @@ func TestADeletedTenantComesBack(t *testing.T) {
 		require.Zero(t, testkit.Scalar[int](t, &settings, core, "SELECT count(*) FROM resting_slugs"))
 		require.Equal(t, 1, testkit.Scalar[int](t, &settings, core, `SELECT count(*) FROM audit_events WHERE action = 'organization.restored'
 			AND actor = 'operator' AND target_name = 'acme' AND detail <> ''`))
-		settings.Command(t, "tenants", "restore", "acme", "--yes").RequireCode(t, 2)
+		settings.Command(t, "tenants", "restore", "acme", "--owner", "ada@example.com", "--yes").RequireCode(t, 2)
 		app.Organization(owner, "new")
 		settings.Command(t, "tenants", "doctor").RequireCode(t, 0)
 		settings.RequireTidy(t)
@@ -124,8 +124,8 @@ func TestADeletedTenantTakesNothingFromOthers(t *testing.T) {
 		app.Organization(owner, "acme")
 		app.Organization(owner, "acme-old")
 
-		taken := settings.Command(t, "tenants", "restore", "acme", "--yes").RequireCode(t, 2)
-		require.Contains(t, taken.Stderr, "it is not deleted")
+		taken := settings.Command(t, "tenants", "restore", "acme", "--yes").RequireCode(t, 1)
+		require.Contains(t, taken.Stderr, "there is no such backup of it")
 		settings.Command(t, "tenants", "delete", "acme", "--without-backup", "--yes").RequireCode(t, 0)
 		settings.Command(t, "tenants", "restore", "acme", "--yes").RequireCode(t, 0)
 

@@ -42,6 +42,9 @@ func (b *backend) Copy(ctx context.Context, source *database.Source, sink databa
 		path = b.file
 	}
 	err := b.copyFile(ctx, source.Check, sink, func(target string) error { return b.vacuumInto(ctx, path, target, source.Check) })
+	if fault, ok := errors.AsType[*copyError](err); ok {
+		err = errors.New(fault.Error()) // its kind says nothing of the database itself
+	}
 	if err != nil {
 		return fmt.Errorf("copy database %s: %w", name, err)
 	}
@@ -78,7 +81,7 @@ func (b *backend) copyFile(
 	}
 	content, err := b.describe(ctx, target, check)
 	if err != nil {
-		return errors.New("examine the copy: " + err.Error()) // it says nothing of the database itself
+		return &copyError{err}
 	}
 	if err := sink.Describe(content); err != nil {
 		return err
@@ -89,6 +92,15 @@ func (b *backend) copyFile(
 	}
 	return sink.File(found.Size(), file)
 }
+
+// copyError says why a copy is no good.
+type copyError struct{ cause error }
+
+// Error says so.
+func (e *copyError) Error() string { return "examine the copy: " + e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *copyError) Unwrap() error { return e.cause }
 
 // copyLock is the key of the lock that is held while a copy is in use.
 func copyLock(path string) string { return "copy " + path }
