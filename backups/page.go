@@ -34,7 +34,7 @@ func (l *Listed) Level() int {
 // milliseconds.
 func (k *Kept) Moment() int64 {
 	millis, _ := strconv.ParseInt(k.ID[timeBytes+1:timeBytes+1+milliBytes], 10, 64) // 0 in an id that we have not made
-	return k.TakenAt.UnixMilli() + millis
+	return k.TakenAt.UnixMilli() + millis                                           //nolint:forbidigo // it is compared with the moments of others, never with now
 }
 
 // Page returns at most limit backups of a tenant, the newest first, that are older than

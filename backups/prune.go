@@ -71,7 +71,7 @@ func (p *Pruning) all(ctx context.Context) (done []Pruned, err error) {
 	}
 	for owner, shelf := range shelves {
 		one := Pruned{Owner: owner}
-		isDone := false
+		var isDone bool
 		isDone, err = p.deleted(ctx, shelf, &one)
 		if err == nil && !isDone {
 			err = p.backups(ctx, shelf, &one)

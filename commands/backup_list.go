@@ -65,12 +65,12 @@ func (c *backupListCommand) Run(ctx context.Context, inv *Invocation) error {
 	return withStore(inv, func(_ *config.Backups, kept store.Store) error {
 		list, unusable := newListing(inv, c.JSON, "TENANT\tTAKEN\tSTATUS\tENCRYPTED\tBYTES\tBACKUP"), 0
 		err := backups.Each(ctx, kept, func(entry *backups.Entry) error {
-			if entry.Err != nil {
-				say(inv.Stderr, entry.Name+": "+oneLine(entry.Err.Error()))
-				unusable++
-				return nil
+			if entry.Record != nil {
+				return list.add(newBackupView(entry.Record))
 			}
-			return list.add(newBackupView(entry.Record))
+			say(inv.Stderr, entry.Name+": "+oneLine(entry.Err.Error()))
+			unusable++
+			return nil
 		})
 		if err == nil {
 			err = list.end()

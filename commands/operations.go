@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
@@ -68,7 +69,7 @@ func (v *operationView) name() string {
 // progress is how far the phase is.
 func (v *operationView) progress() string {
 	if v.Total == 0 {
-		return fmt.Sprint(v.Done)
+		return strconv.FormatInt(v.Done, 10)
 	}
 	return fmt.Sprintf("%d of %d", v.Done, v.Total)
 }

@@ -21,24 +21,30 @@ type MaskedColumn struct{ Name, Value string }
 // maskedDomain can be no user's: RFC 2606 reserves it.
 const maskedDomain = "@masked.invalid"
 
+// The columns of a user that must be unique.
+const (
+	emailColumn     = "email"
+	canonicalColumn = "email_canonical"
+)
+
 // Masks lists what a masked clone does not have of its source. An expression must mean the
 // same on both engines. Of a table with a unique column, the values must be unique too.
 func Masks() []Mask {
 	return []Mask{
-		{Table: "tenant_users", UserID: "id", Columns: []MaskedColumn{
-			{"email", maskedAddress("'user'", "id")},
-			{"email_canonical", maskedAddress("'user'", "id")},
+		{Table: TenantUser{}.TableName(), UserID: "id", Columns: []MaskedColumn{
+			{emailColumn, maskedAddress("'user'", "id")},
+			{canonicalColumn, maskedAddress("'user'", "id")},
 			{"hashed_password", "''"},
 			{"full_name", "CASE WHEN full_name IS NOT NULL THEN 'User ' || CAST(id AS varchar) END"},
 			{"bio", "NULL"},
 			{"phone", "NULL"},
 		}},
-		{Table: "audit_events", UserID: "actor_id", Columns: []MaskedColumn{
+		{Table: Event{}.TableName(), UserID: "actor_id", Columns: []MaskedColumn{
 			{"actor", "CASE WHEN actor_id IS NOT NULL THEN " + maskedAddress("'user'", "actor_id") + " WHEN actor = '" + Operator + "' THEN actor ELSE '' END"},
 			{"ip", "''"},
 			{"user_agent", "''"},
 		}},
-		{Table: "audit_events", UserID: "CASE WHEN target_kind = 'user' THEN target_id END", Columns: []MaskedColumn{
+		{Table: Event{}.TableName(), UserID: "CASE WHEN target_kind = 'user' THEN target_id END", Columns: []MaskedColumn{
 			{"target_name", "CASE WHEN target_kind IN ('user', 'invitation') AND target_name <> '' THEN " +
 				"coalesce(" + maskedAddress("target_kind", "target_id") + ", '') ELSE target_name END"},
 		}},
@@ -71,7 +77,7 @@ func maskAll(tx *gorm.DB, owner *CoreUser) error {
 	}
 	// A user may have the address that another gets: first none has any.
 	const none = "CAST(id AS varchar)"
-	first := Mask{Table: "tenant_users", UserID: "id", Columns: []MaskedColumn{{"email", none}, {"email_canonical", none}}}
+	first := Mask{Table: TenantUser{}.TableName(), UserID: "id", Columns: []MaskedColumn{{emailColumn, none}, {canonicalColumn, none}}}
 	for _, mask := range append([]Mask{first}, Masks()...) {
 		if err := mask.apply(tx, ownerID); err != nil {
 			return fmt.Errorf("mask table %s: %w", mask.Table, err)

@@ -232,6 +232,6 @@ func line(err error) string {
 
 func (w *Worker) warn(ctx context.Context, message string, err error, more ...any) {
 	if ctx.Err() == nil {
-		w.Logger.WarnContext(ctx, message, append(more, "error", err)...)
+		w.Logger.WarnContext(ctx, message, append(more, "error", err)...) //nolint:sloglint // its callers give constants
 	}
 }

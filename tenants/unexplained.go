@@ -71,7 +71,7 @@ func (d *Databases) listStrays(ctx context.Context) ([]Stray, error) {
 
 // listKnown returns the names of databases and roles that the rows of these things explain.
 func (d *Databases) listKnown(ctx context.Context, things []Stray) (map[string]bool, error) {
-	var names, starts []string
+	names, starts := make([]string, 0, len(things)), []string{}
 	for _, s := range things {
 		names = append(names, s.owner()) // a restored tenant may have a private one
 		if s.Private {

@@ -171,7 +171,7 @@ func TestBackupPruneOfDeletedTenants(t *testing.T) {
 			settings.Command(t, "tenants", "create", slug).RequireCode(t, 0)
 		}
 		now := time.Now()
-		var ids []string
+		ids := make([]string, 0, 3)
 		for slug, age := range map[string]int{"acme": 11, "globex": 9, "initech": 11} {
 			if slug == "initech" {
 				settings.Command(t, "backup", "run", "--tenant", slug).RequireCode(t, 0)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -271,7 +272,7 @@ func TestAnOperationThatKillsIsGivenUp(t *testing.T) {
 	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		op := queueIn(t, app, "acme")
 		for i := range 5 {
-			_, err := models.TakeOperation(t.Context(), app.Tenants.Core(), op.ID, fmt.Sprint(i))
+			_, err := models.TakeOperation(t.Context(), app.Tenants.Core(), op.ID, strconv.Itoa(i))
 			require.NoError(t, err)
 		}
 		startWorker(t, app, kind{
@@ -350,9 +351,10 @@ func TestOperationsAreCancelled(t *testing.T) {
 // requireListed requires that operations list shows these, in that order.
 func requireListed(t *testing.T, settings *testkit.Settings, ids ...string) {
 	t.Helper()
-	var found []string
-	for _, op := range decodeLoosely[[]operationJSON](t, settings.Command(t, "operations", "list", "--json")) {
-		found = append(found, op.ID)
+	listed := decodeLoosely[[]operationJSON](t, settings.Command(t, "operations", "list", "--json"))
+	found := make([]string, len(listed))
+	for i := range listed {
+		found[i] = listed[i].ID
 	}
 	require.Equal(t, ids, found)
 }

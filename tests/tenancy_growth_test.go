@@ -76,7 +76,7 @@ func (l *statementLog) watch(core *gorm.DB) {
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.found[statement] = db.Dialector.Explain(statement, db.Statement.Vars...)
+		l.found[statement] = db.Explain(statement, db.Statement.Vars...)
 	}
 	callbacks := core.Callback()
 	_ = callbacks.Query().After("gorm:query").Register("test:note", note) // a statement that is not noted is missed below
