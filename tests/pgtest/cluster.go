@@ -47,6 +47,7 @@ type Cluster struct {
 func Start(tb testing.TB, settings ...string) *Cluster {
 	tb.Helper()
 
+	require(tb, checkTime(tb))
 	cluster, err := newCluster(tb.Context(), settings...)
 	require(tb, err)
 	tb.Cleanup(func() {
