@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	pruneEvery = 24 * time.Hour
+	forgetEvery = time.Hour
+	pruneEvery  = 24 * time.Hour
 	// prunePause follows each tenant, since its database is opened: however many tenants
 	// there are, they take little of the processors at a time.
 	prunePause   = 100 * time.Millisecond
@@ -24,18 +25,26 @@ const (
 	coreAuditLock = "core audit"
 )
 
-// keepPruning removes rows that have no more use, at once and at each tick, until ctx ends.
-func (m *Manager) keepPruning(ctx context.Context) {
-	prune := func() {
+// keepForgetting removes rows and databases that have no more use, at once and at each
+// tick, until ctx ends.
+func (m *Manager) keepForgetting(ctx context.Context) {
+	forget := func() {
 		m.forgetSlugs(ctx)
 		m.pruneOperations(ctx)
 		m.dropOldReplaced(ctx)
-		if m.auditKeep > 0 {
-			m.pruneAll(ctx)
-		}
 	}
-	prune()
-	every(ctx, pruneEvery, prune)
+	forget()
+	every(ctx, forgetEvery, forget)
+}
+
+// keepPruning removes old events, if the settings want that, at once and at each tick,
+// until ctx ends.
+func (m *Manager) keepPruning(ctx context.Context) {
+	if m.auditKeep == 0 {
+		return
+	}
+	m.pruneAll(ctx)
+	every(ctx, pruneEvery, func() { m.pruneAll(ctx) })
 }
 
 // forgetSlugs removes the slugs whose rest has ended.

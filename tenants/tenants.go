@@ -160,6 +160,7 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 		every(background, reportEvery, func() { m.report(background) })
 	})
 	m.background.Go(func() { m.keepSpares(background) })
+	m.background.Go(func() { m.keepForgetting(background) })
 	m.background.Go(func() { m.keepPruning(background) })
 	return m, nil
 }
