@@ -39,14 +39,6 @@ type job struct {
 	task         *operations.Task // is told of progress; nil for none
 }
 
-// enter begins a phase.
-func (j *job) enter(ctx context.Context, phase string) error {
-	if j.task == nil {
-		return nil
-	}
-	return j.task.Enter(ctx, phase, nil)
-}
-
 // organization is what is known of a tenant in core alone.
 type organization struct {
 	TenantID     string              `json:"tenant_id"`
@@ -72,7 +64,7 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 	r.Recipients = append([]string{}, b.names...)
 	r.TakenAt = time.Now().UTC().Truncate(time.Millisecond)
 	r.identify()
-	if err := j.enter(ctx, phaseCopying); err != nil {
+	if err := j.task.Enter(ctx, phaseCopying, nil); err != nil {
 		return err
 	}
 	var sums *sums
@@ -90,7 +82,7 @@ func (b *Backups) keep(ctx context.Context, j *job) (err error) {
 		}
 	}()
 	r.Bytes, r.SHA256 = sums.bytes, sums.text()
-	if err := j.enter(ctx, phaseReading); err != nil {
+	if err := j.task.Enter(ctx, phaseReading, nil); err != nil {
 		return err
 	}
 	if err := readBack(ctx, b.store, r); err != nil {
@@ -189,9 +181,7 @@ func (s *sums) Write(piece []byte) (int, error) {
 	}
 	n, err := s.w.Write(piece)
 	s.bytes += int64(n)
-	if s.task != nil {
-		s.task.Report(s.bytes, 0)
-	}
+	s.task.Report(s.bytes, 0)
 	s.hash.Write(piece[:n])
 	return n, err
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync"
 
 	"filippo.io/age"
 
@@ -41,12 +42,18 @@ type Backups struct {
 	keyFile    string
 	version    string // of the program
 
-	coreLayout, tenantLayout database.Layout
+	coreLayout, tenantLayout *layout
 }
 
-// Open looks what this code's migrations make, and changes nothing.
-func Open(ctx context.Context, o *Options) (*Backups, error) {
+// New returns the backups of an installation. The error is a recipient that cannot be read.
+func New(o *Options) (*Backups, error) {
 	b := &Backups{databases: o.Databases, store: o.Store, names: o.Recipients, keyFile: o.TokenKeyFile}
+	b.coreLayout = &layout{look: func(ctx context.Context) (database.Layout, error) {
+		return o.Databases.Backend.Layout(ctx, migrations.Core(o.Databases.Prefix))
+	}}
+	b.tenantLayout = &layout{look: func(ctx context.Context) (database.Layout, error) {
+		return o.Databases.Backend.Layout(ctx, o.Databases.Migrations)
+	}}
 	for _, text := range o.Recipients {
 		recipient, err := archive.ParseRecipient(text)
 		if err != nil {
@@ -57,12 +64,30 @@ func Open(ctx context.Context, o *Options) (*Backups, error) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		b.version = info.Main.Version
 	}
-	var err error
-	if b.coreLayout, err = o.Databases.Backend.Layout(ctx, migrations.Core(o.Databases.Prefix)); err != nil {
-		return nil, err
+	return b, nil
+}
+
+// layout is the set of objects that this code's migrations make. It is found out when it is
+// first needed: the engine may have to run them for that.
+type layout struct {
+	look func(ctx context.Context) (database.Layout, error)
+
+	mu      sync.Mutex // guards the fields below; its waiters need the same result
+	isKnown bool
+	found   database.Layout
+}
+
+func (l *layout) get(ctx context.Context) (database.Layout, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isKnown {
+		return l.found, nil
 	}
-	b.tenantLayout, err = o.Databases.Backend.Layout(ctx, o.Databases.Migrations)
-	return b, err
+	found, err := l.look(ctx)
+	if err == nil {
+		l.found, l.isKnown = found, true
+	}
+	return found, err
 }
 
 // try finds out whether the store works.
@@ -125,9 +150,6 @@ func readRecord(ctx context.Context, from store.Store, name string) (*Record, er
 	}
 	return parseRecord(name, text)
 }
-
-// coreSource is how core is read.
-func (b *Backups) coreSource() *database.Source { return &database.Source{Layout: b.coreLayout} }
 
 // write puts the record into the store, which makes its archive a backup.
 func (b *Backups) write(ctx context.Context, r *Record) error {

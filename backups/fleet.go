@@ -48,7 +48,7 @@ func Installations(ctx context.Context, from store.Store) ([]string, error) {
 	return ids, nil
 }
 
-// FindFleet chooses what is restored: the only installation in the store, or the one with
+// FindFleet chooses the source of a restoration: the only installation in the store, or the one with
 // that id, and the newest good backup of its core, or the one with that id. All of that
 // backup is read. The place must be empty, or have the rest of such a restoration, which
 // goes on. The errors: ErrNotEmpty, ErrNoBackup, and those of Choose.

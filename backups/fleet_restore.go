@@ -163,14 +163,13 @@ func (b *Backups) copied(ctx context.Context, f *Fleet, record *models.Tenant, r
 	if err != nil {
 		return nil, err
 	}
-	content := &tenants.Copied{From: record.ID, Migrations: list}
-	owner, err := models.FindOwner(ctx, b.databases.Core, record.ID)
-	if err == nil {
-		content.Owner = &owner
-	} else if !models.IsKind(err, models.KindUserNotFound) {
+	owner, err := b.databases.FindOwner(ctx, record.ID)
+	if err != nil {
 		return nil, err
 	}
 	copied := &loading{migrations: list}
-	content.Feed = func(fill database.Fill) error { return copied.load(ctx, f.reader(b.store, r), fill) }
-	return content, nil
+	return &tenants.Copied{
+		From: record.ID, Migrations: list, Owner: owner,
+		Feed: func(fill database.Fill) error { return copied.load(ctx, f.reader(b.store, r), fill) },
+	}, nil
 }

@@ -38,7 +38,7 @@ func (l *Last) Try(ctx context.Context, d *tenants.Databases) error {
 
 // Keep makes the backup, and reads it back.
 func (l *Last) Keep(ctx context.Context, d *tenants.Databases, record *models.Tenant) error {
-	prepared, err := l.prepare(ctx, d)
+	prepared, err := l.prepare(d)
 	if err != nil {
 		return err
 	}
@@ -58,13 +58,13 @@ func (l *Last) withStore(do func(store.Store) error) error {
 	return errors.Join(do(kept), kept.Close())
 }
 
-func (l *Last) prepare(ctx context.Context, d *tenants.Databases) (*Backups, error) {
+func (l *Last) prepare(d *tenants.Databases) (*Backups, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.prepared != nil {
 		return l.prepared, nil
 	}
-	b, err := Open(ctx, &Options{Databases: d, Recipients: l.recipients})
+	b, err := New(&Options{Databases: d, Recipients: l.recipients})
 	if err == nil {
 		l.prepared = b
 	}

@@ -61,11 +61,15 @@ func (b *Backups) Look(ctx context.Context, slug models.Slug, at database.Outsid
 // expect says which tenant the database must be of, and to whom it belongs. Without an id
 // no database is right.
 func (b *Backups) expect(ctx context.Context, slug models.Slug, at database.Outside) (*Moment, error) {
-	m := &Moment{source: &database.Source{Outside: at, Layout: b.tenantLayout}}
+	layout, err := b.tenantLayout.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &Moment{source: &database.Source{Outside: at, Layout: layout}}
 	record, err := models.FindTenantBySlug(ctx, b.databases.Core, slug)
 	if err == nil {
-		if m.then, err = b.describe(ctx, &record); err == nil && m.then.OwnerID != 0 {
-			m.Owner, err = b.ownerNow(ctx, m.then.OwnerID)
+		if m.then, err = b.describe(ctx, &record); err == nil {
+			m.Owner, err = b.databases.FindOwner(ctx, record.ID)
 		}
 		return b.of(m, &record), err
 	}

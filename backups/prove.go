@@ -70,9 +70,9 @@ func (b *Backups) compare(ctx context.Context, name string, r *Record, copied *l
 func (b *Backups) layoutOf(ctx context.Context, r *Record, copied *loading) (database.Layout, error) {
 	switch {
 	case r.TenantID == CoreOwner && r.SchemaVersion == database.LatestID(migrations.Core(b.databases.Prefix)):
-		return b.coreLayout, nil
+		return b.coreLayout.get(ctx)
 	case r.TenantID != CoreOwner && r.SchemaVersion == b.databases.Version:
-		return b.tenantLayout, nil
+		return b.tenantLayout.get(ctx)
 	}
 	return b.databases.Backend.Layout(ctx, copied.migrations)
 }

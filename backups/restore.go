@@ -117,7 +117,7 @@ func (b *Backups) RestoreInPlace(
 	if c.Record.TenantID != r.Tenant.ID {
 		return fmt.Errorf("backup %s is of an earlier tenant of that slug: restore it beside, with --as", c.Record.ID)
 	}
-	owner, err := m.FindOwner(ctx, r.Tenant.ID)
+	owner, err := b.databases.FindOwner(ctx, r.Tenant.ID)
 	if err != nil {
 		return err
 	}

@@ -118,9 +118,13 @@ func (b *round) core(ctx context.Context) {
 
 // copyCore makes a backup of core, whose lock the caller must hold.
 func (b *Backups) copyCore(ctx context.Context) (*Record, error) {
+	layout, err := b.coreLayout.get(ctx)
+	if err != nil {
+		return nil, err
+	}
 	j := &job{
 		record: Record{InstallationID: b.databases.InstallationID(), TenantID: CoreOwner},
-		source: b.coreSource(), migrations: migrations.Core(b.databases.Prefix), keyFile: b.keyFile,
+		source: &database.Source{Layout: layout}, migrations: migrations.Core(b.databases.Prefix), keyFile: b.keyFile,
 	}
 	if err := b.keep(ctx, j); err != nil {
 		return nil, err
@@ -165,7 +169,7 @@ func (b *round) keepTenant(ctx context.Context, id string) (*Record, error) {
 // copyTenant makes a backup of a tenant, whose lock the caller must hold. task, unless it
 // is nil, is told of progress.
 func (b *Backups) copyTenant(ctx context.Context, id string, task *operations.Task) (kept *Record, err error) {
-	err = b.databases.LendForCopy(ctx, id, func(ctx context.Context, record *models.Tenant) error {
+	err = b.databases.LendForCopy(ctx, id, func(ctx context.Context, record *models.Tenant) (err error) {
 		kept, err = b.copyRecord(ctx, record, task)
 		return err
 	})
@@ -179,12 +183,16 @@ func (b *Backups) copyRecord(ctx context.Context, record *models.Tenant, task *o
 	if err != nil {
 		return nil, err
 	}
+	layout, err := b.tenantLayout.get(ctx)
+	if err != nil {
+		return nil, err
+	}
 	j := &job{
 		record: Record{
 			InstallationID: b.databases.InstallationID(), TenantID: record.ID, Slug: string(record.Slug),
 			Organization: described.Name,
 		},
-		source: b.databases.SourceOf(record, b.tenantLayout), migrations: b.databases.Migrations, organization: described, task: task,
+		source: b.databases.SourceOf(record, layout), migrations: b.databases.Migrations, organization: described, task: task,
 	}
 	if err := b.keep(ctx, j); err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func (in *installation) openBackups(ctx context.Context, create bool) (all *back
 	}
 	databases, err := tenants.OpenDatabases(ctx, in.options())
 	if err == nil {
-		all, err = backups.Open(ctx, &backups.Options{
+		all, err = backups.New(&backups.Options{
 			Databases: databases, Store: kept, Recipients: settings.Recipients, TokenKeyFile: settings.TokenKeyFile,
 		})
 	}

@@ -76,7 +76,7 @@ func (c *backupRestoreFleetCommand) Run(ctx context.Context, inv *Invocation) (e
 	if err != nil {
 		return err
 	}
-	all, err := backups.Open(ctx, &backups.Options{Databases: databases, Store: kept, TokenKeyFile: settings.TokenKeyFile})
+	all, err := backups.New(&backups.Options{Databases: databases, Store: kept, TokenKeyFile: settings.TokenKeyFile})
 	if err != nil {
 		return err
 	}

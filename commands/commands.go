@@ -52,7 +52,7 @@ type commandLine struct {
 	Audit   auditCommand       `cmd:"" help:"Export the audit trail."`
 	Backup  backupCommand      `cmd:"" help:"Back up core and tenants; list, prove or remove backups, or restore all."`
 
-	Operations operationsCommand `cmd:"" help:"List, show or cancel what servers do that takes long."`
+	Operations operationsCommand `cmd:"" help:"List, show or cancel the long work of servers."`
 }
 
 // Run does what the command line says and returns the exit code. The process

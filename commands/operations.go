@@ -13,7 +13,7 @@ import (
 	"multitenant/tenants"
 )
 
-// operationsCommand has the commands about what takes long.
+// operationsCommand has the commands about long work.
 type operationsCommand struct {
 	List   operationsListCommand   `cmd:"" help:"List the operations, the newest first."`
 	Show   operationsShowCommand   `cmd:"" help:"Show one operation."`
@@ -88,7 +88,7 @@ type operationsListCommand struct {
 
 // Help describes the command.
 func (operationsListCommand) Help() string {
-	return "An operation is what takes long and that servers do. It stays in the list for 30 days after its end."
+	return "An operation is long work that servers do. It stays in the list for 30 days after its end."
 }
 
 // Run lists.

@@ -10,7 +10,7 @@ import (
 	"multitenant/tenants"
 )
 
-// work is what a server does beside answering requests: operations, and scheduled backups.
+// work is done by a server beside its answers: operations, and scheduled backups.
 type work struct {
 	backups  *backups.Backups  // nil without BACKUP_URL
 	schedule *backups.Schedule // nil where the settings want none
@@ -50,7 +50,7 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 	return w, nil
 }
 
-// stop waits a little for what is given up.
+// stop waits a little for the work that is given up.
 func (w *work) stop(ctx context.Context) {
 	w.cancel()
 	ended := make(chan struct{})

@@ -37,7 +37,7 @@ func (tenantsRestoreCommand) Help() string {
 		"An encrypted backup needs BACKUP_IDENTITY_FILE. In place, the command says first which users return, leave, or change " +
 		"their role or password. It keeps the replaced database for KEEP_REPLACED days, in which --undo puts it back. Audit " +
 		"events are kept. The restored tenant is whole or, also when the command is killed, as it was. With --from or --file " +
-		"the tenant is read as another program has restored it to some moment, and nothing is changed there; SLUG may be of a " +
+		"the tenant is read from a database that another program has restored to some moment, and nothing is changed there; SLUG may be of a " +
 		"tenant that was deleted while its slug rests. Give the password of the URL by PGPASSWORD or PGPASSFILE."
 }
 

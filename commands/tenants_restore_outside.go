@@ -53,7 +53,7 @@ func (c *tenantsRestoreCommand) restoreOutside(
 	if err != nil {
 		return err
 	}
-	all, err := backups.Open(ctx, &backups.Options{Databases: databases})
+	all, err := backups.New(&backups.Options{Databases: databases})
 	if err != nil {
 		return err
 	}

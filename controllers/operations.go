@@ -10,7 +10,7 @@ import (
 	"multitenant/models"
 )
 
-// Operations shows what takes long to the core users whom it concerns: the owner of the
+// Operations shows long work to the core users whom it concerns: the owner of the
 // organization, and the user who asked for it. Others get 404.
 type Operations struct {
 	Core *gorm.DB

@@ -13,13 +13,13 @@ import (
 	"multitenant/tenants"
 )
 
-// What a document about one user has at most, beside all their sessions.
+// The limits of a document about one user, which also has all their sessions.
 const (
 	maxOwnOrganizations = 1000
 	maxOwnEvents        = 1000
 )
 
-// OwnData gives users what is stored about them.
+// OwnData gives users the data that is stored about them.
 type OwnData struct {
 	Tenants *tenants.Manager
 	Tokens  *auth.Tokens
@@ -36,7 +36,7 @@ type ownDataResponse struct {
 	HasMoreEvents bool                   `json:"has_more_events"`
 }
 
-// ShowCore gives a core user what the core has of them.
+// ShowCore gives a core user their data at the core.
 func (ctl *OwnData) ShowCore(c *gin.Context, user *models.CoreUser) error {
 	core := ctl.Tenants.Core()
 	if err := ctl.Limits.Write("", user.ID); err != nil {
@@ -54,8 +54,8 @@ func (ctl *OwnData) ShowCore(c *gin.Context, user *models.CoreUser) error {
 	return own.answer(c)
 }
 
-// ShowTenant gives a user of a tenant what the tenant has of them: of the events those
-// that they caused, and to owners and admins also those about them.
+// ShowTenant gives a user of a tenant their data there. It has the events that they caused;
+// owners and admins also get the events about them.
 func (ctl *OwnData) ShowTenant(c *gin.Context, tenant *tenants.Tenant, user *models.TenantUser) error {
 	if err := ctl.Limits.Write(tenant.ID, user.ID); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (ctl *OwnData) ShowTenant(c *gin.Context, tenant *tenants.Tenant, user *mod
 	return own.answer(c)
 }
 
-// collect reads what both kinds of users have. page says which events.
+// collect reads the data that both kinds of users have. page says which events.
 func (ctl *OwnData) collect(
 	c *gin.Context, db *gorm.DB, user *models.Account, page models.EventPage,
 ) (*ownDataResponse, error) {

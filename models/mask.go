@@ -27,7 +27,7 @@ const (
 	canonicalColumn = "email_canonical"
 )
 
-// Masks lists what a masked clone does not have of its source. An expression must mean the
+// Masks lists the columns that a masked clone does not have from its source. An expression must mean the
 // same on both engines. Of a table with a unique column, the values must be unique too.
 func Masks() []Mask {
 	return []Mask{

@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// OperationKind names what an operation does; its text is stable and is on the wire.
+// OperationKind names the work of an operation; its text is stable and is on the wire.
 type OperationKind string
 
 // The kinds of operations.
@@ -42,7 +42,7 @@ func OperationStatuses() []OperationStatus {
 // coreServer names the database server of core.
 const coreServer = "core"
 
-// Operation is something that takes long and that a worker in any server process does.
+// Operation is long work that a worker in any server process does.
 // It has no secret in it.
 type Operation struct {
 	ID       string `gorm:"primaryKey"` // a UUID; later operations have greater ones

@@ -1,4 +1,4 @@
-// Package operations does what takes long. Each operation is a row in core. A worker in
+// Package operations does long work. Each operation is a row in core. A worker in
 // any server process does it under the tenant's lock, which ends with the process: then
 // another process takes the operation over.
 package operations
@@ -86,15 +86,22 @@ func (t *Task) Findings(to any) error {
 }
 
 // Report says how much of the phase is done. It does not block, and is written within a
-// second. total is 0 while it is not known.
+// second. total is 0 while it is not known. A nil Task is told in vain.
 func (t *Task) Report(done, total int64) {
+	if t == nil {
+		return
+	}
 	t.done.Store(done)
 	t.total.Store(total)
 }
 
 // Enter begins a phase. findings, unless it is nil, is kept for the next worker, without
-// secrets. Enter fails if the operation is not this worker's any more.
+// secrets. Enter fails if the operation is not this worker's any more. A nil Task is told in
+// vain.
 func (t *Task) Enter(ctx context.Context, phase string, findings any) error {
+	if t == nil {
+		return nil
+	}
 	return t.enter(ctx, phase, findings, false)
 }
 

@@ -55,7 +55,7 @@ func (d *Databases) bringBack(
 	if d.CanCreateRoles() {
 		record.Role = d.roleName(record.ID)
 	}
-	if err := session.Drop(ctx, record.DatabaseName, record.Role); err != nil { // of an attempt that was killed
+	if err := d.clear(ctx, session, record.ID); err != nil { // an attempt may have been killed
 		return err
 	}
 	if record.Role != "" {

@@ -15,17 +15,17 @@ type Cloning struct {
 	// organization where that has none.
 	Owner *models.CoreUser
 	Mask  bool // see models.Masks
-	// Report is told how much has arrived, and the names of what a copy does not hold; it
-	// may be called often.
+	// Report is told how much has arrived, and the names of things that a copy does not hold;
+	// it may be called often.
 	Report func(*database.Passage)
 }
 
-// Clone makes a tenant of what another has at one moment, while that is used, and fills in
-// c.Owner. As in a restored tenant there are no sessions, password resets or invitations,
-// and the only core user inside is the owner. It records the event in core. It waits for
-// the lock of the source, which it holds until the clone is ready. No process waits for
-// that lock with the lock of a tenant that is being made. The errors: those of Restore and
-// LendForCopy, and KindOwnerEmailTaken.
+// Clone makes a tenant of the content that another has at one moment, while that one is
+// used, and fills in c.Owner. As in a restored tenant there are no sessions, password
+// resets or invitations, and the only core user inside is the owner. It records the event
+// in core. It waits for the lock of the source, which it holds until the clone is ready. No
+// process waits for that lock with the lock of a tenant that is being made. The errors:
+// those of Restore and LendForCopy, and KindOwnerEmailTaken.
 func (m *Manager) Clone(ctx context.Context, c *Cloning) error {
 	layout, err := m.databases.Backend.Layout(ctx, m.databases.Migrations)
 	if err != nil {
@@ -67,11 +67,9 @@ func (m *Manager) organizationOfClone(ctx context.Context, c *Cloning, source *m
 		return &models.Organization{Name: string(c.As), IsActive: true, Registration: source.Registration}, nil
 	}
 	if c.Owner == nil {
-		owner, err := models.FindOwner(ctx, m.core, source.ID)
-		if err != nil {
+		if c.Owner, err = m.databases.FindOwner(ctx, source.ID); err != nil {
 			return nil, err
 		}
-		c.Owner = &owner
 	}
 	return &models.Organization{
 		Name: org.Name, Description: org.Description, IsActive: true, Registration: org.Registration,

@@ -22,7 +22,7 @@ var ErrAtWork = errors.New("another operation is at work on it: try again when t
 type Restoration struct {
 	Tenant *models.Tenant
 	Event  *models.Event
-	// Confirm is told what becomes of the users, before anything is changed. Its error
+	// Confirm is told the fate of the users, before anything is changed. Its error
 	// ends the restoration.
 	Confirm func(*models.UserChanges) error
 }
@@ -71,7 +71,7 @@ func (m *Manager) UndoRestore(ctx context.Context, r *Restoration) error {
 		return err
 	}
 	return m.databases.replace(ctx, r, func(ctx context.Context, session database.Session) (*replacing, error) {
-		owner, err := m.FindOwner(ctx, kept.ID)
+		owner, err := m.databases.FindOwner(ctx, kept.ID)
 		if err == nil {
 			err = session.Reopen(ctx, kept.DatabaseName)
 		}
@@ -80,15 +80,6 @@ func (m *Manager) UndoRestore(ctx context.Context, r *Restoration) error {
 		}
 		return &replacing{with: kept.DatabaseName}, err
 	})
-}
-
-// FindOwner returns the core user who owns the tenant's organization, or nil if it has none.
-func (m *Manager) FindOwner(ctx context.Context, tenantID string) (*models.CoreUser, error) {
-	owner, err := models.FindOwner(ctx, m.core, tenantID)
-	if models.IsKind(err, models.KindUserNotFound) {
-		return nil, nil //nolint:nilnil // a tenant may have no organization
-	}
-	return &owner, err
 }
 
 // checkReplaceable returns an error if the tenant's database cannot be replaced at all.
@@ -169,7 +160,7 @@ func (d *Databases) replace(
 	return errors.Join(err, d.reopen(ctx, session, r.Tenant.ID))
 }
 
-// replacement says what Session.Replace is to do.
+// replacement is the order for Session.Replace.
 func (d *Databases) replacement(r *Restoration, other *replacing) *database.Replacement {
 	return &database.Replacement{
 		Name: r.Tenant.DatabaseName, With: other.with, Kept: d.PrivateName(uuid.NewString()), Role: r.Tenant.Role,
@@ -212,8 +203,8 @@ func (d *Databases) reopen(ctx context.Context, session database.Session, id str
 	return session.Reopen(ctx, record.DatabaseName)
 }
 
-// reopen ends what an interrupted replacement has left of a tenant's database. Another
-// process that is replacing it now is awaited.
+// reopen lets a tenant's database be written that an interrupted replacement has closed. It
+// waits for another process that is replacing it now.
 func (m *Manager) reopen(ctx context.Context, id string) error {
 	session, err := m.databases.Lock(ctx, id)
 	if err != nil {

@@ -76,10 +76,9 @@ func (d *Databases) Load(
 
 // Restore makes a tenant of a copy of another, or makes a deleted tenant again, and its
 // organization if org is not nil. It fills in org as its row in core and records the
-// event. The tenant has no session,
-// password reset or invitation, and the only core user inside is the owner. The errors:
-// KindInvalidSlug, KindReservedSlug, KindSlugTaken, KindSlugResting, KindBusy, and those
-// of Databases.Load.
+// event. The tenant has no session, password reset or invitation, and the only core user
+// inside is the owner. The errors: KindInvalidSlug, KindReservedSlug, KindSlugTaken,
+// KindSlugResting, KindBusy, and those of Databases.Load.
 func (m *Manager) Restore(
 	ctx context.Context, event *models.Event, slug models.Slug, org *models.Organization, content *Copied,
 ) error {
@@ -106,6 +105,15 @@ func (d *Databases) FindDeleted(ctx context.Context, slug models.Slug) (record *
 		ownerID = *resting.OwnerID
 	}
 	return &models.Tenant{ID: *resting.TenantID, Slug: slug, Role: d.roleName(*resting.TenantID)}, ownerID, nil
+}
+
+// FindOwner returns the core user who owns the tenant's organization, or nil if it has none.
+func (d *Databases) FindOwner(ctx context.Context, tenantID string) (*models.CoreUser, error) {
+	owner, err := models.FindOwner(ctx, d.Core, tenantID)
+	if models.IsKind(err, models.KindUserNotFound) {
+		return nil, nil //nolint:nilnil // a tenant may have no organization
+	}
+	return &owner, err
 }
 
 // restorePlan is another plan for a tenant whose users are in a copy.

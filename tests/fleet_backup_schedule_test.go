@@ -84,7 +84,7 @@ func TestServersBackUpNothingTwice(t *testing.T) {
 	require.NoError(t, err)
 	kept, err := store.OpenFolder(folder, true)
 	require.NoError(t, err)
-	all, err := backups.Open(t.Context(), &backups.Options{Databases: databases, Store: kept})
+	all, err := backups.New(&backups.Options{Databases: databases, Store: kept})
 	require.NoError(t, err)
 	running, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -27,12 +27,7 @@ func backsUpWholeOrNotAtAll(t *testing.T, binary string) {
 			settings.Command(t, "migrate").RequireCode(t, 0)
 			settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
 			fill(t, &settings, settings.DatabaseName("acme"))
-			command := exec.CommandContext(t.Context(), binary, "backup", "run")
-			command.Dir = t.TempDir()
-			for name, value := range settings.Environ() {
-				command.Env = append(command.Env, name+"="+value)
-			}
-			require.NoError(t, command.Start())
+			command := startProgram(t, binary, &settings, "backup", "run")
 			awaitPart(t, folder)
 			require.NoError(t, command.Process.Kill())
 			_ = command.Wait() // it was killed
@@ -65,12 +60,7 @@ func restoresWholeOrNotAtAll(t *testing.T, binary string) {
 				{"backup", "verify", "--level", "3"},
 				{"tenants", "clone", "acme", "acme-2", "--yes"},
 			} {
-				command := exec.CommandContext(t.Context(), binary, arguments...)
-				command.Dir = t.TempDir()
-				for name, value := range settings.Environ() {
-					command.Env = append(command.Env, name+"="+value)
-				}
-				require.NoError(t, command.Start())
+				command := startProgram(t, binary, &settings, arguments...)
 				testkit.Await(t, 60*time.Second, func() error {
 					if len(settings.Databases(t)) < 2 {
 						return errors.New("nothing is being made")
@@ -112,12 +102,7 @@ func comesBackWholeOrNotAtAll(t *testing.T, binary string) {
 			const users = "SELECT id, email, full_name FROM tenant_users ORDER BY id"
 			before := settings.Query(t, settings.DatabaseName("acme"), users)
 			place := loseAll(t, &settings)
-			command := exec.CommandContext(t.Context(), binary, "backup", "restore-fleet", "--yes")
-			command.Dir = t.TempDir()
-			for name, value := range place.Environ() {
-				command.Env = append(command.Env, name+"="+value)
-			}
-			require.NoError(t, command.Start())
+			command := startProgram(t, binary, &place, "backup", "restore-fleet", "--yes")
 			testkit.Await(t, 60*time.Second, func() error {
 				if !slices.ContainsFunc(place.Databases(t), func(name string) bool { return !strings.HasPrefix(name, ".") }) {
 					return errors.New("nothing is being made")
@@ -134,6 +119,18 @@ func comesBackWholeOrNotAtAll(t *testing.T, binary string) {
 			place.RequireTidy(t)
 		})
 	}
+}
+
+// startProgram starts a command of the program, which the caller waits for.
+func startProgram(t *testing.T, binary string, settings *testkit.Settings, arguments ...string) *exec.Cmd {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), binary, arguments...)
+	command.Dir = t.TempDir()
+	for name, value := range settings.Environ() {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	require.NoError(t, command.Start())
+	return command
 }
 
 // fill gives a tenant rows that take a while to copy.

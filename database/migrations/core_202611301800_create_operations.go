@@ -7,7 +7,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// core202611301800CreateOperations creates the table of what takes long. A tenant has at
+// core202611301800CreateOperations creates the table of long work. A tenant has at
 // most one operation that has not ended. The tenant_id has no foreign key, because an
 // operation outlives its tenant. The rollback forgets the operations, and refuses while
 // there are any: one that has begun would stay half done.

@@ -24,7 +24,7 @@ func (app *App) work(options tenants.Options) {
 	require.NoError(app.tb, err)
 	kept, err := store.OpenFolder(app.Settings.Backups, true)
 	require.NoError(app.tb, err)
-	app.kept, err = backups.Open(app.tb.Context(), &backups.Options{Databases: databases, Store: kept})
+	app.kept, err = backups.New(&backups.Options{Databases: databases, Store: kept})
 	require.NoError(app.tb, err)
 	worker := operations.New(operations.Options{
 		Databases: databases, Kinds: []operations.Kind{backups.Operation{Backups: app.kept}}, Logger: options.Logger,
