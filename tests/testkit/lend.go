@@ -155,6 +155,7 @@ const clearRows = `DO $$
 // clear removes what a test has made. The installation and the schema of core stay.
 func (l *loan) clear() {
 	if l.app.server != nil {
+		l.app.client.CloseIdleConnections() // the next test's first request must not meet one that is closed
 		l.app.server.CloseClientConnections()
 		l.app.clock.Store(nil)
 	}
