@@ -7,6 +7,7 @@ import (
 
 	"multitenant/backups/store"
 	"multitenant/models"
+	"multitenant/operations"
 	"multitenant/tenants"
 )
 
@@ -36,8 +37,8 @@ func (l *Last) Try(ctx context.Context, d *tenants.Databases) error {
 	})
 }
 
-// Keep makes the backup, and reads it back.
-func (l *Last) Keep(ctx context.Context, d *tenants.Databases, record *models.Tenant) error {
+// keep makes the backup, and reads it back.
+func (l *Last) keep(ctx context.Context, d *tenants.Databases, record *models.Tenant, task *operations.Task) error {
 	prepared, err := l.prepare(d)
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func (l *Last) Keep(ctx context.Context, d *tenants.Databases, record *models.Te
 	return l.withStore(func(kept store.Store) error {
 		b := *prepared
 		b.store = kept
-		_, err := b.copyRecord(ctx, record, nil)
+		_, err := b.copyRecord(ctx, record, task)
 		return err
 	})
 }

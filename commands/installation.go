@@ -109,10 +109,15 @@ func (in *installation) options() tenants.Options {
 		Migrations:     in.invocation.Migrations,
 		OnStep:         in.invocation.OnStep,
 	}
-	if kept := &in.config.Backups; !kept.Place.IsNone() {
-		options.LastBackups = backups.NewLast(kept.Place, kept.Keys, kept.Recipients)
+	if !in.config.Backups.Place.IsNone() {
+		options.LastBackups = in.lastBackups()
 	}
 	return options
+}
+
+func (in *installation) lastBackups() *backups.Last {
+	kept := &in.config.Backups
+	return backups.NewLast(kept.Place, kept.Keys, kept.Recipients)
 }
 
 func (in *installation) closeManager(ctx context.Context, manager *tenants.Manager, limit time.Duration) {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,12 +59,14 @@ func newOperationView(op *models.Operation, slug models.Slug) operationView {
 	return view
 }
 
-// name is what an operator calls the tenant.
+// name is what an operator calls the tenant. A deletion says what the tenant was called.
 func (v *operationView) name() string {
-	if v.Tenant == nil {
-		return v.TenantID
+	if v.Tenant != nil {
+		return *v.Tenant
 	}
-	return *v.Tenant
+	var known struct{ Slug string }
+	_ = json.Unmarshal(v.Arguments, &known) // others have none
+	return cmp.Or(known.Slug, v.TenantID)
 }
 
 // progress is how far the phase is.

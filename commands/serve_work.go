@@ -34,7 +34,7 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 		if w.backups, w.closeStore, err = in.openBackups(ctx, true); err != nil {
 			return nil, err
 		}
-		options.Kinds = append(options.Kinds, backups.Operation{Backups: w.backups})
+		options.Kinds = append(options.Kinds, backups.Operation{Backups: w.backups}, in.deletion(m))
 	}
 	if settings.Every > 0 {
 		w.schedule = backups.NewSchedule(w.backups, backups.ScheduleOptions{
@@ -48,6 +48,23 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 		w.running.Go(func() { w.schedule.Run(running) })
 	}
 	return w, nil
+}
+
+// deletion is the kind of operation that deletes tenants. There must be BACKUP_URL.
+func (in *installation) deletion(m *tenants.Manager) operations.Kind {
+	return backups.Deletion{Tenants: m, Last: in.lastBackups()}
+}
+
+// finishDeletion does the operation that deletes a tenant, or waits for the server that
+// does.
+func (in *installation) finishDeletion(ctx context.Context, m *tenants.Manager, operation string) error {
+	databases, err := tenants.OpenDatabases(ctx, in.options())
+	if err != nil {
+		return err
+	}
+	return operations.New(operations.Options{
+		Databases: databases, Kinds: []operations.Kind{in.deletion(m)}, Logger: in.logger, Hold: m.HoldLong,
+	}).Finish(ctx, operation)
 }
 
 // stop waits a little for the work that is given up.

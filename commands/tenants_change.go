@@ -126,7 +126,7 @@ func (tenantsDeleteCommand) Help() string {
 
 // Run deletes the tenant.
 func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, func(m *tenants.Manager) error {
+	return withInstallation(ctx, inv, func(in *installation, m *tenants.Manager) error {
 		record, err := c.find(ctx, m)
 		if err != nil {
 			return err
@@ -141,7 +141,7 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 		if err := confirm(inv, c.Yes, question, c.Slug); err != nil {
 			return err
 		}
-		if err := c.delete(ctx, m, &record); err != nil {
+		if err := c.delete(ctx, in, m, &record); err != nil {
 			return tenantError(c.Slug, err)
 		}
 		say(inv.Stdout, fmt.Sprintf("tenant %q is deleted", c.Slug))
@@ -149,19 +149,30 @@ func (c *tenantsDeleteCommand) Run(ctx context.Context, inv *Invocation) error {
 	})
 }
 
-func (c *tenantsDeleteCommand) delete(ctx context.Context, m *tenants.Manager, record *models.Tenant) error {
+func (c *tenantsDeleteCommand) delete(ctx context.Context, in *installation, m *tenants.Manager, record *models.Tenant) error {
 	org, err := organizationOf(ctx, m.Core(), record)
 	if err != nil {
 		return err
 	}
-	mark := m.MarkDeleted
+	event := eventAbout(models.ActionOrganizationDeleted, record, org)
 	if c.WithoutBackup {
-		mark = m.MarkDeletedWithoutBackup
+		if err := m.MarkDeletedWithoutBackup(ctx, record.ID, event); err != nil {
+			return err
+		}
+		return m.FinishDeletion(ctx, record.ID)
 	}
-	if err := mark(ctx, record.ID, eventAbout(models.ActionOrganizationDeleted, record, org)); err != nil {
+	operation, err := m.MarkDeleted(ctx, record.ID, event)
+	if err != nil {
 		return err
 	}
-	return m.FinishDeletion(ctx, record.ID)
+	if operation != "" && m.KeepsLastBackups() {
+		return in.finishDeletion(ctx, m, operation)
+	}
+	err = m.FinishDeletion(ctx, record.ID)
+	if errors.Is(err, tenants.ErrNotKept) {
+		err = fmt.Errorf("%w: this process has no place for backups: set BACKUP_URL", err)
+	}
+	return err
 }
 
 type tenantsRenameCommand struct {

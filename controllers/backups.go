@@ -77,7 +77,7 @@ func (ctl *Backups) Create(c *gin.Context, user *models.CoreUser) error {
 	if err := models.CreateOperation(c.Request.Context(), ctl.Tenants.Core(), event, &op, allow); err != nil {
 		return err
 	}
-	c.Header("Location", "/api/operations/"+op.ID)
+	c.Header("Location", operationPath(op.ID))
 	c.JSON(http.StatusAccepted, newOperationResponse(&op, org.Slug))
 	return nil
 }

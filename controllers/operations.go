@@ -46,6 +46,9 @@ func newOperationResponse(op *models.Operation, slug models.Slug) operationRespo
 	return response
 }
 
+// operationPath is where an operation is shown.
+func operationPath(id string) string { return "/api/operations/" + id }
+
 // Show shows an operation.
 func (ctl *Operations) Show(c *gin.Context, user *models.CoreUser) error {
 	ctx := c.Request.Context()

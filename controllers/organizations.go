@@ -268,8 +268,13 @@ func (ctl *Organizations) Delete(c *gin.Context, user *models.CoreUser) error {
 		return err
 	}
 	event := middleware.NewEvent(c, models.ActionOrganizationDeleted).By(&user.Account)
-	if err := ctl.Tenants.MarkDeleted(ctx, org.TenantID, event.AboutOrganization(&org)); err != nil {
+	operation, err := ctl.Tenants.MarkDeleted(ctx, org.TenantID, event.AboutOrganization(&org))
+	if err != nil {
 		return err
 	}
-	return finishDeletion(c, ctl.Tenants, org.TenantID)
+	gone, err := finishDeletion(c, ctl.Tenants, org.TenantID, operation)
+	if err == nil && !gone && operation != "" {
+		c.Header("Location", operationPath(operation))
+	}
+	return err
 }

@@ -134,22 +134,26 @@ func (ctl *Tenant) Mark(c *gin.Context, tenant *tenants.Tenant, user *models.Ten
 
 // Delete removes the tenant that Mark has marked, with all its data.
 func (ctl *Tenant) Delete(c *gin.Context, tenantID string) error {
-	return finishDeletion(c, ctl.Tenants, tenantID)
+	operation, err := ctl.Tenants.FindDeletion(c.Request.Context(), tenantID)
+	if err != nil {
+		return ctl.Tenants.ClassifyCore(err)
+	}
+	_, err = finishDeletion(c, ctl.Tenants, tenantID, operation)
+	return err
 }
 
-// finishDeletion removes a tenant that is marked for deletion: 204 when it is gone, 202
-// where that takes longer and goes on.
-func finishDeletion(c *gin.Context, m *tenants.Manager, tenantID string) error {
-	gone, err := m.FinishInTime(c.Request.Context(), tenantID)
-	if err != nil {
-		return err
+// finishDeletion removes a tenant that is marked for deletion, or waits for the operation
+// that does: 204 when it is gone, 202 where that takes longer and goes on.
+func finishDeletion(c *gin.Context, m *tenants.Manager, tenantID, operation string) (gone bool, err error) {
+	if gone, err = m.FinishInTime(c.Request.Context(), tenantID, operation); err != nil {
+		return false, err
 	}
 	status := http.StatusAccepted
 	if gone {
 		status = http.StatusNoContent
 	}
 	c.Status(status)
-	return nil
+	return gone, nil
 }
 
 // change changes the tenant's row while the user inside stays an owner. Both databases

@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -19,8 +20,8 @@ func unlessUnchanged(err error) error {
 }
 
 // MarkDeleted marks a tenant that is ready or suspended as deleting, and records the
-// event. With backupDue its database must not go before it was backed up. For a tenant
-// that is marked already it does nothing.
+// event. With backupDue its database must not go before it was backed up, and an operation
+// that does both is queued. For a tenant that is marked already it does nothing.
 func MarkDeleted(ctx context.Context, db *gorm.DB, event *Event, id string, backupDue bool) error {
 	return unlessUnchanged(recorded(ctx, db, event, func(tx *gorm.DB) error {
 		marked, err := gorm.G[Tenant](tx).Where("id = ? AND status IN ?", id, []TenantStatus{TenantReady, TenantSuspended}).
@@ -28,8 +29,56 @@ func MarkDeleted(ctx context.Context, db *gorm.DB, event *Event, id string, back
 		if err == nil && marked == 0 {
 			err = errUnchanged
 		}
-		return err
+		if err != nil || !backupDue {
+			return err
+		}
+		return queueDeletion(ctx, tx, event, id)
 	}))
+}
+
+// deletionArguments are kept for operators, who could not name the tenant any more.
+type deletionArguments struct {
+	Slug string `json:"slug"`
+}
+
+// queueDeletion queues the operation that backs a tenant up and removes it. It can only go
+// forward: the tenant is refused already. The event is about the tenant.
+func queueDeletion(ctx context.Context, tx *gorm.DB, event *Event, id string) error {
+	arguments, err := json.Marshal(deletionArguments{Slug: event.TargetName})
+	if err != nil {
+		return err
+	}
+	op := Operation{Kind: OperationDelete, TenantID: id, IsCommitted: true, Arguments: string(arguments)}
+	return insertOperation(ctx, tx, event, &op)
+}
+
+// FindDeletion returns the operation that deletes a tenant, or KindOperationNotFound.
+func FindDeletion(ctx context.Context, db *gorm.DB, tenantID string) (Operation, error) {
+	op, err := gorm.G[Operation](db).
+		Where("tenant_id = ? AND kind = ? AND ended_at IS NULL", tenantID, OperationDelete).Take(ctx)
+	return op, lookup(err, ErrOperationNotFound)
+}
+
+// QueueDeletion queues the operation that deletes a tenant whose last backup is due, unless
+// there is one: an earlier release queued none. Its owner may see it.
+func QueueDeletion(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
+	_, err := FindDeletion(ctx, db, tenant.ID)
+	if !IsKind(err, KindOperationNotFound) {
+		return err
+	}
+	event := NewOperatorEvent(ActionOrganizationDeleted).AboutTenant(tenant.Slug)
+	org, err := FindOrganizationOf(ctx, db, tenant.ID)
+	switch {
+	case err == nil:
+		event.AboutOrganization(&org)
+	case !IsKind(err, KindOrganizationNotFound):
+		return err
+	}
+	err = queueDeletion(ctx, db, event, tenant.ID)
+	if IsKind(err, KindOperationRunning) {
+		return nil // another process has been faster
+	}
+	return err
 }
 
 // EndBackupDue lets the database of a tenant that is being deleted go. The event, which is
@@ -51,7 +100,8 @@ func EndBackupDue(ctx context.Context, db *gorm.DB, event *Event, id string) err
 }
 
 // DeleteTenant removes the tenant from the registry, with the organization it
-// belonged to, in one transaction. The slug of a tenant that was whole rests.
+// belonged to, and ends the operation that deletes it, in one transaction. The slug of a
+// tenant that was whole rests.
 func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := rest(ctx, tx, id); err != nil {
@@ -66,7 +116,18 @@ func DeleteTenant(ctx context.Context, db *gorm.DB, id string) error {
 		if _, err := gorm.G[Organization](tx).Where("tenant_id = ?", id).Delete(ctx); err != nil {
 			return fmt.Errorf("delete organization: %w", err)
 		}
+		if err := endDeletion(ctx, tx, id); err != nil {
+			return fmt.Errorf("end the operation: %w", err)
+		}
 		_, err := gorm.G[Tenant](tx).Where("id = ?", id).Delete(ctx)
 		return err
 	})
+}
+
+func endDeletion(ctx context.Context, tx *gorm.DB, tenantID string) error {
+	now := tx.NowFunc()
+	_, err := gorm.G[Operation](tx).Where("tenant_id = ? AND kind = ? AND ended_at IS NULL", tenantID, OperationDelete).
+		Select("status", "error", "error_code", "ended_at", "updated_at").
+		Updates(ctx, Operation{Status: OperationDone, EndedAt: &now})
+	return err
 }

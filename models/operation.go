@@ -15,10 +15,11 @@ type OperationKind string
 // The kinds of operations.
 const (
 	OperationBackup OperationKind = "backup"
+	OperationDelete OperationKind = "delete" // of a tenant, with its last backup
 )
 
 // OperationKinds lists them all.
-func OperationKinds() []OperationKind { return []OperationKind{OperationBackup} }
+func OperationKinds() []OperationKind { return []OperationKind{OperationBackup, OperationDelete} }
 
 // OperationStatus says how far an operation is.
 type OperationStatus string
@@ -76,6 +77,19 @@ type Operation struct {
 // the organization. allow, unless it is nil, is called last in the transaction, and its
 // error undoes all. KindOperationRunning if another operation of the tenant is open.
 func CreateOperation(ctx context.Context, db *gorm.DB, event *Event, op *Operation, allow func() error) error {
+	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+		if err := insertOperation(ctx, tx, event, op); err != nil {
+			return err
+		}
+		if allow == nil {
+			return nil
+		}
+		return allow()
+	})
+}
+
+// insertOperation queues an operation, as CreateOperation does, and records nothing.
+func insertOperation(ctx context.Context, db *gorm.DB, event *Event, op *Operation) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
@@ -86,15 +100,7 @@ func CreateOperation(ctx context.Context, db *gorm.DB, event *Event, op *Operati
 		op.Arguments = "{}"
 	}
 	op.Findings = "{}"
-	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		if err := gorm.G[Operation](tx).Create(ctx, op); err != nil {
-			return insert(err, ErrOperationRunning, "ix_operations_tenant_id")
-		}
-		if allow == nil {
-			return nil
-		}
-		return allow()
-	})
+	return insert(gorm.G[Operation](db).Create(ctx, op), ErrOperationRunning, "ix_operations_tenant_id")
 }
 
 // FindOperation returns the operation with that id, or KindOperationNotFound.

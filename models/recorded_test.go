@@ -36,6 +36,7 @@ func unrecorded() map[string]string {
 		"CreateOrganization": "an organization is recorded once its tenant is ready, and else it is undone",
 		"CreateUser":         "it is a part of registering and of making an organization, which are recorded",
 		"UpdateProfile":      "users' changes of their own profile are not on record",
+		"QueueDeletion":      "the deletion is on record since the tenant was marked",
 		"TakeOperation":      operation,
 		"SaveOperation":      operation,
 		"PruneOperations":    "they have ended long ago; the events that asked for them stay",

@@ -184,7 +184,8 @@ func FindTenantOfOwner(ctx context.Context, db *gorm.DB, id string) (Tenant, err
 }
 
 // ChangeTenant changes the tenant on behalf of an owner inside, records the event in core
-// and returns the tenant as changed. The errors are those of FindTenantOfOwner.
+// and returns the tenant as changed. If its last backup is due then, it queues the
+// operation that deletes the tenant. The errors are those of FindTenantOfOwner.
 func ChangeTenant(
 	ctx context.Context, db *gorm.DB, event *Event, id string, change func(tenant *Tenant),
 ) (tenant Tenant, err error) {
@@ -194,7 +195,11 @@ func ChangeTenant(
 			return err
 		}
 		change(&tenant)
-		return tx.Model(&tenant).Select("status", "suspended_by_owner", "backup_due", "registration", "updated_at").Updates(&tenant).Error
+		changed := tx.Model(&tenant).Select("status", "suspended_by_owner", "backup_due", "registration", "updated_at").Updates(&tenant)
+		if changed.Error != nil || !tenant.BackupDue {
+			return changed.Error
+		}
+		return queueDeletion(ctx, tx, event.InCore(), id)
 	})
 	return tenant, err
 }

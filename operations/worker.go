@@ -102,6 +102,31 @@ func (w *Worker) look(ctx context.Context, working *errgroup.Group) {
 	}
 }
 
+// Finish works on one operation until it has ended, or waits for the process that does.
+// It returns the error of the first attempt of its own that fails: a worker of a server
+// attempts the operation again then.
+func (w *Worker) Finish(ctx context.Context, id string) error {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		op, err := models.FindOperation(ctx, w.Databases.Core, id)
+		if err != nil || op.EndedAt != nil {
+			return err
+		}
+		if err := w.attempt(ctx, &op); err != nil {
+			return err
+		}
+		if op, err = models.FindOperation(ctx, w.Databases.Core, id); err != nil || op.EndedAt != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // isDue reports whether the pause after the last failure is over.
 func isDue(op *models.Operation, now time.Time) bool {
 	if op.Status == models.OperationRunning || op.Attempts == 0 {

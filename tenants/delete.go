@@ -14,8 +14,12 @@ import (
 // then their connections are cut.
 const drainWait = 2 * time.Second
 
-// finishWait is how long a request waits for the end of a deletion.
-const finishWait = 8 * time.Second
+const (
+	// finishWait is how long a request waits for the end of a deletion.
+	finishWait = 8 * time.Second
+	// awaitEvery is how often it looks whether the operation has ended that deletes it.
+	awaitEvery = 100 * time.Millisecond
+)
 
 // Change calls change in one transaction on core, for a change that requests to the tenant
 // must notice. This process obeys at once, other processes within maxAge.
@@ -64,15 +68,19 @@ func (m *Manager) ChangeByOwner(
 }
 
 // MarkDeleted marks a tenant as deleting, which refuses all requests at once, and records
-// the event. FinishDeletion or FinishInTime must follow. A repeated deletion records
-// nothing; it finishes one that was interrupted, as the background does. It returns
-// the errors of TryLastBackup, and changes nothing then.
-func (m *Manager) MarkDeleted(ctx context.Context, id string, event *models.Event) error {
+// the event. Where tenants get a last backup, an operation makes it and removes the tenant;
+// its id is returned. Otherwise the id is empty, and FinishDeletion or FinishInTime must
+// follow. A repeated deletion records nothing; it finishes one that was interrupted, as
+// the background does. It returns the errors of TryLastBackup, and changes nothing then.
+func (m *Manager) MarkDeleted(ctx context.Context, id string, event *models.Event) (operation string, err error) {
 	due, err := m.TryLastBackup(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return m.markDeleted(ctx, id, event, due)
+	if err := m.markDeleted(ctx, id, event, due); err != nil {
+		return "", err
+	}
+	return m.FindDeletion(ctx, id)
 }
 
 // MarkDeletedWithoutBackup is MarkDeleted for a tenant that gets no last backup, also if
@@ -93,27 +101,36 @@ func (m *Manager) markDeleted(ctx context.Context, id string, event *models.Even
 	return err
 }
 
+// FindDeletion returns the id of the operation that deletes the tenant, or "" if there is
+// none, as where tenants get no last backup.
+func (m *Manager) FindDeletion(ctx context.Context, id string) (operation string, err error) {
+	op, err := models.FindDeletion(ctx, m.core, id)
+	if models.IsKind(err, models.KindOperationNotFound) {
+		return "", nil
+	}
+	return op.ID, err
+}
+
 // FinishDeletion removes a tenant that is marked for deletion for good: its database, its
-// row of the registry and its organization. Before that it makes the last backup, if one
-// is due. It returns ErrNotKept, KindBusy and KindTenantUnavailable; the background then
+// row of the registry and its organization. It returns ErrNotKept where the last backup is
+// due, which an operation makes, KindBusy and KindTenantUnavailable; the background then
 // goes on.
 func (m *Manager) FinishDeletion(ctx context.Context, id string) error {
 	m.databases.step(StepMarked)
-	if err := m.keepLast(ctx, id); err != nil {
-		wake(m.due)
-		return err
-	}
-	if err := m.remove(ctx, id); err != nil {
+	err := m.remove(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotKept) {
 		m.reconcileSoon()
-		return err
 	}
-	return nil
+	return err
 }
 
-// FinishInTime is FinishDeletion for a request. It reports whether the tenant is gone; if
-// not, its deletion goes on in the background. It returns KindBusy and
-// KindTenantUnavailable.
-func (m *Manager) FinishInTime(ctx context.Context, id string) (gone bool, err error) {
+// FinishInTime finishes a deletion for a request, or waits for the operation that does, if
+// there is one. It reports whether the tenant is gone; if not, its deletion goes on in the
+// background. It returns KindBusy and KindTenantUnavailable.
+func (m *Manager) FinishInTime(ctx context.Context, id, operation string) (gone bool, err error) {
+	if operation != "" {
+		return m.awaitDeletion(ctx, operation)
+	}
 	finishing, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the request may be cut off
 	ended := make(chan error, 1)
 	m.background.Go(func() {
@@ -140,6 +157,30 @@ func (m *Manager) FinishInTime(ctx context.Context, id string) (gone bool, err e
 	}
 }
 
+// awaitDeletion waits until an operation has ended, and reports whether it has.
+func (m *Manager) awaitDeletion(ctx context.Context, id string) (ended bool, err error) {
+	waiting, cancel := context.WithTimeout(ctx, finishWait)
+	defer cancel()
+	ticker := time.NewTicker(awaitEvery)
+	defer ticker.Stop()
+	for {
+		op, err := models.FindOperation(waiting, m.core, id)
+		if err == nil && op.EndedAt != nil {
+			return true, nil
+		}
+		if waiting.Err() != nil {
+			return false, ctx.Err()
+		}
+		if err != nil {
+			return false, m.ClassifyCore(err)
+		}
+		select {
+		case <-ticker.C:
+		case <-waiting.Done():
+		}
+	}
+}
+
 // remove waits for its turn and removes a tenant that is marked for deletion.
 func (m *Manager) remove(ctx context.Context, id string) error {
 	if err := takeTurn(ctx, m.longLocks); err != nil {
@@ -150,10 +191,11 @@ func (m *Manager) remove(ctx context.Context, id string) error {
 		return err
 	}
 	defer m.making.Release(1)
-	if err := m.databases.remove(ctx, id); err != nil {
-		return models.ErrTenantUnavailable.Because(err)
+	err := m.databases.remove(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotKept) {
+		err = models.ErrTenantUnavailable.Because(err)
 	}
-	return nil
+	return err
 }
 
 // drain stops lending the tenant's database and waits for at most drainWait until

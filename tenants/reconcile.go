@@ -58,8 +58,8 @@ func (m *Manager) keepReconciling(ctx context.Context) {
 // reconcile removes the tenants that a dead process has left unfinished, several at
 // once, because a frozen session in one of them must not hold up the others. It adds
 // the ids of those that it cannot remove to failed, and passes over those in it: two
-// servers that find each other's locks would otherwise retry without an end. Those whose
-// last backup is due are left to keepLastBackups.
+// servers that find each other's locks would otherwise retry without an end. It leaves those
+// whose last backup is due to their operations.
 func (m *Manager) reconcile(ctx context.Context, failed map[string]bool) {
 	unfinished, err := m.listUnfinished(ctx)
 	if err != nil {
@@ -67,6 +67,7 @@ func (m *Manager) reconcile(ctx context.Context, failed map[string]bool) {
 		time.AfterFunc(tryAgainAfter, m.reconcileSoon)
 		return
 	}
+	m.queueDue(ctx, unfinished)
 	unfinished = slices.DeleteFunc(unfinished, func(record models.Tenant) bool { return failed[record.ID] || record.BackupDue })
 	results := make([]error, len(unfinished))
 	var removing errgroup.Group

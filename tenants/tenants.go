@@ -87,7 +87,7 @@ type Options struct {
 	// KeepReplaced is how long a database is kept that a restored one has replaced.
 	KeepReplaced time.Duration
 	Logger       *slog.Logger
-	// LastBackups, if set, makes a last backup of each tenant that is deleted.
+	// LastBackups, if set, says that each tenant that is deleted gets a last backup.
 	LastBackups LastBackups
 	// Migrations, if set, replace the tenants' migrations, so that a test can stand
 	// for another release.
@@ -126,13 +126,12 @@ type Manager struct {
 	// that this process may hold but one, so that requests can always make tenants. One of
 	// them is left by migrations.
 	longLocks *semaphore.Weighted
-	keeping   *semaphore.Weighted // last backups are made one at a time
 
-	reported   map[Stray]bool // only the background that reports uses it
-	unfinished chan struct{}  // asks the background to reconcile at once
-	claimed    chan struct{}  // asks the background to make spares at once
-	due        chan struct{}  // asks the background to make last backups at once
-	closing    chan struct{}  // closed by Close
+	reported   map[Stray]bool  // only the background that reports uses it
+	waiting    map[string]bool // tenants whose last backup failed; only the background that reconciles uses it
+	unfinished chan struct{}   // asks the background to reconcile at once
+	claimed    chan struct{}   // asks the background to make spares at once
+	closing    chan struct{}   // closed by Close
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	isClosed   atomic.Bool
@@ -153,7 +152,6 @@ func New(ctx context.Context, o Options) (*Manager, error) {
 	m.stop = stop
 	m.background.Go(func() { m.watch(background) })
 	m.background.Go(func() { m.keepReconciling(background) })
-	m.background.Go(func() { m.keepLastBackups(background) })
 	m.background.Go(func() { every(background, tidyEvery, m.handles.sweep) })
 	m.background.Go(func() {
 		m.report(background)
@@ -188,11 +186,10 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		making:        semaphore.NewWeighted(maxMaking),
 		migrating:     semaphore.NewWeighted(min(maxMigrating, locks-2)),
 		longLocks:     semaphore.NewWeighted(locks - 1),
-		keeping:       semaphore.NewWeighted(1),
 		reported:      make(map[Stray]bool),
+		waiting:       make(map[string]bool),
 		unfinished:    make(chan struct{}, 1),
 		claimed:       make(chan struct{}, 1),
-		due:           make(chan struct{}, 1),
 		closing:       make(chan struct{}),
 		stop:          func() {},
 	}

@@ -286,7 +286,8 @@ func TestProvisioningForOneWhoLeaves(t *testing.T) {
 				require.NoError(t, err)
 				release()
 				event := models.NewOperatorEvent(models.ActionOrganizationDeleted).AboutTenant("acme")
-				require.NoError(t, app.Tenants.MarkDeleted(t.Context(), tenant.ID, event))
+				_, err = app.Tenants.MarkDeleted(t.Context(), tenant.ID, event)
+				require.NoError(t, err)
 				require.NoError(t, app.Tenants.FinishDeletion(t.Context(), tenant.ID))
 			}
 		}

@@ -2,8 +2,10 @@ package tests_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,7 +95,8 @@ func TestADeletionIsRefusedWithoutTheStore(t *testing.T) {
 }
 
 // A tenant whose last backup fails after it was marked is refused and stays, whatever
-// process looks at it, until the store is back. Then it goes, with its backup.
+// process looks at it, until the store is back. Then it goes, with its backup. One that an
+// earlier release has marked gets an operation too, which ends if the tenant goes without.
 func TestADeletedTenantWaitsForItsLastBackup(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		folder := keepBackups(t, &settings, nil)
@@ -106,7 +109,7 @@ func TestADeletedTenantWaitsForItsLastBackup(t *testing.T) {
 			}
 		}
 		app := testkit.Start(t, own)
-		core := fleetOf(app, "acme")
+		core := fleetOf(app, "acme", "globex")
 		member := app.Token("acme", "grace@example.com")
 		without := settings
 		without.Variables = nil
@@ -115,11 +118,22 @@ func TestADeletedTenantWaitsForItsLastBackup(t *testing.T) {
 
 		require.Equal(t, http.StatusAccepted, answer.Code, answer.Raw)
 		require.Empty(t, answer.Raw)
+		path := answer.Header.Get("Location")
+		shown := app.Get(path, core)
+		require.Equal(t, "delete", shown.Text(app, "kind"), shown.Raw)
+		require.Equal(t, "acme", shown.Text(app, "organization"))
+		app.Get(path, app.Token("", "eve@example.com")).RequireProblem(app, 404, "operation_not_found", "Operation not found")
+		cancelled := settings.Command(t, "operations", "cancel", strings.TrimPrefix(path, "/api/operations/"), "--yes").RequireCode(t, 1)
+		require.Contains(t, cancelled.Stderr, "it can only go forward now")
 		app.Get(profilePath, member).RequireProblem(app, 401, "invalid_token", "Could not validate credentials")
 		app.Delete(orgPath, core).RequireProblem(app, 503, "backups_unavailable", "Backups are unavailable")
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'deleting', backup_due = true WHERE slug = 'globex'")
 		other := testkit.Start(t, without)
+		requireDeletion(t, &settings, "globex", "queued")
+		without.Command(t, "tenants", "delete", "globex", "--without-backup", "--yes").RequireCode(t, 0)
+		requireDeletion(t, &settings, "globex", "done")
 		requireLogged(t, other, "a deleted tenant stays until its last backup is made")
-		requireLogged(t, app, "a deleted tenant stays until its last backup is made")
+		requireLogged(t, app, "its last backup is not made")
 		stays := without.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 1)
 		require.Contains(t, stays.Stderr, "its last backup is not made")
 		require.Contains(t, without.Command(t, "tenants", "doctor", "--repair").Stdout, "stays until a server has made its last backup")
@@ -133,6 +147,24 @@ func TestADeletedTenantWaitsForItsLastBackup(t *testing.T) {
 		settings.RequireTidy(t)
 		require.Equal(t, "complete", listBackups(t, &settings)["acme"].Status)
 		require.NotContains(t, detailsOf(t, &settings, "acme"), "without_backup")
+		shown = app.Get(path, core)
+		require.Equal(t, "done", shown.Text(app, "status"), shown.Raw)
+		require.NotContains(t, shown.Raw, "acme")
+		require.Regexp(t, `delete +acme +done`, settings.Command(t, "operations", "list").Stdout)
+		app.Get(path, app.TokenOf("", "eve@example.com")).RequireProblem(app, 404, "operation_not_found", "Operation not found")
+	})
+}
+
+// requireDeletion waits until the operation that deletes a tenant has that status.
+func requireDeletion(t *testing.T, settings *testkit.Settings, slug, status string) {
+	t.Helper()
+	testkit.Await(t, 20*time.Second, func() error {
+		found := settings.Query(t, settings.CoreName(),
+			"SELECT status FROM operations WHERE kind = 'delete' AND arguments LIKE '%\""+slug+"\"%'")
+		if !strings.Contains(found, status) {
+			return fmt.Errorf("it is %q", found)
+		}
+		return nil
 	})
 }
 
@@ -146,28 +178,33 @@ func requireLogged(t *testing.T, app *testkit.App, text string) {
 	})
 }
 
-// Killed before or after the last backup, a deletion is finished by another process, with
-// one backup.
+// Killed before or after the last backup, or while the tenant is removed, a deletion is
+// finished by another process, with one backup. Its operation is done then.
 func TestKilledAroundTheLastBackup(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
 		core := bystander(t, settings)
 		keepBackups(t, &settings, nil)
 		slugAt := func(step tenants.Step) string { return "acme-" + string(step) }
-		steps := []tenants.Step{tenants.StepMarked, tenants.StepKept, tenants.StepDropped}
-		process := testkit.StartProcess(t, settings, steps...)
-		for _, step := range steps {
+		request := func(step tenants.Step) testkit.Request {
+			return testkit.Request{Method: http.MethodDelete, Path: "/api/organizations/" + slugAt(step), Token: core}
+		}
+		removing, keeping := []tenants.Step{tenants.StepDropped}, []tenants.Step{tenants.StepMarked, tenants.StepKept}
+		all := slices.Concat(keeping, removing)
+		process := testkit.StartProcess(t, settings, removing...)
+		for _, step := range all {
 			process.Organization(core, slugAt(step))
 		}
-		requireKilled(t, process, steps, func(step tenants.Step) testkit.Request {
-			return testkit.Request{Method: http.MethodDelete, Path: "/api/organizations/" + slugAt(step), Token: core}
-		})
+		requireKilled(t, process, removing, request)
+		requireKilled(t, testkit.StartProcess(t, settings, keeping...), keeping, request) // of two at once
 
 		app := testkit.Start(t, settings)
 		settings.RequireTidy(t)
-		require.Len(t, idsOf(t, &settings), len(steps))
-		for _, step := range steps {
+		require.Len(t, idsOf(t, &settings), len(all))
+		for _, step := range all {
 			require.Equal(t, "complete", listBackups(t, &settings)[slugAt(step)].Status, step)
 		}
+		require.Equal(t, len(all), testkit.Scalar[int](t, &settings, settings.CoreName(),
+			"SELECT count(*) FROM operations WHERE kind = 'delete' AND status = 'done' AND ended_at IS NOT NULL"))
 		requireWhole(t, app, "bystander")
 	})
 }

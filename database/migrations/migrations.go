@@ -23,6 +23,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291820AddLastBackups(),
 		core202611291850IndexRegistry(),
 		core202611301800CreateOperations(),
+		core202611301900LetDeletionsWait(),
 	}
 }
 

@@ -150,9 +150,10 @@ func checkHeaders(request *http.Request, response Response) error {
 	if len(header["X-Request-Id"]) != 1 || header.Get("X-Request-Id") == "" {
 		problems = append(problems, fmt.Errorf("X-Request-Id is %q", header["X-Request-Id"]))
 	}
-	// A deletion that goes on has nothing to look at, and no body.
+	// A deletion that goes on has no body, and an operation only where there is a last backup.
 	isPlaced := response.Code == http.StatusCreated || response.Code == http.StatusAccepted && response.Raw != ""
-	if _, found := header["Location"]; found != isPlaced {
+	mayBePlaced := isPlaced || response.Code == http.StatusAccepted
+	if _, found := header["Location"]; isPlaced && !found || found && !mayBePlaced {
 		problems = append(problems, fmt.Errorf("the header Location is %q", header["Location"]))
 	}
 	for _, name := range []string{"Set-Cookie", "Server", "X-Powered-By"} {

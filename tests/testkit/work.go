@@ -14,21 +14,22 @@ import (
 	"multitenant/tenants"
 )
 
-// work makes backups, as main does.
+// work does operations, as main does.
 func (app *App) work(options tenants.Options) {
 	app.rest = func() {}
-	if app.Settings.Backups == "" {
+	var kinds []operations.Kind
+	if last, ok := options.LastBackups.(*backups.Last); ok {
+		kinds = append(kinds, backups.Deletion{Tenants: app.Tenants, Last: last})
+	}
+	closeStore := func() error { return nil }
+	if app.Settings.Backups != "" {
+		kinds = append(kinds, app.backups(options, &closeStore))
+	}
+	if len(kinds) == 0 {
 		return
 	}
-	databases, err := tenants.OpenDatabases(app.tb.Context(), options)
-	require.NoError(app.tb, err)
-	kept, err := store.OpenFolder(app.Settings.Backups, true)
-	require.NoError(app.tb, err)
-	app.kept, err = backups.New(&backups.Options{Databases: databases, Store: kept})
-	require.NoError(app.tb, err)
 	worker := operations.New(operations.Options{
-		Databases: databases, Kinds: []operations.Kind{backups.Operation{Backups: app.kept}}, Logger: options.Logger,
-		Hold: app.Tenants.HoldLong,
+		Databases: app.databases(options), Kinds: kinds, Logger: options.Logger, Hold: app.Tenants.HoldLong,
 	})
 	working, cancel := context.WithCancel(context.WithoutCancel(app.tb.Context()))
 	var running sync.WaitGroup
@@ -36,12 +37,28 @@ func (app *App) work(options tenants.Options) {
 	app.rest = func() {
 		cancel()
 		running.Wait()
-		_ = kept.Close() // closing twice does no harm
+		_ = closeStore() // closing twice does no harm
 	}
 }
 
+// backups opens the store of Settings.Backups.
+func (app *App) backups(options tenants.Options, closeStore *func() error) operations.Kind {
+	kept, err := store.OpenFolder(app.Settings.Backups, true)
+	require.NoError(app.tb, err)
+	app.kept, err = backups.New(&backups.Options{Databases: app.databases(options), Store: kept})
+	require.NoError(app.tb, err)
+	*closeStore = kept.Close
+	return backups.Operation{Backups: app.kept}
+}
+
+func (app *App) databases(options tenants.Options) *tenants.Databases {
+	databases, err := tenants.OpenDatabases(app.tb.Context(), options)
+	require.NoError(app.tb, err)
+	return databases
+}
+
 // lastBackups are those of the program with these variables.
-func (s *Settings) lastBackups(tb testing.TB, place string) tenants.LastBackups {
+func (s *Settings) lastBackups(tb testing.TB, place string) *backups.Last {
 	tb.Helper()
 	kept, err := store.ParseURL(place)
 	require.NoError(tb, err)
