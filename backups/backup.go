@@ -54,6 +54,8 @@ type organization struct {
 
 	OrganizationID int64         `json:"organization_id"` // 0 for a tenant without an organization
 	Aliases        []models.Slug `json:"aliases"`
+
+	SuspendedByOwner bool `json:"suspended_by_owner"`
 }
 
 // keep makes the backup: the archive, which is then read back, and its record. A backup

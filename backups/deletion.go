@@ -27,8 +27,14 @@ func (Deletion) Name() models.OperationKind { return models.OperationDelete }
 // the operation is written with the removal of the tenant's row.
 func (k Deletion) Run(ctx context.Context, task *operations.Task) error {
 	id := task.Operation().TenantID
+	var before models.DeletionArguments
+	if err := task.Arguments(&before); err != nil {
+		return err
+	}
 	keep := func(ctx context.Context, d *tenants.Databases, record *models.Tenant) error {
-		return k.Last.keep(ctx, d, record, task)
+		then := *record
+		then.Status, then.SuspendedByOwner = before.Status, before.SuspendedByOwner // as it was before it was marked
+		return k.Last.keep(ctx, d, &then, task)
 	}
 	if err := k.Tenants.KeepLast(ctx, task.Session, id, keep); err != nil {
 		return err

@@ -167,7 +167,8 @@ func (b *Backups) restore(ctx context.Context, m *tenants.Manager, n *making) (*
 	var org *models.Organization
 	if n.content.Owner != nil {
 		org = &models.Organization{
-			Name: n.then.Name, Description: n.then.Description, IsActive: true, Registration: n.content.Registration,
+			Name: n.then.Name, Description: n.then.Description, Registration: n.content.Registration,
+			IsActive: n.content.Deleted == nil || !n.content.Deleted.IsSuspended,
 		}
 	}
 	if err := m.Restore(ctx, event, n.as, org, n.content); err != nil {

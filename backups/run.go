@@ -204,7 +204,7 @@ func (b *Backups) copyRecord(ctx context.Context, record *models.Tenant, task *o
 func (b *Backups) describe(ctx context.Context, record *models.Tenant) (*organization, error) {
 	described := &organization{
 		TenantID: record.ID, Slug: record.Slug, DatabaseName: record.DatabaseName, Status: record.Status,
-		Registration: record.Registration, CreatedAt: record.CreatedAt,
+		Registration: record.Registration, CreatedAt: record.CreatedAt, SuspendedByOwner: record.SuspendedByOwner,
 	}
 	var err error
 	if described.Aliases, err = models.ListAliases(ctx, b.databases.Core, record.ID); err != nil {

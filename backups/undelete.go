@@ -87,7 +87,7 @@ func (b *Backups) ownerAgain(ctx context.Context, then *organization, email stri
 }
 
 // Undelete makes a deleted tenant again: with its id, its slug, its aliases as far as they
-// are free, and its organization. It records the event. report is told how many bytes of
+// are free, and its organization, and suspended if it was. It records the event. report is told how many bytes of
 // the archive have been restored. The errors are those of tenants.Manager.Restore.
 func (b *Backups) Undelete(
 	ctx context.Context, m *tenants.Manager, c *Choice, report func(bytes int64),
@@ -95,6 +95,9 @@ func (b *Backups) Undelete(
 	c.from.report = report
 	then := c.copied.organization
 	made := c.making(ctx, models.Slug(c.Record.Slug))
-	made.content.Deleted = &tenants.Deleted{OrganizationID: then.OrganizationID, Aliases: then.Aliases}
+	made.content.Deleted = &tenants.Deleted{
+		OrganizationID: then.OrganizationID, Aliases: then.Aliases,
+		IsSuspended: then.Status == models.TenantSuspended, SuspendedByOwner: then.SuspendedByOwner,
+	}
 	return b.restore(ctx, m, made)
 }

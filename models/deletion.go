@@ -24,31 +24,40 @@ func unlessUnchanged(err error) error {
 // that does both is queued. For a tenant that is marked already it does nothing.
 func MarkDeleted(ctx context.Context, db *gorm.DB, event *Event, id string, backupDue bool) error {
 	return unlessUnchanged(recorded(ctx, db, event, func(tx *gorm.DB) error {
-		marked, err := gorm.G[Tenant](tx).Where("id = ? AND status IN ?", id, []TenantStatus{TenantReady, TenantSuspended}).
-			Select("status", "suspended_by_owner", "backup_due").Updates(ctx, Tenant{Status: TenantDeleting, BackupDue: backupDue})
-		if err == nil && marked == 0 {
-			err = errUnchanged
+		before, err := gorm.G[Tenant](tx, forUpdate()).
+			Where("id = ? AND status IN ?", id, []TenantStatus{TenantReady, TenantSuspended}).Take(ctx)
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return errUnchanged
 		}
+		if err != nil {
+			return err
+		}
+		_, err = gorm.G[Tenant](tx).Where("id = ?", id).
+			Select("status", "suspended_by_owner", "backup_due").Updates(ctx, Tenant{Status: TenantDeleting, BackupDue: backupDue})
 		if err != nil || !backupDue {
 			return err
 		}
-		return queueDeletion(ctx, tx, event, id)
+		return queueDeletion(ctx, tx, event, &before)
 	}))
 }
 
-// deletionArguments are kept for operators, who could not name the tenant any more.
-type deletionArguments struct {
-	Slug string `json:"slug"`
+// DeletionArguments are what is known of a tenant before it is marked as deleting.
+type DeletionArguments struct {
+	Slug             Slug         `json:"slug"`
+	Status           TenantStatus `json:"status"` // ready or suspended
+	SuspendedByOwner bool         `json:"suspended_by_owner"`
 }
 
 // queueDeletion queues the operation that backs a tenant up and removes it. It can only go
-// forward: the tenant is refused already. The event is about the tenant.
-func queueDeletion(ctx context.Context, tx *gorm.DB, event *Event, id string) error {
-	arguments, err := json.Marshal(deletionArguments{Slug: event.TargetName})
+// forward: the tenant is refused already. before is the tenant before it was marked.
+func queueDeletion(ctx context.Context, tx *gorm.DB, event *Event, before *Tenant) error {
+	arguments, err := json.Marshal(DeletionArguments{
+		Slug: before.Slug, Status: before.Status, SuspendedByOwner: before.SuspendedByOwner,
+	})
 	if err != nil {
 		return err
 	}
-	op := Operation{Kind: OperationDelete, TenantID: id, IsCommitted: true, Arguments: string(arguments)}
+	op := Operation{Kind: OperationDelete, TenantID: before.ID, IsCommitted: true, Arguments: string(arguments)}
 	return insertOperation(ctx, tx, event, &op)
 }
 
@@ -67,14 +76,19 @@ func QueueDeletion(ctx context.Context, db *gorm.DB, tenant *Tenant) error {
 		return err
 	}
 	event := NewOperatorEvent(ActionOrganizationDeleted).AboutTenant(tenant.Slug)
+	before := *tenant
+	before.Status = TenantReady
 	org, err := FindOrganizationOf(ctx, db, tenant.ID)
 	switch {
 	case err == nil:
 		event.AboutOrganization(&org)
+		if !org.IsActive {
+			before.Status = TenantSuspended
+		}
 	case !IsKind(err, KindOrganizationNotFound):
 		return err
 	}
-	err = queueDeletion(ctx, db, event, tenant.ID)
+	err = queueDeletion(ctx, db, event, &before)
 	if IsKind(err, KindOperationRunning) {
 		return nil // another process has been faster
 	}

@@ -27,6 +27,7 @@ func unrecorded() map[string]string {
 		"DeleteTenant":       registry,
 		"ForgetReplaced":     registry,
 		"EndRest":            "it is a part of a restored tenant, which is recorded",
+		"SuspendAgain":       "it is a part of a restored tenant, which is recorded",
 		"TakeAliases":        "it is a part of a restored tenant, which is recorded",
 		"TakeOrganizationID": "it is a part of a restored tenant, which is recorded",
 		"CarryEvents":        "it copies events",

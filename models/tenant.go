@@ -172,6 +172,13 @@ func MoveTenant(ctx context.Context, db *gorm.DB, id string, to TenantStatus, fr
 	return moved > 0, err
 }
 
+// SuspendAgain suspends a tenant that was suspended when it was deleted and comes back.
+func SuspendAgain(ctx context.Context, db *gorm.DB, id string, byOwner bool) error {
+	_, err := gorm.G[Tenant](db).Where("id = ?", id).
+		Select("status", "suspended_by_owner").Updates(ctx, Tenant{Status: TenantSuspended, SuspendedByOwner: byOwner})
+	return err
+}
+
 // RecordSchema keeps the tenant's SchemaVersion and Role, and its Error: what
 // kept it from having the newest, if anything did.
 func RecordSchema(ctx context.Context, db *gorm.DB, tenant *Tenant) error {

@@ -194,12 +194,13 @@ func ChangeTenant(
 		if tenant, err = takeOfOwner(ctx, gorm.G[Tenant](tx, forUpdate()), id); err != nil {
 			return err
 		}
+		before := tenant
 		change(&tenant)
 		changed := tx.Model(&tenant).Select("status", "suspended_by_owner", "backup_due", "registration", "updated_at").Updates(&tenant)
 		if changed.Error != nil || !tenant.BackupDue {
 			return changed.Error
 		}
-		return queueDeletion(ctx, tx, event.InCore(), id)
+		return queueDeletion(ctx, tx, event.InCore(), &before)
 	})
 	return tenant, err
 }

@@ -34,6 +34,8 @@ type Copied struct {
 type Deleted struct {
 	OrganizationID int64 // 0 for a tenant without an organization
 	Aliases        []models.Slug
+	// IsSuspended says that it was suspended, and SuspendedByOwner is that of models.Tenant.
+	IsSuspended, SuspendedByOwner bool
 }
 
 // comesBack returns the id of the deleted tenant that comes back, or "".
@@ -144,12 +146,17 @@ func (p *restorePlan) reserve(ctx context.Context, tx *gorm.DB, tenantID string)
 	return models.TakeAliases(ctx, tx, tenantID, then.Aliases, p.restFrom)
 }
 
-// record also ends the rest of a deleted tenant's slugs, only now: until the tenant is
-// ready it can be undone.
+// record also ends the rest of a deleted tenant's slugs, and suspends the tenant if it was
+// suspended, only now: until the tenant is ready it can be undone.
 func (p *restorePlan) record(ctx context.Context, tx *gorm.DB) error {
 	if id := p.content.comesBack(); id != "" {
 		if err := models.EndRest(ctx, tx, id); err != nil {
 			return err
+		}
+		if then := p.content.Deleted; then.IsSuspended {
+			if err := models.SuspendAgain(ctx, tx, id, then.SuspendedByOwner); err != nil {
+				return err
+			}
 		}
 	}
 	return p.plan.record(ctx, tx)

@@ -77,6 +77,39 @@ func TestADeletedTenantComesBack(t *testing.T) {
 	})
 }
 
+// A tenant that was suspended when it was deleted comes back suspended, by whom it was.
+func TestADeletedTenantComesBackSuspended(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		keepBackups(t, &settings, nil)
+		app := testkit.Start(t, settings)
+		owner, inside := fleetOf(app, "acme"), app.Token("initech", "hank@example.com")
+		grace := app.Token("globex", "grace@example.com")
+		suspend := testkit.JSON{"is_active": false}
+		require.Equal(t, http.StatusOK, app.Put(orgPath, owner, suspend).Code)
+		require.Equal(t, http.StatusOK, app.Put(tenantPath, inside, suspend).Code)
+		require.Equal(t, http.StatusOK, app.Get(tenantPath, grace).Code)
+		settings.Command(t, "tenants", "suspend", "globex").RequireCode(t, 0)
+		deleteTenant(t, app, orgPath, owner)
+		deleteTenant(t, app, tenantPath, inside)
+		settings.Command(t, "tenants", "delete", "globex", "--yes").RequireCode(t, 0)
+
+		for _, slug := range []string{"acme", "initech", "globex"} {
+			settings.Command(t, "tenants", "restore", slug, "--yes").RequireCode(t, 0)
+			require.Equal(t, "suspended", testkit.Scalar[string](t, &settings, settings.CoreName(),
+				"SELECT status FROM tenants WHERE slug = '"+slug+"'"))
+		}
+
+		require.Equal(t, false, app.Get(orgPath, owner).Object(app)["is_active"])
+		app.Login("globex", "grace@example.com").RequireProblem(app, 403, "tenant_suspended", "Tenant is suspended")
+		hank := app.TokenOf("initech", "hank@example.com")
+		for path, token := range map[string]string{orgPath: owner, tenantPath: hank} {
+			require.Equal(t, http.StatusOK, app.Put(path, token, testkit.JSON{"is_active": true}).Code, path)
+		}
+		requireWhole(t, app, "acme")
+		settings.Command(t, "tenants", "doctor").RequireCode(t, 0)
+	})
+}
+
 // registered registers a user and returns the address.
 func registered(t *testing.T, app *testkit.App, slug, email string) string {
 	t.Helper()
