@@ -22,6 +22,8 @@ type tenantsCommand struct {
 	Rename  tenantsRenameCommand  `cmd:"" help:"Give a tenant another slug."`
 	Restore tenantsRestoreCommand `cmd:"" help:"Restore a tenant, in place or as a new one, or make a deleted one again."`
 	Clone   tenantsCloneCommand   `cmd:"" help:"Make a new tenant of another."`
+	Export  tenantsExportCommand  `cmd:"" help:"Write all that a tenant has into a file for its customer."`
+	Import  tenantsImportCommand  `cmd:"" help:"Make a new tenant of an export."`
 	Release tenantsReleaseCommand `cmd:"" help:"Free the slug of a deleted tenant, or an alias."`
 
 	Doctor    tenantsDoctorCommand    `cmd:"" help:"Find what is wrong with tenants, and mend it."`

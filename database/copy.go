@@ -30,6 +30,9 @@ type Source struct {
 	Role    string // whose privileges are ours to grant; may be empty
 	// Layout is what this code's migrations make.
 	Layout Layout
+	// AsRows gives rows where the engine would give a file, and says of each table the kinds
+	// of its columns and its keys. Times are in UTC.
+	AsRows bool
 }
 
 // Outside leads to a database that is not of a Backend, but has a tenant of it: on another
@@ -80,12 +83,23 @@ type ContentTable struct {
 	Name    string          `json:"name"`
 	Columns []ContentColumn `json:"columns,omitempty"` // in the order of the rows' values
 	Rows    int64           `json:"rows,omitempty"`    // known before only in a file
+	// PrimaryKey and References are the keys of a table of Source.AsRows.
+	PrimaryKey []string           `json:"primary_key,omitempty"`
+	References []ContentReference `json:"references,omitempty"`
+}
+
+// ContentReference is a column of a table that leads to a row of another.
+type ContentReference struct {
+	Column   string `json:"column"`
+	Table    string `json:"table"`
+	ToColumn string `json:"to_column"`
 }
 
 // ContentColumn is a column of a table.
 type ContentColumn struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Name string    `json:"name"`
+	Type string    `json:"type"`
+	Kind ValueKind `db:"-"      json:"kind,omitempty"` // of Source.AsRows
 }
 
 // ContentSequence is where a sequence stood after the moment of the copy.

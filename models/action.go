@@ -37,6 +37,8 @@ const (
 	ActionOrganizationRestored  Action = "organization.restored"
 	ActionOrganizationCloned    Action = "organization.cloned"
 	ActionOrganizationBackedUp  Action = "organization.backed_up"
+	ActionOrganizationExported  Action = "organization.exported"
+	ActionOrganizationImported  Action = "organization.imported"
 	ActionFleetRestoreBegun     Action = "fleet.restore_begun"
 	ActionFleetRestored         Action = "fleet.restored"
 	ActionSlugReleased          Action = "slug.released"
@@ -55,8 +57,9 @@ func Actions() []Action {
 		ActionInvitationCreated, ActionInvitationWithdrawn, ActionInvitationAccepted,
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
 		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
-		ActionOrganizationRestored, ActionOrganizationCloned, ActionOrganizationBackedUp, ActionFleetRestoreBegun,
-		ActionFleetRestored, ActionSlugReleased, ActionOperationCancelled, ActionAuditPruned, ActionRequestRefused,
+		ActionOrganizationRestored, ActionOrganizationCloned, ActionOrganizationBackedUp, ActionOrganizationExported,
+		ActionOrganizationImported, ActionFleetRestoreBegun, ActionFleetRestored, ActionSlugReleased, ActionOperationCancelled,
+		ActionAuditPruned, ActionRequestRefused,
 	}
 }
 

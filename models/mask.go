@@ -21,10 +21,11 @@ type MaskedColumn struct{ Name, Value string }
 // maskedDomain can be no user's: RFC 2606 reserves it.
 const maskedDomain = "@masked.invalid"
 
-// The columns of a user that must be unique.
+// The columns of a user that must be unique, and the one that no clone and no export shows.
 const (
 	emailColumn     = "email"
 	canonicalColumn = "email_canonical"
+	passwordColumn  = "hashed_password"
 )
 
 // Masks lists the columns that a masked clone does not have from its source. An expression must mean the
@@ -34,7 +35,7 @@ func Masks() []Mask {
 		{Table: TenantUser{}.TableName(), UserID: "id", Columns: []MaskedColumn{
 			{emailColumn, maskedAddress("'user'", "id")},
 			{canonicalColumn, maskedAddress("'user'", "id")},
-			{"hashed_password", "''"},
+			{passwordColumn, "''"},
 			{"full_name", "CASE WHEN full_name IS NOT NULL THEN 'User ' || CAST(id AS varchar) END"},
 			{"bio", "NULL"},
 			{"phone", "NULL"},

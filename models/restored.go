@@ -57,6 +57,17 @@ func TakeOverCopy(ctx context.Context, db *gorm.DB, t *Takeover) error {
 	})
 }
 
+// UnexportedTables are the tables of a tenant that no export has: what lets users in, what
+// says whose the database is, and the migrations, which an export names elsewhere.
+func UnexportedTables() []string {
+	return []string{"sessions", "password_resets", Stamp{}.TableName(), "schema_migrations", "alembic_version"}
+}
+
+// SecretColumns are the columns that no export has, of whatever table.
+func SecretColumns() []string {
+	return []string{passwordColumn, "token_hash", "previous_hash", "family_hash", "parent_family", "salt", "secret"}
+}
+
 // endAll ends all that lets a user in without a password.
 func endAll(ctx context.Context, tx *gorm.DB) error {
 	if _, err := gorm.G[Session](tx).Where("id IS NOT NULL").Delete(ctx); err != nil {

@@ -43,5 +43,5 @@ func LinkOwner(ctx context.Context, db *gorm.DB, owner *CoreUser) error {
 	}
 	return db.WithContext(ctx).Model(&TenantUser{}).
 		Where("email = ? AND hashed_password = ? AND core_user_id IS NULL", owner.Email, owner.HashedPassword).
-		UpdateColumns(map[string]any{"core_user_id": owner.ID, "hashed_password": "", "role": RoleOwner}).Error
+		UpdateColumns(map[string]any{"core_user_id": owner.ID, passwordColumn: "", "role": RoleOwner}).Error
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/models"
 	"multitenant/tests/testkit"
 )
 
@@ -19,6 +20,8 @@ func TestEveryColumnIsClassified(t *testing.T) {
 	section, _, _ = strings.Cut(section, "\n## ")
 	classified := captures("`([a-z_]+)`", strings.Join(captures(`(?m)^\| (?:secret|personal|internal) \|([^|]*)\|`, section), " "))
 	slices.Sort(classified)
+	secrets := captures("`([a-z_]+)`", captures(`(?m)^\| secret \|([^|]*)\|`, section)[0])
+	require.ElementsMatch(t, secrets, models.SecretColumns(), "no export has them")
 
 	app := testkit.Start(t, testkit.Fresh(t, testkit.SQLite))
 	app.Organization(app.Token("", "ada@example.com"), "acme")

@@ -263,7 +263,7 @@ func importsOf(t *testing.T, folder string) []string {
 // its user makes, and those that the worked example adds.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	t.Parallel()
-	made := regexp.MustCompile(`^(data(/.*)?|\.env\.local)$`)
+	made := regexp.MustCompile(`^(data(/.*)?|\.env\.local|(manifest|schema)\.json)$`)
 	file := regexp.MustCompile(`^[\w.-]+(/[\w.-]+)*/?$`)
 	ending := regexp.MustCompile(`\.(go|md|ya?ml|json|mod|sum)$`)
 	examples := example(t).files

@@ -41,7 +41,7 @@ func (b *backend) Copy(ctx context.Context, source *database.Source, sink databa
 	if source.Name == "" {
 		path = b.file
 	}
-	err := b.copyFile(ctx, source.Check, sink, func(target string) error { return b.vacuumInto(ctx, path, target, source.Check) })
+	err := b.copyFile(ctx, source, sink, func(target string) error { return b.vacuumInto(ctx, path, target, source.Check) })
 	if fault, ok := errors.AsType[*copyError](err); ok {
 		err = errors.New(fault.Error()) // its kind says nothing of the database itself
 	}
@@ -60,7 +60,7 @@ func missing(exists bool) error {
 
 // copyFile hands on the file that fill has filled. The file is removed afterwards.
 func (b *backend) copyFile(
-	ctx context.Context, check database.Check, sink database.Sink, fill func(target string) error,
+	ctx context.Context, source *database.Source, sink database.Sink, fill func(target string) error,
 ) (err error) {
 	b.copies.Do(b.clearCopies)
 	target := filepath.Join(b.dir, copyPrefix+rand.Text()+extension)
@@ -79,9 +79,12 @@ func (b *backend) copyFile(
 	if err := fill(target); err != nil {
 		return err
 	}
-	content, err := b.describe(ctx, target, check)
+	content, err := b.describe(ctx, target, source.Check)
 	if err != nil {
 		return &copyError{err}
+	}
+	if source.AsRows {
+		return b.copyRows(ctx, target, content, sink)
 	}
 	if err := sink.Describe(content); err != nil {
 		return err

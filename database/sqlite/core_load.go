@@ -29,7 +29,7 @@ func (b *backend) LoadCore(
 	if err := os.WriteFile(path, nil, fileMode); err != nil {
 		return err
 	}
-	if err := b.load(ctx, &loader{path: path}, feed); err != nil {
+	if err := b.load(ctx, &loader{ctx: ctx, backend: b, path: path}, feed); err != nil {
 		return fmt.Errorf("load core database: %w", err)
 	}
 	db, err := b.open(ctx, b.newConnector(path, nil), 1)

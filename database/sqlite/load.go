@@ -21,7 +21,7 @@ func (b *backend) Load(ctx context.Context, name string, feed func(database.Fill
 	if err = errors.Join(err, missing(exists)); err != nil {
 		return fmt.Errorf("open database %s: %w", name, err)
 	}
-	l := &loader{path: b.path(name)}
+	l := &loader{ctx: ctx, backend: b, path: b.path(name)}
 	if err = b.load(ctx, l, feed); err == nil {
 		err = b.reopen(ctx, name) // the original may have been closed by a killed process
 	}
@@ -36,10 +36,10 @@ func (b *backend) load(ctx context.Context, l *loader, feed func(database.Fill) 
 	if err := b.checkpoint(ctx, l.path); err != nil {
 		return err
 	}
-	if err := feed(l); err != nil {
+	if err := l.feed(feed); err != nil {
 		return err
 	}
-	if l.content == nil || !l.hasFile {
+	if l.content == nil || !l.hasFile && l.rows == nil {
 		return fmt.Errorf("%w: it has no file", database.ErrUnloadable)
 	}
 	found, err := b.describe(ctx, l.path, nil)
@@ -49,7 +49,7 @@ func (b *backend) load(ctx context.Context, l *loader, feed func(database.Fill) 
 	if !slices.Equal(found.Applied, l.content.Applied) {
 		return fmt.Errorf("%w: its migrations are not as it says", database.ErrUnloadable)
 	}
-	if !slices.EqualFunc(found.Tables, l.content.Tables, isLike) {
+	if l.rows == nil && !slices.EqualFunc(found.Tables, l.content.Tables, isLike) {
 		return fmt.Errorf("%w: its tables do not have as many rows as it says", database.ErrUnloadable)
 	}
 	return b.onOwnConn(ctx, l.path, nil, func(conn *sql.Conn) error { return checkKeys(ctx, conn) })
@@ -71,13 +71,30 @@ func checkKeys(ctx context.Context, conn *sql.Conn) error {
 
 // loader takes one copy.
 type loader struct {
+	ctx     context.Context // of Load; the methods of a Fill are given none
+	backend *backend
 	path    string
 	content *database.Content
 	hasFile bool
+	rows    *rowLoader // of a copy of any engine
+}
+
+// feed fills the database, and keeps the rows that were loaded.
+func (l *loader) feed(feed func(database.Fill) error) error {
+	err := feed(l)
+	if l.rows != nil {
+		err = l.rows.end(err)
+	}
+	return err
 }
 
 // Describe notes what the file must have.
-func (l *loader) Describe(content *database.Content) error {
+func (l *loader) Describe(content *database.Content) (err error) {
+	if content.Engine == database.AnyEngine {
+		l.content = content
+		l.rows, err = l.backend.loadRows(l.ctx, l.path, content)
+		return err
+	}
 	if content.Engine != driverName {
 		return fmt.Errorf("%w: of %s", database.ErrOtherEngine, content.Engine)
 	}
@@ -85,14 +102,17 @@ func (l *loader) Describe(content *database.Content) error {
 	return nil
 }
 
-// Table refuses: a copy of this engine is a file.
-func (*loader) Table(name string, _ io.Reader) (int64, error) {
+// Table loads the rows of a copy of any engine. One of this engine is a file.
+func (l *loader) Table(name string, rows io.Reader) (int64, error) {
+	if l.rows != nil {
+		return l.rows.table(name, rows)
+	}
 	return 0, fmt.Errorf("%w: it has rows of table %s beside its file", database.ErrUnloadable, name)
 }
 
 // File writes the file.
 func (l *loader) File(content io.Reader) error {
-	if l.hasFile {
+	if l.hasFile || l.rows != nil {
 		return fmt.Errorf("%w: it has two files", database.ErrUnloadable)
 	}
 	file, err := os.OpenFile(l.path, os.O_WRONLY|os.O_TRUNC, fileMode)

@@ -21,7 +21,7 @@ func (b *backend) copyOutside(ctx context.Context, source *database.Source, sink
 	if path == "" {
 		return fmt.Errorf("%w: of a server, and the databases here are files", database.ErrOtherEngine)
 	}
-	err := b.copyFile(ctx, source.Check, sink, func(target string) error {
+	err := b.copyFile(ctx, source, sink, func(target string) error {
 		if err := copyWithLog(path, target); err != nil {
 			return err
 		}

@@ -28,10 +28,33 @@ func (c *copier) describe(ctx context.Context, tables []string) (*database.Conte
 		}
 		content.Tables = append(content.Tables, database.ContentTable{Name: table, Columns: columns})
 	}
+	if c.source.AsRows {
+		if err := c.explain(ctx, content.Tables); err != nil {
+			return nil, fmt.Errorf("list keys: %w", err)
+		}
+	}
 	if content.Sequences, err = c.sequences(ctx); err != nil {
 		return nil, fmt.Errorf("read sequences: %w", err)
 	}
 	return content, nil
+}
+
+// explain adds the kinds of the columns, and the keys.
+func (c *copier) explain(ctx context.Context, tables []database.ContentTable) (err error) {
+	for i := range tables {
+		table := &tables[i]
+		for j := range table.Columns {
+			table.Columns[j].Kind = database.KindOf(table.Columns[j].Type)
+		}
+		if table.PrimaryKey, err = collect(ctx, c.conn, pgx.RowTo[string], primaryKeyQuery, table.Name); err != nil {
+			return err
+		}
+		table.References, err = collect(ctx, c.conn, pgx.RowToStructByPos[database.ContentReference], referencesQuery, table.Name)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *copier) unexplained(ctx context.Context) ([]string, error) {

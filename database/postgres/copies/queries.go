@@ -12,6 +12,30 @@ const (
 		WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname = $1
 			AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum`
 
+	primaryKeyQuery = `SELECT a.attname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid AND c.relkind = 'r'
+		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+		CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+		WHERE i.indisprimary AND c.relname = $1 ORDER BY k.place`
+	referencesQuery = `SELECT a.attname::text, t.relname::text, b.attname::text FROM pg_constraint k
+		JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+		JOIN pg_class t ON t.oid = k.confrelid
+		CROSS JOIN unnest(k.conkey, k.confkey) WITH ORDINALITY AS p(here, there, place)
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.here
+		JOIN pg_attribute b ON b.attrelid = t.oid AND b.attnum = p.there
+		WHERE k.contype = 'f' AND c.relname = $1 ORDER BY k.conname, p.place`
+
+	// ownedQuery returns for each sequence of a column the statement that moves it past the
+	// ids of the table.
+	ownedQuery = `SELECT format('SELECT setval(%L::regclass, max(%I)) FROM public.%I HAVING max(%I) > (SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM public.%I)',
+			quote_ident(n.nspname) || '.' || quote_ident(s.relname), a.attname, c.relname, a.attname, s.relname)
+		FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace AND n.nspname = 'public'
+		JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
+			AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+		JOIN pg_class c ON c.oid = d.refobjid AND c.relkind = 'r' AND c.relnamespace = n.oid
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
+		WHERE s.relkind = 'S'`
+
 	// objectsQuery lists the objects in a schema with their definitions. Objects of an
 	// extension go with it. The table alembic_version is what the Python original noted
 	// its migrations in, and is of no use any more.
