@@ -67,6 +67,9 @@ func New(o *Options) (*Backups, error) {
 	return b, nil
 }
 
+// Store returns where the backups are.
+func (b *Backups) Store() store.Store { return b.store }
+
 // layout is the set of objects that this code's migrations make. It is found out when it is
 // first needed: the engine may have to run them for that.
 type layout struct {

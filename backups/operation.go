@@ -29,7 +29,7 @@ func (o Operation) Run(ctx context.Context, task *operations.Task) error {
 		return err
 	}
 	id := task.Operation().TenantID
-	if err := o.migrateIfBehind(ctx, id); err != nil {
+	if err := o.databases.UpgradeIfBehind(ctx, id); err != nil {
 		return err
 	}
 	result := newResult(o.copyTenant(ctx, id, task))
@@ -41,12 +41,3 @@ func (o Operation) Run(ctx context.Context, task *operations.Task) error {
 
 // Undo does nothing: a backup that is not whole leaves nothing that counts.
 func (Operation) Undo(context.Context, *operations.Task) error { return nil }
-
-// migrateIfBehind gives a tenant this code's schema, as a request to it would do.
-func (o Operation) migrateIfBehind(ctx context.Context, id string) error {
-	record, err := models.FindTenant(ctx, o.databases.Core, id)
-	if err != nil || !record.Status.IsFinished() || record.SchemaVersion >= o.databases.Version {
-		return err
-	}
-	return o.databases.Upgrade(ctx, &record)
-}

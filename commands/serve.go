@@ -12,7 +12,6 @@ import (
 
 	"multitenant/auth"
 	"multitenant/auth/limits"
-	"multitenant/backups"
 	"multitenant/commands/metrics"
 	"multitenant/commands/server"
 	"multitenant/config"
@@ -77,7 +76,7 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 	}
 	defer work.stop(ctx)
 	status := &controllers.Status{Tenants: manager}
-	handler, err := newHandler(in, manager, status, exported, work.backups) //nolint:contextcheck // requests bring their own
+	handler, err := newHandler(in, manager, status, exported, work) //nolint:contextcheck // requests bring their own
 	if err != nil {
 		return err
 	}
@@ -121,7 +120,7 @@ func (p *ports) close() {
 
 // newHandler wires the API together.
 func newHandler(
-	in *installation, manager *tenants.Manager, status *controllers.Status, exported *metrics.Metrics, kept *backups.Backups,
+	in *installation, manager *tenants.Manager, status *controllers.Status, exported *metrics.Metrics, work *work,
 ) (http.Handler, error) {
 	options := in.config.Tokens
 	options.Installation = manager.InstallationID()
@@ -140,7 +139,8 @@ func newHandler(
 		Status:    status,
 		Logger:    in.logger,
 		Limits:    limits.New(in.config.Limits),
-		Backups:   kept,
+		Backups:   work.backups,
+		Exports:   work.exports,
 
 		PasswordRules:    in.config.PasswordRules,
 		CoreRegistration: in.config.CoreRegistration,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"multitenant/backups"
+	"multitenant/backups/export"
 	"multitenant/operations"
 	"multitenant/tenants"
 )
@@ -13,6 +14,7 @@ import (
 // work is done by a server beside its answers: operations, and scheduled backups.
 type work struct {
 	backups  *backups.Backups  // nil without BACKUP_URL
+	exports  *export.Exports   // likewise
 	schedule *backups.Schedule // nil where the settings want none
 
 	installation *installation
@@ -34,7 +36,9 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 		if w.backups, w.closeStore, err = in.openBackups(ctx, true); err != nil {
 			return nil, err
 		}
-		options.Kinds = append(options.Kinds, backups.Operation{Backups: w.backups}, in.deletion(m))
+		w.exports = export.New(databases, w.backups.Store())
+		options.Kinds = append(options.Kinds,
+			backups.Operation{Backups: w.backups}, export.Operation{Exports: w.exports}, in.deletion(m))
 	}
 	if settings.Every > 0 {
 		w.schedule = backups.NewSchedule(w.backups, backups.ScheduleOptions{
@@ -44,6 +48,9 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 	running, cancel := context.WithCancel(ctx)
 	w.cancel = cancel
 	w.running.Go(func() { operations.New(options).Run(running) })
+	if w.exports != nil {
+		w.running.Go(func() { w.sweep(running) })
+	}
 	if w.schedule != nil {
 		w.running.Go(func() { w.schedule.Run(running) })
 	}
@@ -65,6 +72,24 @@ func (in *installation) finishDeletion(ctx context.Context, m *tenants.Manager, 
 	return operations.New(operations.Options{
 		Databases: databases, Kinds: []operations.Kind{in.deletion(m)}, Logger: in.logger, Hold: m.HoldLong,
 	}).Finish(ctx, operation)
+}
+
+// sweepEvery is how often exports are removed that can be downloaded no more.
+const sweepEvery = time.Hour
+
+func (w *work) sweep(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		if err := w.exports.Sweep(ctx); err != nil && ctx.Err() == nil {
+			w.installation.logger.WarnContext(ctx, "remove old exports", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // stop waits a little for the work that is given up.

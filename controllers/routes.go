@@ -12,6 +12,7 @@ import (
 	"multitenant/auth"
 	"multitenant/auth/limits"
 	"multitenant/backups"
+	"multitenant/backups/export"
 	"multitenant/docs"
 	"multitenant/middleware"
 	"multitenant/models"
@@ -28,6 +29,7 @@ type Options struct {
 	Meter     middleware.Meter // nil measures nothing
 	Limits    *limits.Limits   // nil limits nothing
 	Backups   *backups.Backups // nil keeps none
+	Exports   *export.Exports  // nil keeps none
 
 	PasswordRules models.PasswordRules
 	// CoreRegistration is models.RegistrationOpen or models.RegistrationClosed.
@@ -130,6 +132,7 @@ func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	orgs := &Organizations{Tenants: o.Tenants, Limits: o.Limits}
 	entry := &OrganizationTokens{Tenants: o.Tenants, Tokens: o.Tokens}
 	kept := &Backups{Tenants: o.Tenants, Backups: o.Backups, Limits: o.Limits}
+	exports := &Exports{Tenants: o.Tenants, Exports: o.Exports, Limits: o.Limits}
 	operations := &Operations{Core: o.Tenants.Core()}
 
 	collection(api, "/organizations", gate.SignedInAtCore(orgs.Create), gate.SignedInAtCore(orgs.List))
@@ -139,6 +142,8 @@ func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.POST("/organizations/:slug/token", gate.SignedInAtCore(entry.Create))
 	api.GET("/organizations/:slug/backups", gate.SignedInAtCore(kept.List))
 	api.POST("/organizations/:slug/backups", gate.SignedInAtCore(kept.Create))
+	api.POST("/organizations/:slug/export", gate.SignedInAtCore(exports.Create))
+	api.GET("/exports/:token", middleware.Handle(exports.Download))
 	api.GET("/operations/:id", gate.SignedInAtCore(operations.Show))
 }
 

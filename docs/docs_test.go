@@ -68,6 +68,8 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"POST /api/organizations/{slug}/token",
 		"GET /api/organizations/{slug}/backups",
 		"POST /api/organizations/{slug}/backups",
+		"POST /api/organizations/{slug}/export",
+		"GET /api/exports/{token}",
 		"GET /api/operations/{id}",
 		"GET /api/tenant", "PUT /api/tenant", "DELETE /api/tenant",
 		"GET /api/users/me", "GET /api/users/me/export", "PUT /api/users/me", "PUT /api/users/me/password",

@@ -78,11 +78,13 @@ func statusOf(kind models.Kind) int {
 		models.KindCorePassword, models.KindInvalidInvitation, models.KindInvitationRequired, models.KindRegistrationClosed:
 		return http.StatusForbidden
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
-		models.KindInvitationNotFound, models.KindOperationNotFound, models.KindNotFound:
+		models.KindInvitationNotFound, models.KindOperationNotFound, models.KindExportNotFound, models.KindNotFound:
 		return http.StatusNotFound
 	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases,
 		models.KindOperationRunning, models.KindBackupsOff, models.KindConflict:
 		return http.StatusConflict
+	case models.KindExportExpired:
+		return http.StatusGone
 	case models.KindMethodNotAllowed:
 		return http.StatusMethodNotAllowed
 	case models.KindRequestTimeout:
@@ -95,7 +97,7 @@ func statusOf(kind models.Kind) int {
 		return http.StatusUnprocessableEntity
 	case models.KindTooManyLogins, models.KindTooManyAttempts, models.KindTooManyRegistrations,
 		models.KindTooManyTenants, models.KindTooManyOrganizations, models.KindTooManyBackups,
-		models.KindTooManyInvitations, models.KindTooManyRequests:
+		models.KindTooManyExports, models.KindTooManyInvitations, models.KindTooManyRequests:
 		return http.StatusTooManyRequests
 	case models.KindTenantUnavailable, models.KindCoreUnavailable, models.KindBackupsUnavailable, models.KindBusy,
 		models.KindTimeout:

@@ -38,6 +38,7 @@ const (
 	ActionOrganizationCloned    Action = "organization.cloned"
 	ActionOrganizationBackedUp  Action = "organization.backed_up"
 	ActionOrganizationExported  Action = "organization.exported"
+	ActionOrganizationFetched   Action = "organization.export_downloaded"
 	ActionOrganizationImported  Action = "organization.imported"
 	ActionFleetRestoreBegun     Action = "fleet.restore_begun"
 	ActionFleetRestored         Action = "fleet.restored"
@@ -58,8 +59,8 @@ func Actions() []Action {
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
 		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
 		ActionOrganizationRestored, ActionOrganizationCloned, ActionOrganizationBackedUp, ActionOrganizationExported,
-		ActionOrganizationImported, ActionFleetRestoreBegun, ActionFleetRestored, ActionSlugReleased, ActionOperationCancelled,
-		ActionAuditPruned, ActionRequestRefused,
+		ActionOrganizationFetched, ActionOrganizationImported, ActionFleetRestoreBegun, ActionFleetRestored, ActionSlugReleased,
+		ActionOperationCancelled, ActionAuditPruned, ActionRequestRefused,
 	}
 }
 

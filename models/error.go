@@ -42,6 +42,8 @@ const (
 	KindInvitationNotFound   Kind = "invitation_not_found"
 	KindOperationNotFound    Kind = "operation_not_found"
 	KindOperationRunning     Kind = "operation_running"
+	KindExportNotFound       Kind = "export_not_found"
+	KindExportExpired        Kind = "export_expired"
 	KindBackupsOff           Kind = "backups_off"
 	KindBackupsUnavailable   Kind = "backups_unavailable"
 	KindWrongPassword        Kind = "wrong_password"
@@ -61,6 +63,7 @@ const (
 	KindTooManyOrganizations Kind = "too_many_organizations"
 	KindTooManyAliases       Kind = "too_many_aliases"
 	KindTooManyBackups       Kind = "too_many_backups"
+	KindTooManyExports       Kind = "too_many_exports"
 	KindTooManyInvitations   Kind = "too_many_invitations"
 	KindTooManyRequests      Kind = "too_many_requests"
 	KindTenantUnavailable    Kind = "tenant_unavailable"
@@ -151,6 +154,9 @@ var (
 	ErrInvitationNotFound   = Errorf(KindInvitationNotFound, "Invitation not found")
 	ErrOperationNotFound    = Errorf(KindOperationNotFound, "Operation not found")
 	ErrOperationRunning     = Errorf(KindOperationRunning, "Another operation on this organization has not ended")
+	ErrExportNotReady       = Errorf(KindOperationRunning, "The export is not ready yet")
+	ErrExportNotFound       = Errorf(KindExportNotFound, "Export not found")
+	ErrExportExpired        = Errorf(KindExportExpired, "The export was downloaded or has expired")
 	ErrBackupsOff           = Errorf(KindBackupsOff, "This server keeps no backups")
 	ErrBackupsUnavailable   = Errorf(KindBackupsUnavailable, "Backups are unavailable")
 	ErrOrganizationNotFound = Errorf(KindOrganizationNotFound, "Organization not found")

@@ -16,10 +16,13 @@ type OperationKind string
 const (
 	OperationBackup OperationKind = "backup"
 	OperationDelete OperationKind = "delete" // of a tenant, with its last backup
+	OperationExport OperationKind = "export"
 )
 
 // OperationKinds lists them all.
-func OperationKinds() []OperationKind { return []OperationKind{OperationBackup, OperationDelete} }
+func OperationKinds() []OperationKind {
+	return []OperationKind{OperationBackup, OperationDelete, OperationExport}
+}
 
 // OperationStatus says how far an operation is.
 type OperationStatus string
@@ -221,6 +224,27 @@ func CancelOperation(ctx context.Context, db *gorm.DB, event *Event, id string) 
 		return err
 	})
 	return op, err
+}
+
+// KeepFindings lets change write the findings of an operation that has ended, while no other
+// process does so, and records the event unless it is nil. KindOperationNotFound if there is
+// none.
+func KeepFindings(ctx context.Context, db *gorm.DB, event *Event, id string, change func(op *Operation) error) error {
+	keep := func(tx *gorm.DB) error {
+		op, err := findOperation(ctx, gorm.G[Operation](tx, forUpdate()).Where("ended_at IS NOT NULL"), id)
+		if err != nil {
+			return err
+		}
+		if err := change(&op); err != nil {
+			return err
+		}
+		_, err = gorm.G[Operation](tx).Where("id = ?", id).Update(ctx, "findings", op.Findings)
+		return err
+	}
+	if event == nil {
+		return db.WithContext(ctx).Transaction(keep)
+	}
+	return recorded(ctx, db, event, keep)
 }
 
 // PruneOperations removes the operations that ended before a time.

@@ -72,6 +72,16 @@ func (d *Databases) Upgrade(ctx context.Context, record *models.Tenant) error {
 	return models.RecordSchema(ctx, d.Core, record)
 }
 
+// UpgradeIfBehind gives a tenant this code's schema, as a request to it would do. The caller
+// must hold the tenant's lock.
+func (d *Databases) UpgradeIfBehind(ctx context.Context, id string) error {
+	record, err := models.FindTenant(ctx, d.Core, id)
+	if err != nil || !record.Status.IsFinished() || record.SchemaVersion >= d.Version {
+		return err
+	}
+	return d.Upgrade(ctx, &record)
+}
+
 // migrateTenant migrates the tenant's database to this code's schema. A database
 // without any of our migrations was left by the Python original and is taken over.
 func (d *Databases) migrateTenant(ctx context.Context, record *models.Tenant) error {

@@ -162,6 +162,8 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"POST /api/organizations/{slug}/token":   coreRoute,
 		"GET /api/organizations/{slug}/backups":  coreRoute,
 		"POST /api/organizations/{slug}/backups": coreRoute,
+		"POST /api/organizations/{slug}/export":  coreRoute,
+		"GET /api/exports/{token}":               linkRoute,
 		"GET /api/operations/{id}":               coreRoute,
 		"GET /api/audit":                         auditRoute,
 		"GET /api/audit/":                        auditRoute,
@@ -209,6 +211,13 @@ func TestEveryRouteKeepsTwoTenantsApart(t *testing.T) {
 			require.Equal(t, before, state(), "%s, by somebody of acme, has changed what is not acme's", route)
 		}
 	})
+}
+
+// linkRoute: no token opens what only a link does.
+func linkRoute(t *testing.T, s *stage) {
+	t.Helper()
+	s.app.Do(testkit.Request{Method: s.method, Path: s.path, Token: s.acme, Tenant: "globex"}).
+		RequireProblem(s.app, 404, "export_not_found", "Export not found")
 }
 
 // tenantRoute: a token of acme is acme's, whatever X-TENANT, query or body say.

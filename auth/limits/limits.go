@@ -17,8 +17,8 @@ import (
 type Options struct {
 	LoginsPerMinute      int // from one address
 	RegistrationsPerHour int // from one address
-	TenantsPerHour       int // made from one address, by registrations and as organizations; and as many backups
-	AllTenantsPerHour    int // made from all; and as many backups
+	TenantsPerHour       int // made from one address, by registrations and as organizations; and as many backups, and exports
+	AllTenantsPerHour    int // made from all; and as many backups, and exports
 	Organizations        int // of one core user
 	PasswordsPerMinute   int // set by the signed-in users of one tenant, or by one core user
 	WritesPerMinute      int // of one signed-in user
@@ -39,6 +39,8 @@ type Limits struct {
 	allTenants    *rate.Limiter
 	backups       *rates
 	allBackups    *rate.Limiter
+	exports       *rates
+	allExports    *rate.Limiter
 	passwords     *rates
 	writes        *rates
 	allWrites     *rates
@@ -59,6 +61,8 @@ func New(o *Options) *Limits {
 		allTenants:    newLimiter(o.AllTenantsPerHour, time.Hour),
 		backups:       newRates(o.TenantsPerHour, time.Hour),
 		allBackups:    newLimiter(o.AllTenantsPerHour, time.Hour),
+		exports:       newRates(o.TenantsPerHour, time.Hour),
+		allExports:    newLimiter(o.AllTenantsPerHour, time.Hour),
 		passwords:     newRates(o.PasswordsPerMinute, time.Minute),
 		writes:        newRates(o.WritesPerMinute, time.Minute),
 		allWrites:     newRates(o.AllWritesPerMinute, time.Minute),
@@ -119,6 +123,15 @@ func (l *Limits) Backup(from netip.Addr) error {
 		return nil
 	}
 	return refusal(l.backups.takeBoth(from, l.allBackups, l.now()), models.KindTooManyBackups, "Too many backups, try again later")
+}
+
+// Export counts an export that an owner asks for from the address; KindTooManyExports where
+// it is too many, from there or from everywhere.
+func (l *Limits) Export(from netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	return refusal(l.exports.takeBoth(from, l.allExports, l.now()), models.KindTooManyExports, "Too many exports, try again later")
 }
 
 // NewPassword counts a password that a signed-in user sets, or the bearer of a token

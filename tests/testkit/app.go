@@ -26,6 +26,7 @@ import (
 	"multitenant/auth"
 	"multitenant/auth/limits"
 	"multitenant/backups"
+	"multitenant/backups/export"
 	"multitenant/commands"
 	"multitenant/commands/metrics"
 	"multitenant/commands/server"
@@ -105,6 +106,7 @@ type App struct {
 	TokenKit *auth.Tokens
 	Hashing  *auth.Passwords
 	Metrics  *metrics.Metrics // nil without the setting
+	Exports  *export.Exports  // nil without the setting of backups
 
 	kept   *backups.Backups                  // nil without the setting
 	rest   func()                            // ends the worker
@@ -252,6 +254,7 @@ func (app *App) serve(logger *slog.Logger) {
 		Logger:         logger,
 		Limits:         limits.New(app.Settings.Limits),
 		Backups:        app.kept,
+		Exports:        app.Exports,
 		AllowedOrigins: app.Settings.AllowedOrigins,
 		TrustedProxies: app.Settings.TrustedProxies,
 

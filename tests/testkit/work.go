@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/backups"
+	"multitenant/backups/export"
 	"multitenant/backups/store"
 	"multitenant/operations"
 	"multitenant/tenants"
@@ -23,7 +24,7 @@ func (app *App) work(options tenants.Options) {
 	}
 	closeStore := func() error { return nil }
 	if app.Settings.Backups != "" {
-		kinds = append(kinds, app.backups(options, &closeStore))
+		kinds = append(kinds, app.backups(options, &closeStore)...)
 	}
 	if len(kinds) == 0 {
 		return
@@ -42,13 +43,15 @@ func (app *App) work(options tenants.Options) {
 }
 
 // backups opens the store of Settings.Backups.
-func (app *App) backups(options tenants.Options, closeStore *func() error) operations.Kind {
+func (app *App) backups(options tenants.Options, closeStore *func() error) []operations.Kind {
+	databases := app.databases(options)
 	kept, err := store.OpenFolder(app.Settings.Backups, true)
 	require.NoError(app.tb, err)
-	app.kept, err = backups.New(&backups.Options{Databases: app.databases(options), Store: kept})
+	app.kept, err = backups.New(&backups.Options{Databases: databases, Store: kept})
 	require.NoError(app.tb, err)
+	app.Exports = export.New(databases, kept)
 	*closeStore = kept.Close
-	return backups.Operation{Backups: app.kept}
+	return []operations.Kind{backups.Operation{Backups: app.kept}, export.Operation{Exports: app.Exports}}
 }
 
 func (app *App) databases(options tenants.Options) *tenants.Databases {

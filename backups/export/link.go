@@ -1,0 +1,273 @@
+package export
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"multitenant/models"
+)
+
+const (
+	// LinkLifetime is how long an export can be downloaded, from its end.
+	LinkLifetime = 24 * time.Hour
+
+	// SendTimeout bounds a download.
+	SendTimeout = time.Hour
+
+	folderName   = "exports"
+	objectSuffix = ".zip.age"
+	// identityPrefix begins each identity of age; a link has the rest.
+	identityPrefix = "AGE-SECRET-KEY-1"
+	// looseFor is how long what a dead process has left of an upload is spared.
+	looseFor = 24 * time.Hour
+)
+
+func (e *Exports) folder() string { return path.Join(e.databases.InstallationID(), folderName) }
+
+func (e *Exports) nameOf(operationID string) string {
+	return path.Join(e.folder(), operationID+objectSuffix)
+}
+
+// Link is the only key to an export. It is nowhere else.
+type Link struct{ secret string }
+
+// NewLink returns a link for the export of a tenant with that slug, and the arguments of the
+// operation that makes it, which have no secret.
+func NewLink(slug models.Slug) (link *Link, arguments string, err error) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, "", err
+	}
+	link = &Link{secret: strings.ToLower(strings.TrimPrefix(identity.String(), identityPrefix))}
+	arguments, err = link.arguments(slug, identity.Recipient().String())
+	return link, arguments, err
+}
+
+func (l *Link) arguments(slug models.Slug, recipient string) (string, error) {
+	return marshal(arguments{Slug: slug, Recipient: recipient, LinkHash: hashOf(l.secret)})
+}
+
+// Token returns the last part of the path of the link, for an operation with that id.
+func (l *Link) Token(operationID string) string { return operationID + "." + l.secret }
+
+// hashOf is what an operation keeps of the secret, which is random: it cannot be guessed.
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte("link of an export " + secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// Ready is an export that can be downloaded.
+type Ready struct {
+	Slug  models.Slug
+	Bytes int64 // of the ZIP
+
+	exports  *Exports
+	op       models.Operation
+	identity age.Identity
+	object   io.ReadCloser
+	content  io.Reader
+}
+
+// Look finds the export of a link, and changes nothing. The errors: KindExportNotFound,
+// KindOperationRunning while it is being made, and KindExportExpired.
+func (e *Exports) Look(ctx context.Context, token string) (*Ready, error) {
+	id, secret, _ := strings.Cut(token, ".")
+	op, err := models.FindOperation(ctx, e.databases.Core, id)
+	if models.IsKind(err, models.KindOperationNotFound) {
+		return nil, models.ErrExportNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	var asked arguments
+	if op.Kind == models.OperationExport {
+		err = json.Unmarshal([]byte(op.Arguments), &asked)
+	}
+	isRight := subtle.ConstantTimeCompare([]byte(hashOf(secret)), []byte(asked.LinkHash)) == 1
+	if err != nil || !isRight {
+		return nil, models.ErrExportNotFound
+	}
+	ready := &Ready{Slug: asked.Slug, exports: e, op: op}
+	if ready.identity, err = age.ParseX25519Identity(identityPrefix + strings.ToUpper(secret)); err != nil {
+		return nil, models.ErrExportNotFound
+	}
+	found, err := e.check(&op)
+	if err != nil {
+		return nil, err
+	}
+	ready.Bytes = found.Bytes
+	return ready, nil
+}
+
+// check requires that an export can be downloaded, and returns what is known of it.
+func (e *Exports) check(op *models.Operation) (*findings, error) {
+	var found findings
+	if err := json.Unmarshal([]byte(op.Findings), &found); err != nil {
+		return nil, err
+	}
+	switch {
+	case op.EndedAt == nil && op.EndsAs == "":
+		return nil, models.ErrExportNotReady
+	case op.Status != models.OperationDone, found.DownloadedAt != "",
+		e.databases.Core.NowFunc().Sub(*op.EndedAt) >= LinkLifetime:
+		return nil, models.ErrExportExpired
+	}
+	return &found, nil
+}
+
+// Take is Look for a download: no other gets the export afterwards. It records the event.
+// The caller must call Send. KindBackupsUnavailable if the store does not answer.
+func (e *Exports) Take(ctx context.Context, event *models.Event, token string) (*Ready, error) {
+	ready, err := e.Look(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if err := ready.describe(ctx, event); err != nil {
+		return nil, err
+	}
+	if err := ready.mark(ctx, event, e.databases.Core.NowFunc().UTC().Format(time.RFC3339)); err != nil {
+		return nil, err
+	}
+	if err := ready.open(ctx); err != nil {
+		return nil, errors.Join(err, ready.giveBack(ctx))
+	}
+	return ready, nil
+}
+
+// describe says whose export the event is about.
+func (r *Ready) describe(ctx context.Context, event *models.Event) error {
+	event.Detail = r.op.ID
+	org, err := models.FindOrganizationOf(ctx, r.exports.databases.Core, r.op.TenantID)
+	switch {
+	case err == nil:
+		event.AboutOrganization(&org)
+	case models.IsKind(err, models.KindOrganizationNotFound):
+		event.AboutTenant(r.Slug)
+		event.ReaderID = r.op.OwnerID
+	default:
+		return err
+	}
+	return nil
+}
+
+// mark keeps when the export was downloaded.
+func (r *Ready) mark(ctx context.Context, event *models.Event, at string) error {
+	return models.KeepFindings(ctx, r.exports.databases.Core, event, r.op.ID, func(op *models.Operation) error {
+		found := &findings{Bytes: r.Bytes}
+		if at != "" {
+			var err error
+			if found, err = r.exports.check(op); err != nil {
+				return err
+			}
+		}
+		found.DownloadedAt = at
+		text, err := marshal(found)
+		op.Findings = text
+		return err
+	})
+}
+
+// open begins to read the object. Its first bytes say whether the link opens it.
+func (r *Ready) open(ctx context.Context) error {
+	object, err := r.exports.store.Open(ctx, r.exports.nameOf(r.op.ID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return models.ErrExportExpired
+	}
+	if err != nil {
+		return models.ErrBackupsUnavailable.Because(err)
+	}
+	if r.content, err = age.Decrypt(object, r.identity); err != nil {
+		return errors.Join(models.ErrBackupsUnavailable.Because(err), object.Close())
+	}
+	r.object = object
+	return nil
+}
+
+// giveBackTimeout bounds the last writes, which the end of the request does not stop.
+const giveBackTimeout = 5 * time.Second
+
+// giveBack lets the export be downloaded again.
+func (r *Ready) giveBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
+	defer cancel()
+	return r.mark(ctx, nil, "")
+}
+
+// Send writes the ZIP to w and removes the export from the store. If not all of it can be
+// written, the export can be downloaded again.
+func (r *Ready) Send(ctx context.Context, w io.Writer) error {
+	written, err := io.Copy(&counter{ctx: ctx, w: w, report: func(int64) {}}, r.content)
+	if err == nil && written != r.Bytes {
+		err = ErrDamaged
+	}
+	if err = errors.Join(err, r.object.Close()); err != nil {
+		return errors.Join(err, r.giveBack(ctx))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
+	defer cancel()
+	return r.exports.store.Remove(ctx, r.exports.nameOf(r.op.ID))
+}
+
+// Sweep removes the exports that can be downloaded no more, and what dead processes have
+// left of some.
+func (e *Exports) Sweep(ctx context.Context) error {
+	objects, err := e.store.List(ctx, e.folder())
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		isNeeded := object.Unfinished && e.databases.Core.NowFunc().Sub(object.At) < looseFor
+		if !object.Unfinished {
+			isNeeded, err = e.isNeeded(ctx, strings.TrimSuffix(path.Base(object.Name), objectSuffix))
+		}
+		if err == nil && !isNeeded {
+			err = e.store.Remove(ctx, object.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isNeeded reports whether the operation with that id has not ended, or its export can be
+// downloaded still.
+func (e *Exports) isNeeded(ctx context.Context, id string) (bool, error) {
+	op, err := models.FindOperation(ctx, e.databases.Core, id)
+	if models.IsKind(err, models.KindOperationNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = e.check(&op)
+	isGone := models.IsKind(err, models.KindExportExpired)
+	if isGone && e.isSending(&op) {
+		return true, nil
+	}
+	if isGone || err == nil || models.IsKind(err, models.KindOperationRunning) {
+		return !isGone, nil
+	}
+	return false, err
+}
+
+// isSending reports whether a download may be under way.
+func (e *Exports) isSending(op *models.Operation) bool {
+	var found findings
+	if json.Unmarshal([]byte(op.Findings), &found) != nil {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339, found.DownloadedAt)
+	return err == nil && e.databases.Core.NowFunc().Sub(at) < SendTimeout
+}

@@ -1,0 +1,107 @@
+package controllers
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"multitenant/auth/limits"
+	"multitenant/backups/export"
+	"multitenant/middleware"
+	"multitenant/models"
+	"multitenant/tenants"
+)
+
+// pieceTimeout bounds how long a client may take for a piece of a download.
+const pieceTimeout = 30 * time.Second
+
+// Exports lets owners download all that their organizations have.
+type Exports struct {
+	Tenants *tenants.Manager
+	Exports *export.Exports // nil keeps none
+	Limits  *limits.Limits
+}
+
+type exportResponse struct {
+	operationResponse
+
+	// Link is the path of the export. It is a secret, and no other answer has it.
+	Link string `json:"link"`
+}
+
+// Create asks for an export, which a server makes afterwards.
+func (ctl *Exports) Create(c *gin.Context, user *models.CoreUser) error {
+	org, err := models.FindOrganization(c.Request.Context(), ctl.Tenants.Core(), user.ID, c.Param("slug"))
+	if err == nil && ctl.Exports == nil {
+		err = models.ErrBackupsOff
+	}
+	if err != nil {
+		return err
+	}
+	link, arguments, err := export.NewLink(org.Slug)
+	if err != nil {
+		return err
+	}
+	op := models.Operation{Kind: models.OperationExport, TenantID: org.TenantID, Arguments: arguments}
+	event := middleware.NewEvent(c, models.ActionOrganizationExported).By(&user.Account).AboutOrganization(&org)
+	allow := func() error { return ctl.Limits.Export(middleware.Address(c)) }
+	if err := models.CreateOperation(c.Request.Context(), ctl.Tenants.Core(), event, &op, allow); err != nil {
+		return err
+	}
+	c.Header("Location", "/api/operations/"+op.ID)
+	c.JSON(http.StatusAccepted, exportResponse{
+		operationResponse: newOperationResponse(&op, org.Slug), Link: "/api/exports/" + link.Token(op.ID),
+	})
+	return nil
+}
+
+// Download sends the export that the path is the link of, once. HEAD only looks.
+func (ctl *Exports) Download(c *gin.Context) error {
+	if ctl.Exports == nil {
+		return models.ErrExportNotFound
+	}
+	ctx := c.Request.Context()
+	if c.Request.Method == http.MethodHead {
+		ready, err := ctl.Exports.Look(ctx, c.Param("token"))
+		if err == nil {
+			describeDownload(c, ready)
+		}
+		return err
+	}
+	ready, err := ctl.Exports.Take(ctx, middleware.NewEvent(c, models.ActionOrganizationFetched), c.Param("token"))
+	if err != nil {
+		return err
+	}
+	describeDownload(c, ready)
+	// A download may take longer than other requests. Its client is known to be gone when a
+	// piece cannot be written.
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), export.SendTimeout)
+	defer cancel()
+	return ready.Send(sending, &pacedWriter{ResponseWriter: c.Writer, controller: http.NewResponseController(c.Writer)})
+}
+
+func describeDownload(c *gin.Context, ready *export.Ready) {
+	middleware.SetTenant(c, ready.Slug)
+	c.Header("Content-Type", "application/zip")
+	c.Header("Content-Disposition", `attachment; filename="`+string(ready.Slug)+`.zip"`)
+	c.Header("Content-Length", strconv.FormatInt(ready.Bytes, 10))
+	c.Status(http.StatusOK)
+}
+
+// pacedWriter gives the client the same time for each piece.
+type pacedWriter struct {
+	gin.ResponseWriter
+
+	controller *http.ResponseController
+}
+
+// Write writes a piece.
+func (w *pacedWriter) Write(piece []byte) (int, error) {
+	if err := w.controller.SetWriteDeadline(time.Now().Add(pieceTimeout)); err != nil {
+		return 0, err
+	}
+	return w.ResponseWriter.Write(piece)
+}
