@@ -4,6 +4,7 @@
 
 app=""      # the app's process, while it runs
 postgres="" # the folder of PostgreSQL's programs, while it runs
+s3=""       # the process of the server of S3, while it runs
 total=$SECONDS
 
 fail() {
@@ -31,11 +32,13 @@ finish() {
 		echo "FAILED in: ${current:-the beginning}" >&2
 		show_log "$work/app.log"
 		show_log "$work/postgres/log"
+		show_log "$work/s3.log"
 	fi
 	if [ -n "$app" ]; then
 		kill -KILL "$app" 2>/dev/null || true
 	fi
 	stop_postgres || true
+	stop_s3 || true
 	rm -rf "$work"
 	echo "=== exit $status after $((SECONDS - total)) s"
 	exit "$status"
@@ -133,6 +136,32 @@ stop_postgres() {
 	[ -n "$postgres" ] || return 0
 	as_postgres "$postgres/pg_ctl" stop --pgdata="$work/postgres/data" --mode=immediate --silent
 	postgres=""
+}
+
+# start_s3 starts a throw-away server of S3 with an empty bucket. It keeps objects as files,
+# and what else it knows of them beside: not every file system has extended attributes.
+# Sets s3_url, s3_access and s3_secret.
+start_s3() {
+	local dir="$work/s3" port deadline=$((SECONDS + 30))
+	port=$(free_port)
+	s3_access=$(random)
+	s3_secret=$(random)
+	mkdir -p "$dir/data/backups" "$dir/about"
+	ROOT_ACCESS_KEY_ID=$s3_access ROOT_SECRET_ACCESS_KEY=$s3_secret versitygw --port "127.0.0.1:$port" --health /health \
+		--quiet posix --sidecar "$dir/about" "$dir/data" >"$work/s3.log" 2>&1 &
+	s3=$!
+	until node -e 'fetch(process.argv[1]).then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))' "http://127.0.0.1:$port/health"; do
+		[ "$SECONDS" -lt "$deadline" ] && kill -0 "$s3" 2>/dev/null || fail "the server of S3 is not ready"
+	done
+	# shellcheck disable=SC2034 # .ci/run reads it
+	s3_url="s3://backups/ci?endpoint=http://127.0.0.1:$port"
+}
+
+stop_s3() {
+	[ -n "$s3" ] || return 0
+	kill -TERM "$s3"
+	wait "$s3" || true # it was told to end
+	s3=""
 }
 
 # server_programs prints the folder of the server's programs: the one that

@@ -4,45 +4,28 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"filippo.io/age"
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/stretchr/testify/require"
 
+	"multitenant/tests/s3test"
 	"multitenant/tests/testkit"
 )
 
-const bucketSecret = "the-key-of-the-bucket"
-
-// keepBackupsInBucket gives settings a bucket for backups, encrypted to identity. A fault
-// that is stored may answer a request instead of the server, which it reports.
-func keepBackupsInBucket(
-	t *testing.T, settings *testkit.Settings, identity *age.X25519Identity,
-) (fault *atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]) {
+// keepBackupsInBucket gives settings a bucket for backups, encrypted to identity.
+func keepBackupsInBucket(t *testing.T, settings *testkit.Settings, identity *age.X25519Identity) *s3test.Bucket {
 	t.Helper()
-	backend := s3mem.New()
-	require.NoError(t, backend.CreateBucket("backups"))
-	fake := gofakes3.New(backend).Server()
-	fault = &atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if answer := fault.Load(); answer == nil || !(*answer)(w, r) {
-			fake.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(server.Close)
+	bucket := s3test.Start(t)
 	settings.Variables = map[string]string{
-		"BACKUP_URL":        "s3://backups/test?endpoint=" + server.URL,
-		"BACKUP_ACCESS_KEY": "access",
-		"BACKUP_SECRET_KEY": bucketSecret,
+		"BACKUP_URL":        bucket.URL,
+		"BACKUP_ACCESS_KEY": bucket.Access,
+		"BACKUP_SECRET_KEY": bucket.Secret,
 		"BACKUP_RECIPIENTS": identity.Recipient().String(),
 	}
-	return fault
+	return bucket
 }
 
 // All that works with a folder works with a bucket.
@@ -77,29 +60,28 @@ func TestBackupsInABucket(t *testing.T) {
 func TestBackupToABucketThatRefuses(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.SQLite)
-	fault := keepBackupsInBucket(t, &settings, newIdentity(t))
+	bucket := keepBackupsInBucket(t, &settings, newIdentity(t))
 	settings.Command(t, "migrate").RequireCode(t, 0)
-	refuse := func(w http.ResponseWriter, _ *http.Request) bool {
+	bucket.Fail(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, "<Error><Code>SignatureDoesNotMatch</Code><Message>The signatures differ.</Message></Error>")
 		return true
-	}
-	fault.Store(&refuse)
+	})
 
 	outcome := settings.Command(t, "backup", "run").RequireCode(t, 1)
 
 	require.Contains(t, outcome.Stderr, "try the store of backups: ")
 	require.Contains(t, outcome.Stderr, "403")
-	require.NotContains(t, outcome.Stdout+outcome.Stderr, bucketSecret)
+	require.NotContains(t, outcome.Stdout+outcome.Stderr, bucket.Secret)
 }
 
 // A server that keeps something else than it was sent does not make a backup.
 func TestBackupToABucketThatKeepsAnotherSize(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.SQLite)
-	fault := keepBackupsInBucket(t, &settings, newIdentity(t))
+	bucket := keepBackupsInBucket(t, &settings, newIdentity(t))
 	settings.Command(t, "migrate").RequireCode(t, 0)
-	shorten := func(_ http.ResponseWriter, r *http.Request) bool {
+	bucket.Fail(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".age") {
 			content, _ := io.ReadAll(r.Body) // the backup fails either way
 			content = content[:len(content)-1]
@@ -107,13 +89,12 @@ func TestBackupToABucketThatKeepsAnotherSize(t *testing.T) {
 			r.Header.Set("Content-Length", strconv.Itoa(len(content)))
 		}
 		return false
-	}
-	fault.Store(&shorten)
+	})
 
 	outcome := settings.Command(t, "backup", "run").RequireCode(t, 1)
 
 	require.Contains(t, outcome.Stderr, "core: failed: archive is damaged")
 	require.Empty(t, idsOf(t, &settings))
-	fault.Store(nil)
+	bucket.Fail(nil)
 	settings.Command(t, "backup", "run").RequireCode(t, 0)
 }

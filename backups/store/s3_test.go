@@ -5,54 +5,36 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
-	"net/http/httptest"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"multitenant/backups/store"
+	"multitenant/tests/s3test"
 )
 
-// bucket is a server of S3 within the process.
+// bucket is a place in a bucket, and the server that has it.
 type bucket struct {
 	store.Store
-
-	url string
-	// fault, if set, may answer a request instead of the server, which it reports.
-	fault    atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool]
-	requests atomic.Int64
+	*s3test.Bucket
 }
 
 func newBucket(t *testing.T) *bucket {
 	t.Helper()
-	backend := s3mem.New()
-	require.NoError(t, backend.CreateBucket("bucket"))
-	fake := gofakes3.New(backend).Server()
-	b := &bucket{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.requests.Add(1)
-		if fault := b.fault.Load(); fault == nil || !(*fault)(w, r) {
-			fake.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(server.Close)
-	b.url = "s3://bucket/some/prefix?region=eu-central-1&endpoint=" + server.URL
-	place, err := store.ParseURL(b.url)
+	b := &bucket{Bucket: s3test.Start(t)}
+	place, err := store.ParseURL(b.URL)
 	require.NoError(t, err)
-	b.Store, err = store.Open(place, store.Keys{Access: "access", Secret: "hunter2"}, true)
+	b.Store, err = store.Open(place, store.Keys{Access: b.Access, Secret: b.Secret}, true)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b
 }
-
-func (b *bucket) fail(fault func(w http.ResponseWriter, r *http.Request) bool) { b.fault.Store(&fault) }
 
 // answer answers as a server of S3 does.
 func answer(w http.ResponseWriter, status int, code string) bool {
@@ -135,12 +117,12 @@ func TestBucketKeepsNothingByHalves(t *testing.T) {
 	require.Empty(t, namesOf(t, kept, "."))
 
 	// What a dead process leaves is found, and removed.
-	kept.fail(func(w http.ResponseWriter, r *http.Request) bool {
+	kept.Fail(func(w http.ResponseWriter, r *http.Request) bool {
 		return r.Method == http.MethodDelete && answer(w, http.StatusForbidden, "AccessDenied") || r.Method == http.MethodPut &&
 			answer(w, http.StatusForbidden, "AccessDenied")
 	})
 	require.ErrorContains(t, kept.Put(t.Context(), "core/2", large(6<<20)), "AccessDenied")
-	kept.fault.Store(nil)
+	kept.Fail(nil)
 	left, err := kept.List(t.Context(), "core")
 	require.NoError(t, err)
 	require.Len(t, left, 1)
@@ -155,8 +137,8 @@ func TestBucketKeepsNothingByHalves(t *testing.T) {
 func TestBucketOnABadDay(t *testing.T) {
 	t.Parallel()
 	kept := newBucket(t)
-	kept.fail(func(w http.ResponseWriter, r *http.Request) bool {
-		if kept.requests.Load()%2 == 0 {
+	kept.Fail(func(w http.ResponseWriter, r *http.Request) bool {
+		if kept.Requests.Load()%2 == 0 {
 			return answer(w, http.StatusServiceUnavailable, "SlowDown")
 		}
 		<-time.After(20 * time.Millisecond)
@@ -169,16 +151,50 @@ func TestBucketOnABadDay(t *testing.T) {
 	for code, status := range map[string]int{
 		"SlowDown": 503, "SignatureDoesNotMatch": 403, "InvalidAccessKeyId": 403, "NoSuchBucket": 404, "AccountProblem": 403,
 	} {
-		kept.fail(func(w http.ResponseWriter, r *http.Request) bool {
+		kept.Fail(func(w http.ResponseWriter, r *http.Request) bool {
 			return (code != "NoSuchBucket" || r.Method != http.MethodHead) && answer(w, status, code)
 		})
 		err := store.Try(t.Context(), kept, "core", ".trial")
 		require.ErrorContains(t, err, "try the store of backups", code)
 		require.NotErrorIs(t, err, fs.ErrNotExist, code)
-		require.NotContains(t, err.Error(), "hunter2")
+		require.NotContains(t, err.Error(), kept.Secret)
 		_, err = kept.List(t.Context(), ".")
 		require.ErrorContains(t, err, code)
 	}
+}
+
+// Another key and another bucket are refused, and the error says which.
+func TestBucketRefuses(t *testing.T) {
+	t.Parallel()
+	kept := newBucket(t)
+	if !kept.Outside {
+		t.Skip("TEST_S3_URL names no server, and the one within the process checks no signature")
+	}
+	require.NoError(t, kept.Put(t.Context(), "core/1", text("one")))
+	place, err := store.ParseURL(kept.URL)
+	require.NoError(t, err)
+	other := place
+	other.Bucket = "no-such-bucket"
+	for _, refused := range []struct {
+		place store.Place
+		keys  store.Keys
+		code  string
+	}{
+		{place, store.Keys{Access: kept.Access, Secret: "another"}, "SignatureDoesNotMatch"},
+		{place, store.Keys{Access: "another", Secret: kept.Secret}, "InvalidAccessKeyId|UserNotFound"},
+		{other, store.Keys{Access: kept.Access, Secret: kept.Secret}, "NoSuchBucket"},
+	} {
+		stranger, err := store.Open(refused.place, refused.keys, true)
+		require.NoError(t, err)
+		require.ErrorContains(t, store.Try(t.Context(), stranger, "core", ".trial"), "try the store of backups")
+		_, err = stranger.List(t.Context(), ".")
+		require.Regexp(t, refused.code, err)
+		_, err = stranger.Open(t.Context(), "core/1")
+		require.Regexp(t, refused.code, err)
+		require.NotErrorIs(t, err, fs.ErrNotExist)
+		require.NoError(t, stranger.Close())
+	}
+	require.Equal(t, []string{"core/1"}, namesOf(t, kept, "."))
 }
 
 // A connection that breaks off in the middle is an error, or another attempt, and never
@@ -187,7 +203,7 @@ func TestBucketCutOffInTheMiddle(t *testing.T) {
 	t.Parallel()
 	kept := newBucket(t)
 	require.NoError(t, kept.Put(t.Context(), "core/1", large(1<<20)))
-	kept.fail(func(w http.ResponseWriter, r *http.Request) bool {
+	kept.Fail(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet {
 			return false
 		}
@@ -204,7 +220,7 @@ func TestBucketCutOffInTheMiddle(t *testing.T) {
 	require.NoError(t, object.Close())
 
 	cut := 0
-	kept.fail(func(w http.ResponseWriter, r *http.Request) bool {
+	kept.Fail(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && cut < 2 {
 			cut++
 			_, _ = io.CopyN(io.Discard, r.Body, 1000)
@@ -213,6 +229,25 @@ func TestBucketCutOffInTheMiddle(t *testing.T) {
 		return false
 	})
 	require.NoError(t, kept.Put(t.Context(), "core/2", large(1<<20)))
-	kept.fault.Store(nil)
+	kept.Fail(nil)
 	require.Len(t, read(t, kept, "core/2"), 1<<20)
+}
+
+// A list is whole, though a server shows a thousand objects at a time.
+func TestBucketListsInPages(t *testing.T) {
+	t.Parallel()
+	kept := newBucket(t)
+	names := make([]string, 1001)
+	for i := range names {
+		names[i] = fmt.Sprintf("core/%04d", i)
+	}
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(8)
+	for _, name := range names {
+		group.Go(func() error { return kept.Put(ctx, name, text("x")) })
+	}
+	require.NoError(t, group.Wait())
+	before := kept.Requests.Load()
+	require.Equal(t, names, namesOf(t, kept, "."))
+	require.GreaterOrEqual(t, kept.Requests.Load()-before, int64(3)) // two pages, and the uploads
 }
