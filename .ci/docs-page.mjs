@@ -4,10 +4,7 @@
 // Usage: node .ci/docs-page.mjs BASE_URL SCREENSHOT.png
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { createRequire } from 'node:module'
-
-// import would ignore NODE_PATH, which says where playwright-core is.
-const { chromium } = createRequire(import.meta.url)('playwright-core')
+import { launch, watch } from './browser.mjs'
 
 const [base, screenshot] = process.argv.slice(2)
 const person = {
@@ -15,16 +12,10 @@ const person = {
   password: randomBytes(12).toString('hex'),
 }
 
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  ],
-})
+const browser = await launch()
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 1600 } })
-  const problems = watch(page)
+  const problems = watch(page, base)
   try {
     await visit(page)
   } finally {
@@ -53,22 +44,6 @@ async function visit(page) {
 
   const me = await execute(await open(page, 'get', '/api/users/me'))
   assert.deepEqual([me.id, me.email], [user.id, user.email])
-}
-
-// watch collects what a page that works offline never does.
-function watch(page) {
-  const problems = []
-  page.on('pageerror', (error) => problems.push(`exception: ${error.message}`))
-  page.on('console', (message) => {
-    // The browser reports violations of the content security policy here too.
-    if (message.type() === 'error') problems.push(`console: ${message.text()} ${message.location().url}`)
-  })
-  page.on('request', (request) => {
-    const url = new URL(request.url())
-    const inside = url.origin === new URL(base).origin || ['data:', 'blob:'].includes(url.protocol)
-    if (!inside) problems.push(`request: ${request.url()}`)
-  })
-  return problems
 }
 
 // open unfolds an operation and makes it ready to be tried.

@@ -13,6 +13,7 @@ import (
 	"multitenant/auth/limits"
 	"multitenant/backups"
 	"multitenant/backups/export"
+	"multitenant/console"
 	"multitenant/docs"
 	"multitenant/middleware"
 	"multitenant/models"
@@ -49,6 +50,9 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	router.GET("/health", middleware.Handle(o.Status.Health))
 	router.GET("/ready", middleware.Handle(o.Status.Ready))
 	if err := addDocs(router); err != nil {
+		return nil, err
+	}
+	if err := addConsole(router); err != nil {
 		return nil, err
 	}
 	gate := &middleware.Gate{Core: o.Tenants.Core(), Tenants: o.Tenants, Tokens: o.Tokens, Limits: o.Limits}
@@ -182,6 +186,25 @@ func addDocs(router *gin.Engine) error {
 	for _, path := range page.Paths() {
 		router.GET(path, gin.WrapH(page))
 	}
+	return nil
+}
+
+// addConsole adds the console. Its files have one route, because their paths change with
+// each of their versions.
+func addConsole(router *gin.Engine) error {
+	page, err := console.NewPage()
+	if err != nil {
+		return err
+	}
+	show := middleware.Handle(func(c *gin.Context) error {
+		if !page.Has(c.Request.URL.Path) {
+			return middleware.NotFound(c)
+		}
+		page.ServeHTTP(c.Writer, c.Request)
+		return nil
+	})
+	router.GET("/console", show)
+	router.GET("/console/*file", show)
 	return nil
 }
 

@@ -21,6 +21,7 @@ func typeOf(path string, status int) string {
 	files := map[string]string{
 		"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "png": "image/png", "json": "application/json",
 		"/docs": "text/html; charset=utf-8", "/docs/": "text/html; charset=utf-8",
+		"/console": "text/html; charset=utf-8",
 	}
 	kind, page := files[path[strings.LastIndex(path, ".")+1:]]
 	switch {

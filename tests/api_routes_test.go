@@ -59,8 +59,9 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 		for _, route := range routesOf(t, app) {
 			method, path, _ := strings.Cut(route, " ")
 			// Of the page, the prose says that its files lie below /docs/, and of HEAD that
-			// it is GET without the body.
-			if method != http.MethodHead && (!testkit.IsDocsPath(path) || route == "GET /docs") {
+			// it is GET without the body. The console is a client.
+			isPage := testkit.IsDocsPath(path) && path != "/docs" || testkit.IsConsolePath(path)
+			if method != http.MethodHead && !isPage {
 				served = append(served, method+" "+testkit.DocumentedPath(path))
 			}
 		}

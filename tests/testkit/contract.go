@@ -117,7 +117,7 @@ func DocumentedPath(path string) string {
 // The page's own files are in its prose only.
 func requireRefused(request *http.Request, response Response) error {
 	switch {
-	case IsDocsPath(request.URL.Path):
+	case IsDocsPath(request.URL.Path), IsConsolePath(request.URL.Path):
 		return nil
 	case response.Code == http.StatusNotFound, response.Code == http.StatusMethodNotAllowed:
 		return nil
@@ -132,6 +132,12 @@ func IsDocsPath(path string) bool {
 	return path == "/docs" || strings.HasPrefix(path, "/docs/")
 }
 
+// IsConsolePath reports whether the path is the console's, or lies below. The console is a
+// client of the API, and not in its document.
+func IsConsolePath(path string) bool {
+	return path == "/console" || strings.HasPrefix(path, "/console/")
+}
+
 // checkHeaders looks for the headers that every answer has, and for those that
 // none may have.
 func checkHeaders(request *http.Request, response Response) error {
@@ -139,6 +145,12 @@ func checkHeaders(request *http.Request, response Response) error {
 	cacheControl := "no-store"
 	if IsDocsPath(request.URL.Path) && response.Code < http.StatusBadRequest {
 		cacheControl = "no-cache"
+	}
+	if IsConsolePath(request.URL.Path) && response.Code < http.StatusBadRequest {
+		cacheControl = "no-cache"
+		if strings.Count(request.URL.Path, "/") > 2 { // below a version
+			cacheControl = "public, max-age=31536000, immutable"
+		}
 	}
 	problems := []error{
 		requireHeader(header, "X-Content-Type-Options", "nosniff"),
