@@ -86,7 +86,8 @@ const actions = [
   'user.role_changed', 'user.deactivated', 'user.activated', 'user.removed', 'invitation.created', 'invitation.withdrawn',
   'invitation.accepted', 'organization.created', 'organization.updated', 'organization.renamed', 'organization.suspended',
   'organization.resumed', 'organization.deleted', 'organization.entered', 'organization.forgotten', 'organization.restored',
-  'organization.cloned', 'organization.backed_up', 'fleet.restore_begun', 'fleet.restored', 'slug.released',
+  'organization.cloned', 'organization.backed_up', 'organization.exported', 'organization.export_downloaded',
+  'organization.imported', 'fleet.restore_begun', 'fleet.restored', 'slug.released',
   'operation.cancelled', 'audit.pruned', 'request.refused',
 ]
 
