@@ -31,6 +31,8 @@ type Options struct {
 	// TokenKeyFile is the file of the token key, which is kept with core; empty if the
 	// program has none. The file may be missing.
 	TokenKeyFile string
+	// Identities decrypt the backups of which owners make new organizations.
+	Identities []age.Identity
 }
 
 // Backups makes backups of one installation, beside servers that run.
@@ -40,6 +42,7 @@ type Backups struct {
 	recipients []age.Recipient
 	names      []string // of the recipients
 	keyFile    string
+	identities []age.Identity
 	version    string // of the program
 
 	coreLayout, tenantLayout *layout
@@ -47,7 +50,9 @@ type Backups struct {
 
 // New returns the backups of an installation. The error is a recipient that cannot be read.
 func New(o *Options) (*Backups, error) {
-	b := &Backups{databases: o.Databases, store: o.Store, names: o.Recipients, keyFile: o.TokenKeyFile}
+	b := &Backups{
+		databases: o.Databases, store: o.Store, names: o.Recipients, keyFile: o.TokenKeyFile, identities: o.Identities,
+	}
 	b.coreLayout = &layout{look: func(ctx context.Context) (database.Layout, error) {
 		return o.Databases.Backend.Layout(ctx, migrations.Core(o.Databases.Prefix))
 	}}

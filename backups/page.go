@@ -78,3 +78,31 @@ func (b *Backups) read(ctx context.Context, some []*Kept) ([]Listed, error) {
 	err := reading.Wait()
 	return slices.DeleteFunc(listed, func(l Listed) bool { return l.Record == nil }), err
 }
+
+// Find returns the backup of a tenant with that id or, if id is empty, the newest that is
+// complete and not known to be damaged, for a restoration by this process. The errors:
+// KindBackupNotFound, KindBackupsUnavailable, and KindBackupIdentityMissing for one that
+// this process cannot decrypt.
+func (b *Backups) Find(ctx context.Context, tenantID, id string) (*Record, error) {
+	shelf, err := FindShelf(ctx, b.store, b.databases.InstallationID(), tenantID)
+	if err != nil {
+		return nil, models.ErrBackupsUnavailable.Because(err)
+	}
+	for _, kept := range slices.Backward(shelf.Backups) {
+		if id == "" && kept.IsDamaged || id != "" && id != kept.ID {
+			continue
+		}
+		listed, err := b.read(ctx, []*Kept{kept})
+		if err != nil {
+			return nil, models.ErrBackupsUnavailable.Because(err)
+		}
+		if len(listed) == 0 || id == "" && !listed[0].Record.IsComplete() {
+			continue
+		}
+		if listed[0].Record.IsEncrypted() && len(b.identities) == 0 {
+			return nil, models.ErrBackupIdentityMissing
+		}
+		return listed[0].Record, nil
+	}
+	return nil, models.ErrBackupNotFound
+}

@@ -153,7 +153,8 @@ type making struct {
 	as      models.Slug
 	then    *organization // of the other
 	content *tenants.Copied
-	source  string // for the record
+	source  string        // for the record
+	event   *models.Event // nil where the operator does it
 }
 
 // restore makes the tenant.
@@ -162,7 +163,10 @@ func (b *Backups) restore(ctx context.Context, m *tenants.Manager, n *making) (*
 	if !n.content.Registration.IsValid() {
 		n.content.Registration = models.RegistrationClosed
 	}
-	event := models.NewOperatorEvent(models.ActionOrganizationRestored)
+	event := n.event
+	if event == nil {
+		event = models.NewOperatorEvent(models.ActionOrganizationRestored)
+	}
 	event.Detail = n.source
 	var org *models.Organization
 	if n.content.Owner != nil {

@@ -51,8 +51,11 @@ func withStore(inv *Invocation, do func(*config.Backups, store.Store) error) err
 }
 
 // openBackups opens the backups of the installation. With create it also makes the place
-// where they are kept. The caller must call close.
-func (in *installation) openBackups(ctx context.Context, create bool) (all *backups.Backups, closeStore func() error, err error) {
+// where they are kept. The identities are those of backups.Options. The caller must call
+// close.
+func (in *installation) openBackups(
+	ctx context.Context, create bool, identities []age.Identity,
+) (all *backups.Backups, closeStore func() error, err error) {
 	settings := &in.config.Backups
 	kept, err := openStore(settings, create)
 	if err != nil {
@@ -62,6 +65,7 @@ func (in *installation) openBackups(ctx context.Context, create bool) (all *back
 	if err == nil {
 		all, err = backups.New(&backups.Options{
 			Databases: databases, Store: kept, Recipients: settings.Recipients, TokenKeyFile: settings.TokenKeyFile,
+			Identities: identities,
 		})
 	}
 	if err != nil {
@@ -77,7 +81,7 @@ func (in *installation) withBackups(ctx context.Context, do func(*backups.Backup
 	if err != nil {
 		return err
 	}
-	all, closeStore, err := in.openBackups(ctx, false)
+	all, closeStore, err := in.openBackups(ctx, false, nil)
 	if err != nil {
 		return err
 	}

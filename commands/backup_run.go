@@ -64,7 +64,7 @@ func (c *backupRunCommand) Run(ctx context.Context, inv *Invocation) (err error)
 		return err
 	}
 	defer in.close()
-	all, closeStore, err := in.openBackups(ctx, true)
+	all, closeStore, err := in.openBackups(ctx, true, nil)
 	if err != nil {
 		return err
 	}

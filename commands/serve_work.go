@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"multitenant/auth/limits"
 	"multitenant/backups"
 	"multitenant/backups/export"
 	"multitenant/operations"
@@ -33,12 +34,17 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 	options := operations.Options{Databases: databases, Logger: in.logger, Hold: m.HoldLong}
 	settings := &in.config.Backups
 	if !settings.Place.IsNone() {
-		if w.backups, w.closeStore, err = in.openBackups(ctx, true); err != nil {
+		identities, err := readIdentities(settings)
+		if err != nil { // only restorations that owners ask for need it
+			in.logger.WarnContext(ctx, "read BACKUP_IDENTITY_FILE", "error", err)
+		}
+		if w.backups, w.closeStore, err = in.openBackups(ctx, true, identities); err != nil {
 			return nil, err
 		}
 		w.exports = export.New(databases, w.backups.Store())
 		options.Kinds = append(options.Kinds,
-			backups.Operation{Backups: w.backups}, export.Operation{Exports: w.exports}, in.deletion(m))
+			backups.Operation{Backups: w.backups}, export.Operation{Exports: w.exports}, in.deletion(m),
+			backups.Restoration{Backups: w.backups, Tenants: m, Most: limits.New(in.config.Limits).Organizations()})
 	}
 	if settings.Every > 0 {
 		w.schedule = backups.NewSchedule(w.backups, backups.ScheduleOptions{

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -80,4 +81,65 @@ func (ctl *Backups) Create(c *gin.Context, user *models.CoreUser) error {
 	c.Header("Location", operationPath(op.ID))
 	c.JSON(http.StatusAccepted, newOperationResponse(&op, org.Slug))
 	return nil
+}
+
+type restoreRequest struct {
+	As     *string `json:"as"`
+	Backup *string `json:"backup"`
+}
+
+func (r *restoreRequest) check() error {
+	var checks models.Checks
+	checks.Present("as", r.As)
+	return checks.Err()
+}
+
+// Restore asks for a new organization that is made of a backup of one of the user's. It
+// counts as an organization that the user makes.
+func (ctl *Backups) Restore(c *gin.Context, user *models.CoreUser) error {
+	org, err := ctl.find(c, user)
+	if err != nil {
+		return err
+	}
+	body, err := bindChecked[restoreRequest](c)
+	if err != nil {
+		return err
+	}
+	arguments, err := ctl.choose(c, user, &org, &body)
+	if err != nil {
+		return err
+	}
+	op := models.Operation{Kind: models.OperationRestore, TenantID: org.TenantID, Arguments: arguments}
+	allow := func() error { return ctl.Limits.Tenant(middleware.Address(c)) }
+	if err := models.QueueOperation(c.Request.Context(), ctl.Tenants.Core(), user, &op, allow); err != nil {
+		return err
+	}
+	c.Header("Location", operationPath(op.ID))
+	c.JSON(http.StatusAccepted, newOperationResponse(&op, org.Slug))
+	return nil
+}
+
+// choose returns the arguments of the restoration, if it could be done now.
+func (ctl *Backups) choose(c *gin.Context, user *models.CoreUser, org *models.Organization, body *restoreRequest) (string, error) {
+	ctx := c.Request.Context()
+	as, err := models.ParseSlug(*body.As)
+	if err != nil {
+		return "", err
+	}
+	if err := models.CheckOrganizations(ctx, ctl.Tenants.Core(), user.ID, ctl.Limits.Organizations()); err != nil {
+		return "", err
+	}
+	if err := ctl.Tenants.CheckFreeSlug(ctx, as, user.ID); err != nil {
+		return "", err
+	}
+	id := ""
+	if body.Backup != nil {
+		id = *body.Backup
+	}
+	record, err := ctl.Backups.Find(ctx, org.TenantID, id)
+	if err != nil {
+		return "", err
+	}
+	arguments, err := json.Marshal(backups.RestorationArguments{As: as, Backup: record.ID})
+	return string(arguments), err
 }

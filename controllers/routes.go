@@ -139,6 +139,7 @@ func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	exports := &Exports{Tenants: o.Tenants, Exports: o.Exports, Limits: o.Limits}
 	operations := &Operations{Core: o.Tenants.Core()}
 
+	api.POST("/organizations/:slug/restore", gate.SignedInAtCore(kept.Restore))
 	collection(api, "/organizations", gate.SignedInAtCore(orgs.Create), gate.SignedInAtCore(orgs.List))
 	api.GET("/organizations/:slug", gate.SignedInAtCore(orgs.Show))
 	api.PUT("/organizations/:slug", gate.SignedInAtCore(orgs.Update))

@@ -68,6 +68,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"POST /api/organizations/{slug}/token",
 		"GET /api/organizations/{slug}/backups",
 		"POST /api/organizations/{slug}/backups",
+		"POST /api/organizations/{slug}/restore",
 		"POST /api/organizations/{slug}/export",
 		"GET /api/exports/{token}",
 		"GET /api/operations/{id}",

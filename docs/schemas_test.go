@@ -16,7 +16,7 @@ func TestAnswersAreClosed(t *testing.T) {
 	open := map[string]bool{"OpenAPIDocument": true} // OpenAPI's business, not ours
 	for _, request := range []string{
 		"Registration", "Credentials", "Refreshing", "PasswordChange", "PasswordRedemption", "ProfileChange", "NewOrganization", "OrganizationChange",
-		"TenantChange", "NewTenantUser", "TenantUserChange", "NewInvitation",
+		"TenantChange", "NewTenantUser", "TenantUserChange", "NewInvitation", "Restoration",
 	} {
 		open[request] = true // unknown fields of a request are ignored
 	}

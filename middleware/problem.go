@@ -78,10 +78,11 @@ func statusOf(kind models.Kind) int {
 		models.KindCorePassword, models.KindInvalidInvitation, models.KindInvitationRequired, models.KindRegistrationClosed:
 		return http.StatusForbidden
 	case models.KindTenantNotFound, models.KindOrganizationNotFound, models.KindUserNotFound, models.KindSessionNotFound,
-		models.KindInvitationNotFound, models.KindOperationNotFound, models.KindExportNotFound, models.KindNotFound:
+		models.KindInvitationNotFound, models.KindOperationNotFound, models.KindBackupNotFound,
+		models.KindExportNotFound, models.KindNotFound:
 		return http.StatusNotFound
 	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases,
-		models.KindOperationRunning, models.KindBackupsOff, models.KindConflict:
+		models.KindOperationRunning, models.KindBackupsOff, models.KindBackupIdentityMissing, models.KindConflict:
 		return http.StatusConflict
 	case models.KindExportExpired:
 		return http.StatusGone

@@ -17,11 +17,13 @@ const (
 	OperationBackup OperationKind = "backup"
 	OperationDelete OperationKind = "delete" // of a tenant, with its last backup
 	OperationExport OperationKind = "export"
+	// OperationRestore makes a new organization of a backup of the tenant.
+	OperationRestore OperationKind = "restore"
 )
 
 // OperationKinds lists them all.
 func OperationKinds() []OperationKind {
-	return []OperationKind{OperationBackup, OperationDelete, OperationExport}
+	return []OperationKind{OperationBackup, OperationDelete, OperationExport, OperationRestore}
 }
 
 // OperationStatus says how far an operation is.
@@ -81,14 +83,23 @@ type Operation struct {
 // error undoes all. KindOperationRunning if another operation of the tenant is open.
 func CreateOperation(ctx context.Context, db *gorm.DB, event *Event, op *Operation, allow func() error) error {
 	return recorded(ctx, db, event, func(tx *gorm.DB) error {
-		if err := insertOperation(ctx, tx, event, op); err != nil {
-			return err
-		}
-		if allow == nil {
-			return nil
-		}
-		return allow()
+		return queueOperation(ctx, tx, event, op, allow)
 	})
+}
+
+// QueueOperation is CreateOperation for an operation that records what it has done itself.
+// The user asks for it, and owns the organization.
+func QueueOperation(ctx context.Context, db *gorm.DB, user *CoreUser, op *Operation, allow func() error) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return queueOperation(ctx, tx, (&Event{}).By(&user.Account), op, allow)
+	})
+}
+
+func queueOperation(ctx context.Context, tx *gorm.DB, event *Event, op *Operation, allow func() error) error {
+	if err := insertOperation(ctx, tx, event, op); err != nil || allow == nil {
+		return err
+	}
+	return allow()
 }
 
 // insertOperation queues an operation, as CreateOperation does, and records nothing.

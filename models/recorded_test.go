@@ -38,6 +38,7 @@ func unrecorded() map[string]string {
 		"CreateUser":         "it is a part of registering and of making an organization, which are recorded",
 		"UpdateProfile":      "users' changes of their own profile are not on record",
 		"QueueDeletion":      "the deletion is on record since the tenant was marked",
+		"QueueOperation":     "the operation records what it has done",
 		"TakeOperation":      operation,
 		"SaveOperation":      operation,
 		"PruneOperations":    "they have ended long ago; the events that asked for them stay",

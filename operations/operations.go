@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"gorm.io/gorm"
+
 	"multitenant/database"
 	"multitenant/models"
 )
@@ -110,6 +112,21 @@ func (t *Task) Enter(ctx context.Context, phase string, findings any) error {
 // cancelled before, or is not this worker's any more.
 func (t *Task) Commit(ctx context.Context, phase string, findings any) error {
 	return t.enter(ctx, phase, findings, true)
+}
+
+// DoneIn ends the operation as done in a transaction that does what it was for, so that
+// both happen or neither. It fails if the operation was cancelled, or is not this worker's
+// any more.
+func (t *Task) DoneIn(ctx context.Context, tx *gorm.DB) error {
+	op := t.Operation()
+	now := tx.NowFunc()
+	op.Status, op.EndedAt = models.OperationDone, &now
+	op.Done, op.Total = t.done.Load(), t.total.Load()
+	saved, err := models.SaveOperation(ctx, tx, &op)
+	if err == nil && !saved {
+		err = errTaken
+	}
+	return err
 }
 
 func (t *Task) enter(ctx context.Context, phase string, findings any, commits bool) error {

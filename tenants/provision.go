@@ -78,16 +78,6 @@ func (m *Manager) checkRest(ctx context.Context, slug models.Slug, by models.Cla
 // restFrom is since when slugs rest still.
 func (m *Manager) restFrom() time.Time { return time.Now().Add(-m.slugRest) }
 
-// CheckNewSlug returns nil if the rules for new slugs let a tenant be renamed to that one.
-// ownerID is the owner of its organization; 0 without one. The errors: KindInvalidSlug,
-// KindReservedSlug and KindSlugResting.
-func (m *Manager) CheckNewSlug(ctx context.Context, slug models.Slug, ownerID int64) error {
-	if err := slug.CheckNew(); err != nil {
-		return err
-	}
-	return m.checkRest(ctx, slug, models.Claimant{OwnerID: ownerID})
-}
-
 // Occupied reports whether a tenant could not be made because a database that is not ours
 // has the tenant's name.
 func Occupied(err error) bool {

@@ -120,6 +120,21 @@ func (m *Manager) reconcileOne(ctx context.Context, record *models.Tenant) error
 	return err
 }
 
+// RemoveUnfinished removes the tenant with that slug if its making was interrupted. It
+// reports whether it may be tried again to make it: the tenant is gone, or is being made or
+// removed.
+func (m *Manager) RemoveUnfinished(ctx context.Context, slug models.Slug) (again bool, err error) {
+	record, err := models.FindTenantBySlug(ctx, m.core, slug)
+	switch {
+	case models.IsKind(err, models.KindTenantNotFound):
+		return true, nil
+	case err != nil || record.Status.IsFinished():
+		return false, err
+	}
+	_, err = m.databases.TryRemove(ctx, record.ID)
+	return true, err
+}
+
 // reconcileSoon makes the background reconcile at once. It never blocks.
 func (m *Manager) reconcileSoon() { wake(m.unfinished) }
 

@@ -25,6 +25,10 @@ type Copied struct {
 	NeedsOwner, Mask bool
 	// Feed fills a database that has been migrated by Migrations.
 	Feed func(database.Fill) error
+	// Allowed is what the owner may do, and Also is called in the transaction that makes the
+	// tenant ready; its error undoes all. It may be nil.
+	Allowed Allowance
+	Also    func(ctx context.Context, tx *gorm.DB) error
 	// Deleted is what core had of the tenant that was copied, where it is deleted and comes
 	// back; nil for a new tenant.
 	Deleted *Deleted
@@ -80,14 +84,15 @@ func (d *Databases) Load(
 // organization if org is not nil. It fills in org as its row in core and records the
 // event. The tenant has no session, password reset or invitation, and the only core user
 // inside is the owner. The errors: KindInvalidSlug, KindReservedSlug, KindSlugTaken,
-// KindSlugResting, KindBusy, and those of Databases.Load.
+// KindSlugResting, KindTooManyOrganizations, KindBusy, and those of Databases.Load and
+// content.Also.
 func (m *Manager) Restore(
 	ctx context.Context, event *models.Event, slug models.Slug, org *models.Organization, content *Copied,
 ) error {
 	made := &restorePlan{plan: &emptyPlan{event: event.AboutTenant(slug)}, content: content, org: org, restFrom: m.restFrom()}
 	if org != nil {
 		org.Slug = slug
-		made.plan = &organizationPlan{event: event, org: org, owner: content.Owner}
+		made.plan = &organizationPlan{event: event, org: org, owner: content.Owner, allowed: content.Allowed}
 	}
 	return m.provision(ctx, slug, made)
 }
@@ -149,14 +154,21 @@ func (p *restorePlan) reserve(ctx context.Context, tx *gorm.DB, tenantID string)
 // record also ends the rest of a deleted tenant's slugs, and suspends the tenant if it was
 // suspended, only now: until the tenant is ready it can be undone.
 func (p *restorePlan) record(ctx context.Context, tx *gorm.DB) error {
-	if id := p.content.comesBack(); id != "" {
-		if err := models.EndRest(ctx, tx, id); err != nil {
+	if p.content.Also != nil {
+		if err := p.content.Also(ctx, tx); err != nil {
 			return err
 		}
-		if then := p.content.Deleted; then.IsSuspended {
-			if err := models.SuspendAgain(ctx, tx, id, then.SuspendedByOwner); err != nil {
-				return err
-			}
+	}
+	id := p.content.comesBack()
+	if id == "" {
+		return p.plan.record(ctx, tx)
+	}
+	if err := models.EndRest(ctx, tx, id); err != nil {
+		return err
+	}
+	if then := p.content.Deleted; then.IsSuspended {
+		if err := models.SuspendAgain(ctx, tx, id, then.SuspendedByOwner); err != nil {
+			return err
 		}
 	}
 	return p.plan.record(ctx, tx)

@@ -53,3 +53,29 @@ func (l *slugLocks) release(slug models.Slug) {
 	close(l.taken[slug])
 	delete(l.taken, slug)
 }
+
+// CheckNewSlug returns nil if the rules for new slugs let a tenant be renamed to that one.
+// ownerID is the owner of its organization; 0 without one. The errors: KindInvalidSlug,
+// KindReservedSlug and KindSlugResting.
+func (m *Manager) CheckNewSlug(ctx context.Context, slug models.Slug, ownerID int64) error {
+	if err := slug.CheckNew(); err != nil {
+		return err
+	}
+	return m.checkRest(ctx, slug, models.Claimant{OwnerID: ownerID})
+}
+
+// CheckFreeSlug returns nil if a tenant could be made now with that slug. ownerID is the
+// owner of its organization. The errors: KindSlugTaken, and those of CheckNewSlug.
+func (m *Manager) CheckFreeSlug(ctx context.Context, slug models.Slug, ownerID int64) error {
+	if err := m.CheckNewSlug(ctx, slug, ownerID); err != nil {
+		return err
+	}
+	_, err := models.FindTenantBySlug(ctx, m.core, slug)
+	switch {
+	case err == nil:
+		return models.ErrSlugTaken
+	case models.IsKind(err, models.KindTenantNotFound):
+		return nil
+	}
+	return err
+}

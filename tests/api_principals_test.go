@@ -118,6 +118,7 @@ func matrix() (routes map[string][2]string, last []string) {
 		"PUT /api/organizations/{slug}":          {"200", organizationRoute},
 		"POST /api/organizations/{slug}/token":   {"200", organizationRoute},
 		"GET /api/organizations/{slug}/backups":  {"409", organizationRoute}, // there is no store
+		"POST /api/organizations/{slug}/restore": {"409", organizationRoute},
 		"POST /api/organizations/{slug}/backups": {"409", organizationRoute},
 		"POST /api/organizations/{slug}/export":  {"409", organizationRoute},
 		"GET /api/exports/{token}":               {"404", publicRoute}, // the link is the key

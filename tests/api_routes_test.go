@@ -162,6 +162,7 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"DELETE /api/organizations/{slug}":       coreRoute,
 		"POST /api/organizations/{slug}/token":   coreRoute,
 		"GET /api/organizations/{slug}/backups":  coreRoute,
+		"POST /api/organizations/{slug}/restore": coreRoute,
 		"POST /api/organizations/{slug}/backups": coreRoute,
 		"POST /api/organizations/{slug}/export":  coreRoute,
 		"GET /api/exports/{token}":               linkRoute,

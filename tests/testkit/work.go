@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/auth/limits"
 	"multitenant/backups"
+	"multitenant/backups/archive"
 	"multitenant/backups/export"
 	"multitenant/backups/store"
 	"multitenant/operations"
@@ -42,16 +44,24 @@ func (app *App) work(options tenants.Options) {
 	}
 }
 
-// backups opens the store of Settings.Backups.
+// backups opens the store of Settings.Backups, and returns the operations on it.
 func (app *App) backups(options tenants.Options, closeStore *func() error) []operations.Kind {
 	databases := app.databases(options)
 	kept, err := store.OpenFolder(app.Settings.Backups, true)
 	require.NoError(app.tb, err)
-	app.kept, err = backups.New(&backups.Options{Databases: databases, Store: kept})
+	open := &backups.Options{Databases: databases, Store: kept}
+	if file := app.Settings.Variables["BACKUP_IDENTITY_FILE"]; file != "" {
+		open.Identities, err = archive.ReadIdentities(file)
+		require.NoError(app.tb, err)
+	}
+	app.kept, err = backups.New(open)
 	require.NoError(app.tb, err)
 	app.Exports = export.New(databases, kept)
 	*closeStore = kept.Close
-	return []operations.Kind{backups.Operation{Backups: app.kept}, export.Operation{Exports: app.Exports}}
+	return []operations.Kind{
+		backups.Operation{Backups: app.kept}, export.Operation{Exports: app.Exports},
+		backups.Restoration{Backups: app.kept, Tenants: app.Tenants, Most: limits.New(app.Settings.Limits).Organizations()},
+	}
 }
 
 func (app *App) databases(options tenants.Options) *tenants.Databases {
