@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -169,6 +170,42 @@ func TestADeletedTenantTakesNothingFromOthers(t *testing.T) {
 		require.Zero(t, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM slug_aliases"))
 		requireWhole(t, app, "acme")
 		requireWhole(t, app, "acme-old")
+		settings.Command(t, "tenants", "doctor").RequireCode(t, 0)
+		settings.RequireTidy(t)
+	})
+}
+
+// Killed at any step, the command that brings a deleted tenant back leaves the tenant whole
+// or as deleted as before. It can be repeated then.
+func TestKilledWhileADeletedTenantComesBack(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		keepBackups(t, &settings, nil)
+		settings.SlugRest = 30 * 24 * time.Hour
+		app := testkit.Start(t, settings)
+		owner := fleetOf(app, "acme")
+		core := settings.CoreName()
+		id := testkit.Scalar[string](t, &settings, core, tenantIDs)
+		deleteTenant(t, app, orgPath, owner)
+		app.Close()
+		for _, step := range []tenants.Step{
+			tenants.StepLocked, tenants.StepReserved, tenants.StepCreated, tenants.StepBuilt, tenants.StepNamed, tenants.StepSeeded,
+		} {
+			testkit.KillCommand(t, settings, step, "tenants", "restore", "acme", "--yes")
+			require.Equal(t, 1, testkit.Scalar[int](t, &settings, core, "SELECT count(*) FROM resting_slugs WHERE slug = 'acme'"), step)
+			require.Zero(t, testkit.Scalar[int](t, &settings, core, "SELECT count(*) FROM tenants WHERE status = 'ready'"), step)
+			settings.Command(t, "tenants", "doctor", "--repair").RequireCode(t, 0)
+			require.Zero(t, testkit.Scalar[int](t, &settings, core, "SELECT count(*) FROM tenants"), step)
+			require.Zero(t, testkit.Scalar[int](t, &settings, core, "SELECT count(*) FROM organizations"), step)
+		}
+
+		testkit.KillCommand(t, settings, tenants.StepReady, "tenants", "restore", "acme", "--yes")
+
+		require.Equal(t, id, testkit.Scalar[string](t, &settings, core, tenantIDs))
+		require.Zero(t, testkit.Scalar[int](t, &settings, core, "SELECT count(*) FROM resting_slugs"))
+		app = testkit.Start(t, settings)
+		requireWhole(t, app, "acme")
+		require.Equal(t, http.StatusOK, app.Get(orgPath, owner).Code)
+		require.Equal(t, 1, testkit.Scalar[int](t, &settings, core, "SELECT count(*) FROM audit_events WHERE action = 'organization.restored'"))
 		settings.Command(t, "tenants", "doctor").RequireCode(t, 0)
 		settings.RequireTidy(t)
 	})
