@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"multitenant/backups"
+	"multitenant/backups/export"
 	"multitenant/backups/store"
 	"multitenant/config"
 	"multitenant/models"
@@ -53,7 +55,7 @@ func (c *backupForgetCommand) Run(ctx context.Context, inv *Invocation) error {
 		}
 		for i, text := range c.Tenants {
 			count, err := backups.Forget(ctx, d, kept, all[i].id, all[i].event)
-			if err != nil {
+			if err = errors.Join(err, export.New(d, kept).Forget(ctx, all[i].id)); err != nil {
 				return tenantError(text, err)
 			}
 			say(inv.Stdout, fmt.Sprintf("tenant %q: %d backups are removed", text, count))

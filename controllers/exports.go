@@ -28,8 +28,8 @@ type Exports struct {
 type exportResponse struct {
 	operationResponse
 
-	// Link is the path of the export. It is a secret, and no other answer has it.
-	Link string `json:"link"`
+	Link string `json:"link"` // the path of the export
+	Key  string `json:"key"`  // a secret that no other answer has
 }
 
 // Create asks for an export, which a server makes afterwards.
@@ -41,7 +41,7 @@ func (ctl *Exports) Create(c *gin.Context, user *models.CoreUser) error {
 	if err != nil {
 		return err
 	}
-	link, arguments, err := export.NewLink(org.Slug)
+	key, arguments, err := export.NewKey(org.Slug)
 	if err != nil {
 		return err
 	}
@@ -53,25 +53,26 @@ func (ctl *Exports) Create(c *gin.Context, user *models.CoreUser) error {
 	}
 	c.Header("Location", "/api/operations/"+op.ID)
 	c.JSON(http.StatusAccepted, exportResponse{
-		operationResponse: newOperationResponse(&op, org.Slug), Link: "/api/exports/" + link.Token(op.ID),
+		operationResponse: newOperationResponse(&op, org.Slug), Link: "/api/exports/" + op.ID, Key: key,
 	})
 	return nil
 }
 
-// Download sends the export that the path is the link of, once. HEAD only looks.
+// Download sends an export to the bearer of its key, once. HEAD only looks.
 func (ctl *Exports) Download(c *gin.Context) error {
 	if ctl.Exports == nil {
 		return models.ErrExportNotFound
 	}
-	ctx := c.Request.Context()
+	ctx, id := c.Request.Context(), c.Param("id")
+	key, _ := middleware.Bearer(c) // nothing is the key of no export
 	if c.Request.Method == http.MethodHead {
-		ready, err := ctl.Exports.Look(ctx, c.Param("token"))
+		ready, err := ctl.Exports.Look(ctx, id, key)
 		if err == nil {
 			describeDownload(c, ready)
 		}
 		return err
 	}
-	ready, err := ctl.Exports.Take(ctx, middleware.NewEvent(c, models.ActionOrganizationFetched), c.Param("token"))
+	ready, err := ctl.Exports.Take(ctx, middleware.NewEvent(c, models.ActionOrganizationFetched), id, key)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,12 @@ func (ctl *Exports) Download(c *gin.Context) error {
 	// piece cannot be written.
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), export.SendTimeout)
 	defer cancel()
-	return ready.Send(sending, &pacedWriter{ResponseWriter: c.Writer, controller: http.NewResponseController(c.Writer)})
+	err = ready.Send(sending, &pacedWriter{ResponseWriter: c.Writer, controller: http.NewResponseController(c.Writer)})
+	if err != nil && !c.Writer.Written() {
+		c.Writer.Header().Del("Content-Length") // the answer is an error
+		c.Writer.Header().Del("Content-Disposition")
+	}
+	return err
 }
 
 func describeDownload(c *gin.Context, ready *export.Ready) {

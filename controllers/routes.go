@@ -148,7 +148,7 @@ func addOrganizations(api *gin.RouterGroup, gate *middleware.Gate, o *Options) {
 	api.GET("/organizations/:slug/backups", gate.SignedInAtCore(kept.List))
 	api.POST("/organizations/:slug/backups", gate.SignedInAtCore(kept.Create))
 	api.POST("/organizations/:slug/export", gate.SignedInAtCore(exports.Create))
-	api.GET("/exports/:token", middleware.Handle(exports.Download))
+	api.GET("/exports/:id", middleware.Handle(exports.Download))
 	api.GET("/operations/:id", gate.SignedInAtCore(operations.Show))
 }
 

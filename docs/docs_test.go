@@ -70,7 +70,7 @@ func TestOpenAPIHasTheEndpoints(t *testing.T) {
 		"POST /api/organizations/{slug}/backups",
 		"POST /api/organizations/{slug}/restore",
 		"POST /api/organizations/{slug}/export",
-		"GET /api/exports/{token}",
+		"GET /api/exports/{id}",
 		"GET /api/operations/{id}",
 		"GET /api/tenant", "PUT /api/tenant", "DELETE /api/tenant",
 		"GET /api/users/me", "GET /api/users/me/export", "PUT /api/users/me", "PUT /api/users/me/password",

@@ -188,18 +188,27 @@ func (g *Gate) enter(c *gin.Context, acquire acquire, core CoreHandler, tenant T
 	return g.enterCore(c, claims, core)
 }
 
-// claims reads the bearer token (RFC 6750), only from the header Authorization.
-func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
+// Bearer reads the bearer token (RFC 6750), only from the header Authorization. The errors:
+// KindInvalidToken and KindNotAuthenticated.
+func Bearer(c *gin.Context) (token string, err error) {
 	values := c.Request.Header.Values("Authorization")
 	if len(values) > 1 {
-		return auth.Claims{}, models.ErrInvalidToken
+		return "", models.ErrInvalidToken
 	}
-	var scheme, token string
+	var scheme string
 	if len(values) == 1 {
 		scheme, token, _ = strings.Cut(values[0], " ")
 	}
 	if token == "" || !strings.EqualFold(scheme, "bearer") {
-		return auth.Claims{}, models.ErrNotAuthenticated
+		return "", models.ErrNotAuthenticated
+	}
+	return token, nil
+}
+
+func (g *Gate) claims(c *gin.Context) (auth.Claims, error) {
+	token, err := Bearer(c)
+	if err != nil {
+		return auth.Claims{}, err
 	}
 	claims, err := g.Tokens.Parse(token)
 	if err == nil {

@@ -21,14 +21,14 @@ import (
 
 const exportOfAcme = "/api/organizations/acme/export"
 
-// askForExport asks for an export of acme, and returns the paths of the operation and of the
-// export.
-func askForExport(t *testing.T, app *testkit.App, owner string) (path, link string) {
+// askForExport asks for an export of acme, and returns the path of the operation, that of
+// the export, and its key.
+func askForExport(t *testing.T, app *testkit.App, owner string) (path, link, key string) {
 	t.Helper()
 	asked := app.Post(exportOfAcme, owner, nil)
 	require.Equal(t, http.StatusAccepted, asked.Code, asked.Raw)
 	require.Equal(t, "export", asked.Text(app, "kind"))
-	return asked.Header.Get("Location"), asked.Text(app, "link")
+	return asked.Header.Get("Location"), asked.Text(app, "link"), asked.Text(app, "key")
 }
 
 // exportsIn returns the files in the store that belong to exports.
@@ -44,17 +44,17 @@ func exportsIn(t *testing.T, folder string) (files []string) {
 	return files
 }
 
-// requireExpired requires that a link is of no use any more, and its object is gone after a
+// requireExpired requires that a key is of no use any more, and its object is gone after a
 // sweep.
-func requireExpired(t *testing.T, app *testkit.App, link string) {
+func requireExpired(t *testing.T, app *testkit.App, link, key string) {
 	t.Helper()
-	app.Get(link, "").RequireProblem(app, 410, "export_expired", "The export was downloaded or has expired")
-	require.Equal(t, http.StatusGone, app.Do(testkit.Request{Method: http.MethodHead, Path: link}).Code)
+	app.Get(link, key).RequireProblem(app, 410, "export_expired", "The export was downloaded or has expired")
+	require.Equal(t, http.StatusGone, app.Do(testkit.Request{Method: http.MethodHead, Path: link, Token: key}).Code)
 	require.NoError(t, app.Exports.Sweep(t.Context()))
 	require.Empty(t, exportsIn(t, app.Settings.Backups))
 }
 
-// An owner downloads an export once, by a link that alone opens it.
+// An owner downloads an export once, with a key that alone opens it.
 func TestOwnersExportTheirOrganizations(t *testing.T) {
 	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Backups = filepath.Join(t.TempDir(), "backups")
@@ -66,28 +66,31 @@ func TestOwnersExportTheirOrganizations(t *testing.T) {
 		app.Post(exportOfAcme, member, nil).RequireProblem(app, 403, "core_token_required", "Core authentication required")
 		lock, err := databasesOf(t, app).Lock(t.Context(), tenantID(t, app, "acme"))
 		require.NoError(t, err)
-		path, link := askForExport(t, app, owner)
-		app.Get(link, "").RequireProblem(app, 409, "operation_running", "The export is not ready yet")
+		path, link, key := askForExport(t, app, owner)
+		app.Get(link, key).RequireProblem(app, 409, "operation_running", "The export is not ready yet")
 		app.Post(exportOfAcme, owner, nil).RequireProblem(app, 409, "operation_running", "Another operation on this organization has not ended")
 		lock.Unlock()
 		awaitDone(t, app, owner, path)
 
-		require.NotContains(t, app.Get(path, owner).Raw, link)
+		require.NotContains(t, app.Get(path, owner).Raw, key)
 		kept := exportsIn(t, settings.Backups)
 		require.Len(t, kept, 1)
 		object, err := os.ReadFile(kept[0])
 		require.NoError(t, err)
 		require.True(t, strings.HasPrefix(string(object), "age-encryption.org/v1"))
-		_, secret, _ := strings.Cut(link, ".")
+		secret := strings.TrimPrefix(key, "mte_")
 		require.NotContains(t, strings.ToLower(settings.Dump(t, settings.CoreName())), secret)
-		wrong := link[:len(link)-1] + map[bool]string{true: "p", false: "q"}[strings.HasSuffix(link, "q")]
-		for _, other := range []string{wrong, strings.Split(link, ".")[0], link + "q", "/api/exports/nonsense"} {
-			app.Get(other, owner).RequireProblem(app, 404, "export_not_found", "Export not found")
+		wrong := key[:len(key)-1] + map[bool]string{true: "p", false: "q"}[strings.HasSuffix(key, "q")]
+		for _, other := range []string{"", wrong, secret, key + "q", strings.ToUpper(key), owner} {
+			app.Get(link, other).RequireProblem(app, 404, "export_not_found", "Export not found")
 		}
-		looked := app.Do(testkit.Request{Method: http.MethodHead, Path: link})
+		for _, other := range []string{strings.ToUpper(link[len("/api/exports/"):]), "nonsense"} {
+			app.Get("/api/exports/"+other, key).RequireProblem(app, 404, "export_not_found", "Export not found")
+		}
+		looked := app.Do(testkit.Request{Method: http.MethodHead, Path: link, Token: key})
 		require.Equal(t, http.StatusOK, looked.Code)
 
-		downloaded := app.Get(link, "")
+		downloaded := app.Get(link, key)
 
 		require.Equal(t, http.StatusOK, downloaded.Code, downloaded.Raw)
 		require.Equal(t, `attachment; filename="acme.zip"`, downloaded.Header.Get("Content-Disposition"))
@@ -96,7 +99,7 @@ func TestOwnersExportTheirOrganizations(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(downloaded.Raw), 0o600))
 		require.Contains(t, readZip(t, file)["tables/tenant_users.jsonl"], `"email":"grace@example.com"`)
 		require.Empty(t, exportsIn(t, settings.Backups))
-		requireExpired(t, app, link)
+		requireExpired(t, app, link, key)
 		require.NotContains(t, app.Log.String(), secret)
 		for action, actor := range map[string]string{"organization.exported": "ada@example.com", "organization.export_downloaded": ""} {
 			require.Equal(t, 1, testkit.Scalar[int](t, &settings, settings.CoreName(), fmt.Sprintf(
@@ -116,32 +119,44 @@ func TestExportsExpire(t *testing.T) {
 		app := testkit.Start(t, settings)
 		owner := app.Token("", "ada@example.com")
 		app.Organization(owner, "acme")
-		first, link := askForExport(t, app, owner)
+		first, link, key := askForExport(t, app, owner)
 		awaitDone(t, app, owner, first)
 		codes := testkit.Count(testkit.TryAtOnce(t, []*testkit.App{app}, []testkit.Request{
-			{Method: http.MethodGet, Path: link}, {Method: http.MethodGet, Path: link},
+			{Method: http.MethodGet, Path: link, Token: key}, {Method: http.MethodGet, Path: link, Token: key},
 		}))
 		require.Equal(t, map[int]int{200: 1, 410: 1}, codes)
 
-		second, link := askForExport(t, app, owner)
+		second, link, key := askForExport(t, app, owner)
 		awaitDone(t, app, owner, second)
-		ready, err := app.Exports.Take(t.Context(), models.NewOperatorEvent(models.ActionOrganizationFetched), strings.TrimPrefix(link, "/api/exports/"))
+		ready, err := app.Exports.Take(t.Context(), models.NewOperatorEvent(models.ActionOrganizationFetched), strings.TrimPrefix(link, "/api/exports/"), key)
 		require.NoError(t, err)
 		require.NoError(t, app.Exports.Sweep(t.Context()))
-		require.Equal(t, http.StatusGone, app.Get(link, "").Code)
+		require.Equal(t, http.StatusGone, app.Get(link, key).Code)
 		require.ErrorIs(t, ready.Send(t.Context(), brokenPipe{}), errBrokenPipe)
-		require.Equal(t, http.StatusOK, app.Do(testkit.Request{Method: http.MethodHead, Path: link}).Code)
+		require.Equal(t, http.StatusOK, app.Do(testkit.Request{Method: http.MethodHead, Path: link, Token: key}).Code)
 		require.NoError(t, app.Exports.Sweep(t.Context()))
 		require.Len(t, exportsIn(t, settings.Backups), 1)
 
 		yesterday := time.Now().UTC().Add(-24 * time.Hour).Format("2006-01-02 15:04:05.999999")
 		settings.Exec(t, settings.CoreName(), "UPDATE operations SET ended_at = '"+yesterday+"' WHERE id = '"+strings.TrimPrefix(second, "/api/operations/")+"'")
-		requireExpired(t, app, link)
+		requireExpired(t, app, link, key)
 
-		third, link := askForExport(t, app, owner)
+		third, link, key := askForExport(t, app, owner)
 		awaitDone(t, app, owner, third)
+		kept := exportsIn(t, settings.Backups)
+		object, err := os.ReadFile(kept[0])
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(kept[0], object[:len(object)-1], 0o600))
+		app.Get(link, key).RequireProblem(app, 500, "internal", "Internal server error")
+		require.NoError(t, os.WriteFile(kept[0], object, 0o600))
+		require.Equal(t, http.StatusOK, app.Do(testkit.Request{Method: http.MethodHead, Path: link, Token: key}).Code)
+		settings.Command(t, "backup", "forget", "acme", "--yes").RequireCode(t, 0)
+		require.Empty(t, exportsIn(t, settings.Backups))
+		app.Get(link, key).RequireProblem(app, 410, "export_expired", "The export was downloaded or has expired")
+
+		require.NoError(t, os.WriteFile(kept[0], object, 0o600))
 		settings.Exec(t, settings.CoreName(), "DELETE FROM operations")
-		app.Get(link, "").RequireProblem(app, 404, "export_not_found", "Export not found")
+		app.Get(link, key).RequireProblem(app, 404, "export_not_found", "Export not found")
 		require.NoError(t, app.Exports.Sweep(t.Context()))
 		require.Empty(t, exportsIn(t, settings.Backups))
 	})
@@ -171,7 +186,7 @@ func TestExportsAreRefusedAndCancelled(t *testing.T) {
 		}
 		fill(t, &settings, settings.DatabaseName("acme"))
 		killed := testkit.StartProcess(t, settings)
-		path, link := askForExport(t, killed.App, owner)
+		path, link, key := askForExport(t, killed.App, owner)
 		testkit.Await(t, 30*time.Second, func() error {
 			if len(exportsIn(t, settings.Backups)) == 0 {
 				return errors.New("no export is being written")
@@ -181,11 +196,11 @@ func TestExportsAreRefusedAndCancelled(t *testing.T) {
 		killed.Kill()
 		app := testkit.Start(t, settings)
 		awaitDone(t, app, owner, path)
-		require.Equal(t, http.StatusOK, app.Get(link, "").Code)
+		require.Equal(t, http.StatusOK, app.Get(link, key).Code)
 
 		lock, err := databasesOf(t, app).Lock(t.Context(), tenantID(t, app, "acme"))
 		require.NoError(t, err)
-		path, link = askForExport(t, app, owner)
+		path, link, key = askForExport(t, app, owner)
 		id := strings.TrimPrefix(path, "/api/operations/")
 		settings.Exec(t, settings.CoreName(), "UPDATE operations SET started_at = created_at, status = 'running' WHERE id = '"+id+"'")
 		left := filepath.Join(settings.Backups, app.Tenants.InstallationID(), "exports", id+".zip.age")
@@ -194,9 +209,9 @@ func TestExportsAreRefusedAndCancelled(t *testing.T) {
 		lock.Unlock()
 		require.Equal(t, models.OperationCancelled, awaitOperation(t, app, id, hasEnded).Status)
 		require.NoFileExists(t, left)
-		app.Get(link, "").RequireProblem(app, 410, "export_expired", "The export was downloaded or has expired")
+		app.Get(link, key).RequireProblem(app, 410, "export_expired", "The export was downloaded or has expired")
 
-		_, _ = askForExport(t, app, owner)
+		_, _, _ = askForExport(t, app, owner)
 		testkit.Await(t, 30*time.Second, func() error {
 			if refused := app.Post(exportOfAcme, owner, nil); refused.Code != http.StatusTooManyRequests {
 				return errors.New(refused.Raw)

@@ -121,7 +121,7 @@ func matrix() (routes map[string][2]string, last []string) {
 		"POST /api/organizations/{slug}/restore": {"409", organizationRoute},
 		"POST /api/organizations/{slug}/backups": {"409", organizationRoute},
 		"POST /api/organizations/{slug}/export":  {"409", organizationRoute},
-		"GET /api/exports/{token}":               {"404", publicRoute}, // the link is the key
+		"GET /api/exports/{id}":                  {"404", publicRoute}, // it has a key of its own
 		"GET /api/operations/{id}":               {"404", coreOnlyRoute},
 		"GET /api/tenant":                        {"200", owningRoute},
 		"PUT /api/tenant":                        {"200", owningRoute},

@@ -165,7 +165,7 @@ func twoTenants() map[string]func(t *testing.T, s *stage) {
 		"POST /api/organizations/{slug}/restore": coreRoute,
 		"POST /api/organizations/{slug}/backups": coreRoute,
 		"POST /api/organizations/{slug}/export":  coreRoute,
-		"GET /api/exports/{token}":               linkRoute,
+		"GET /api/exports/{id}":                  keyRoute,
 		"GET /api/operations/{id}":               coreRoute,
 		"GET /api/audit":                         auditRoute,
 		"GET /api/audit/":                        auditRoute,
@@ -215,8 +215,8 @@ func TestEveryRouteKeepsTwoTenantsApart(t *testing.T) {
 	})
 }
 
-// linkRoute: no token opens what only a link does.
-func linkRoute(t *testing.T, s *stage) {
+// keyRoute: no token opens what only a key does.
+func keyRoute(t *testing.T, s *stage) {
 	t.Helper()
 	s.app.Do(testkit.Request{Method: s.method, Path: s.path, Token: s.acme, Tenant: "globex"}).
 		RequireProblem(s.app, 404, "export_not_found", "Export not found")

@@ -234,7 +234,7 @@ func TestExportsMoveBetweenEngines(t *testing.T) {
 	there, here := nextRelease(testkit.Fresh(t, testkit.Postgres), ownTable()), nextRelease(testkit.Fresh(t, testkit.SQLite), ownTable())
 	server, file := testkit.Start(t, there), testkit.Start(t, here)
 	fleetOf(server, "acme")
-	server.Token("acme", "grace@example.com")
+	token := server.Token("acme", "grace@example.com")
 	file.Token("", "ada@example.com")
 	there.Exec(t, there.DatabaseName("acme"), oddRows()...)
 	there.Exec(t, there.DatabaseName("acme"), "SELECT setval('tenant_users_id_seq', 2147483640)", "SELECT setval('audit_events_id_seq', 99)")
@@ -255,6 +255,8 @@ func TestExportsMoveBetweenEngines(t *testing.T) {
 		require.Equal(t, sortedLines(one[name]), sortedLines(two[name]), table)
 		require.Equal(t, sortedLines(one[name]), sortedLines(three[name]), table)
 	}
+	file.Get("/api/users/me", token).RequireProblem(file, 401, "invalid_token", "Could not validate credentials")
+	require.Equal(t, http.StatusOK, server.Get("/api/users/me", token).Code)
 	server.TokenOf("acme-2", "ada@example.com")
 	file.TokenOf("acme", "ada@example.com")
 	for _, app := range []*testkit.App{file, server} {

@@ -37,8 +37,8 @@ func New(d *tenants.Databases, kept store.Store) *Exports { return &Exports{data
 // arguments are those of an operation.
 type arguments struct {
 	Slug      models.Slug `json:"slug"`
-	Recipient string      `json:"recipient"` // whose identity the link alone has
-	LinkHash  string      `json:"link_hash"`
+	Recipient string      `json:"recipient"` // whose identity the key alone has
+	KeyHash   string      `json:"key_hash"`
 }
 
 // findings are those of an operation.

@@ -19,16 +19,17 @@ import (
 )
 
 const (
-	// LinkLifetime is how long an export can be downloaded, from its end.
-	LinkLifetime = 24 * time.Hour
+	// Lifetime is how long an export can be downloaded, from its end.
+	Lifetime = 24 * time.Hour
 
 	// SendTimeout bounds a download.
 	SendTimeout = time.Hour
 
 	folderName   = "exports"
 	objectSuffix = ".zip.age"
-	// identityPrefix begins each identity of age; a link has the rest.
+	// identityPrefix begins each identity of age, and keyPrefix each key, which has the rest.
 	identityPrefix = "AGE-SECRET-KEY-1"
+	keyPrefix      = "mte_"
 	// looseFor is how long what a dead process has left of an upload is spared.
 	looseFor = 24 * time.Hour
 )
@@ -39,31 +40,26 @@ func (e *Exports) nameOf(operationID string) string {
 	return path.Join(e.folder(), operationID+objectSuffix)
 }
 
-// Link is the only key to an export. It is nowhere else.
-type Link struct{ secret string }
-
-// NewLink returns a link for the export of a tenant with that slug, and the arguments of the
-// operation that makes it, which have no secret.
-func NewLink(slug models.Slug) (link *Link, arguments string, err error) {
+// NewKey returns the only key to the export of a tenant with that slug, and the arguments of
+// the operation that makes it, which have no secret. The key must be kept nowhere.
+func NewKey(slug models.Slug) (key, args string, err error) {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
-		return nil, "", err
+		return "", "", err
 	}
-	link = &Link{secret: strings.ToLower(strings.TrimPrefix(identity.String(), identityPrefix))}
-	arguments, err = link.arguments(slug, identity.Recipient().String())
-	return link, arguments, err
+	key = keyPrefix + strings.ToLower(strings.TrimPrefix(identity.String(), identityPrefix))
+	args, err = marshal(arguments{Slug: slug, Recipient: identity.Recipient().String(), KeyHash: hashOf(key)})
+	return key, args, err
 }
 
-func (l *Link) arguments(slug models.Slug, recipient string) (string, error) {
-	return marshal(arguments{Slug: slug, Recipient: recipient, LinkHash: hashOf(l.secret)})
+// identityOf returns what decrypts an export.
+func identityOf(key string) (age.Identity, error) {
+	return age.ParseX25519Identity(identityPrefix + strings.ToUpper(strings.TrimPrefix(key, keyPrefix)))
 }
 
-// Token returns the last part of the path of the link, for an operation with that id.
-func (l *Link) Token(operationID string) string { return operationID + "." + l.secret }
-
-// hashOf is what an operation keeps of the secret, which is random: it cannot be guessed.
-func hashOf(secret string) string {
-	sum := sha256.Sum256([]byte("link of an export " + secret))
+// hashOf is what an operation keeps of a key, which is random: it cannot be guessed.
+func hashOf(key string) string {
+	sum := sha256.Sum256([]byte("key of an export " + key))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -79,10 +75,9 @@ type Ready struct {
 	content  io.Reader
 }
 
-// Look finds the export of a link, and changes nothing. The errors: KindExportNotFound,
+// Look finds the export of the operation with that id, and changes nothing. The errors: KindExportNotFound,
 // KindOperationRunning while it is being made, and KindExportExpired.
-func (e *Exports) Look(ctx context.Context, token string) (*Ready, error) {
-	id, secret, _ := strings.Cut(token, ".")
+func (e *Exports) Look(ctx context.Context, id, key string) (*Ready, error) {
 	op, err := models.FindOperation(ctx, e.databases.Core, id)
 	if models.IsKind(err, models.KindOperationNotFound) {
 		return nil, models.ErrExportNotFound
@@ -94,12 +89,12 @@ func (e *Exports) Look(ctx context.Context, token string) (*Ready, error) {
 	if op.Kind == models.OperationExport {
 		err = json.Unmarshal([]byte(op.Arguments), &asked)
 	}
-	isRight := subtle.ConstantTimeCompare([]byte(hashOf(secret)), []byte(asked.LinkHash)) == 1
+	isRight := subtle.ConstantTimeCompare([]byte(hashOf(key)), []byte(asked.KeyHash)) == 1
 	if err != nil || !isRight {
 		return nil, models.ErrExportNotFound
 	}
 	ready := &Ready{Slug: asked.Slug, exports: e, op: op}
-	if ready.identity, err = age.ParseX25519Identity(identityPrefix + strings.ToUpper(secret)); err != nil {
+	if ready.identity, err = identityOf(key); err != nil {
 		return nil, models.ErrExportNotFound
 	}
 	found, err := e.check(&op)
@@ -120,7 +115,7 @@ func (e *Exports) check(op *models.Operation) (*findings, error) {
 	case op.EndedAt == nil && op.EndsAs == "":
 		return nil, models.ErrExportNotReady
 	case op.Status != models.OperationDone, found.DownloadedAt != "",
-		e.databases.Core.NowFunc().Sub(*op.EndedAt) >= LinkLifetime:
+		e.databases.Core.NowFunc().Sub(*op.EndedAt) >= Lifetime:
 		return nil, models.ErrExportExpired
 	}
 	return &found, nil
@@ -128,8 +123,8 @@ func (e *Exports) check(op *models.Operation) (*findings, error) {
 
 // Take is Look for a download: no other gets the export afterwards. It records the event.
 // The caller must call Send. KindBackupsUnavailable if the store does not answer.
-func (e *Exports) Take(ctx context.Context, event *models.Event, token string) (*Ready, error) {
-	ready, err := e.Look(ctx, token)
+func (e *Exports) Take(ctx context.Context, event *models.Event, id, key string) (*Ready, error) {
+	ready, err := e.Look(ctx, id, key)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +173,7 @@ func (r *Ready) mark(ctx context.Context, event *models.Event, at string) error 
 	})
 }
 
-// open begins to read the object. Its first bytes say whether the link opens it.
+// open begins to read the object. Its first bytes say whether the key opens it.
 func (r *Ready) open(ctx context.Context) error {
 	object, err := r.exports.store.Open(ctx, r.exports.nameOf(r.op.ID))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -232,6 +227,27 @@ func (e *Exports) Sweep(ctx context.Context) error {
 			isNeeded, err = e.isNeeded(ctx, strings.TrimSuffix(path.Base(object.Name), objectSuffix))
 		}
 		if err == nil && !isNeeded {
+			err = e.store.Remove(ctx, object.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Forget removes the exports of a tenant.
+func (e *Exports) Forget(ctx context.Context, tenantID string) error {
+	objects, err := e.store.List(ctx, e.folder())
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		op, err := models.FindOperation(ctx, e.databases.Core, strings.TrimSuffix(path.Base(object.Name), objectSuffix))
+		if models.IsKind(err, models.KindOperationNotFound) || err == nil && op.TenantID != tenantID {
+			continue
+		}
+		if err == nil {
 			err = e.store.Remove(ctx, object.Name)
 		}
 		if err != nil {
