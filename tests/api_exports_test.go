@@ -69,6 +69,9 @@ func TestOwnersExportTheirOrganizations(t *testing.T) {
 		path, link, key := askForExport(t, app, owner)
 		app.Get(link, key).RequireProblem(app, 409, "operation_running", "The export is not ready yet")
 		app.Post(exportOfAcme, owner, nil).RequireProblem(app, 409, "operation_running", "Another operation on this organization has not ended")
+		left := filepath.Join(settings.Backups, app.Tenants.InstallationID(), "exports", strings.TrimPrefix(link, "/api/exports/")+".zip.age")
+		require.NoError(t, os.MkdirAll(filepath.Dir(left), 0o700))
+		require.NoError(t, os.WriteFile(left, []byte("of a worker that died before it could say so"), 0o600))
 		lock.Unlock()
 		awaitDone(t, app, owner, path)
 

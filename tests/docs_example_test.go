@@ -54,6 +54,13 @@ func TestDocsExample(t *testing.T) {
 		const text = "SELECT text FROM notes ORDER BY id DESC LIMIT 1"
 		require.Equal(t, "The second", testkit.Scalar[string](t, &settings, settings.DatabaseName("acme"), text))
 		require.Equal(t, "Another's", testkit.Scalar[string](t, &settings, settings.DatabaseName("globex"), text))
+
+		exported := filepath.Join(t.TempDir(), "acme.zip")
+		command := exec.CommandContext(t.Context(), program, "tenants", "export", "acme", exported)
+		command.Dir, command.Env = t.TempDir(), environOf(&settings)
+		output, err := command.CombinedOutput()
+		require.NoError(t, err, string(output))
+		require.Contains(t, readZip(t, exported)["tables/notes.jsonl"], `"text":"The second"`)
 	})
 }
 
@@ -178,9 +185,7 @@ func serve(t *testing.T, program string, settings *testkit.Settings) string {
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 30 * time.Second
 	command.Dir = t.TempDir() // no settings of others
-	command.Env = append(os.Environ(), "HTTP_ADDR=127.0.0.1:0", "BCRYPT_COST=4", "JWT_SECRET_KEY="+testkit.Secret,
-		"DATABASE_URL="+settings.Database.URL, "TENANT_DATABASE_PREFIX="+settings.Database.TenantPrefix,
-		"DATABASE_MAX_CONNECTIONS="+strconv.Itoa(settings.Database.MaxConnections))
+	command.Env = environOf(settings)
 	log, err := command.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
@@ -200,6 +205,13 @@ func serve(t *testing.T, program string, settings *testkit.Settings) string {
 	base := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(first)
 	require.NotEmpty(t, base, first)
 	return base
+}
+
+// environOf is the environment of the program with these settings.
+func environOf(settings *testkit.Settings) []string {
+	return append(os.Environ(), "HTTP_ADDR=127.0.0.1:0", "BCRYPT_COST=4", "JWT_SECRET_KEY="+testkit.Secret,
+		"DATABASE_URL="+settings.Database.URL, "TENANT_DATABASE_PREFIX="+settings.Database.TenantPrefix,
+		"DATABASE_MAX_CONNECTIONS="+strconv.Itoa(settings.Database.MaxConnections))
 }
 
 // postNote returns the status and the body of the answer.
