@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -166,39 +165,4 @@ func newestArchive(t *testing.T, shelf string) string {
 	all, err := filepath.Glob(filepath.Join(shelf, "*.tar.zst"))
 	require.NoError(t, err)
 	return slices.Max(all)
-}
-
-// The drill of docs/operating.md works as it is written.
-func TestDrillLostEverything(t *testing.T) {
-	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
-		keepBackups(t, &settings, nil)
-		settings.Command(t, "migrate").RequireCode(t, 0)
-		settings.Command(t, "tenants", "create", "acme").RequireCode(t, 0)
-		settings.Command(t, "backup", "run").RequireCode(t, 0)
-		place := loseAll(t, &settings)
-		for _, arguments := range drill(t, "### Lost everything") {
-			place.Command(t, arguments...).RequireCode(t, 0)
-		}
-		place.Command(t, "tenants", "show", "acme").RequireCode(t, 0)
-		place.RequireTidy(t)
-	})
-}
-
-// drill returns the arguments of the commands in the section of the operator's page that
-// has this heading.
-func drill(t *testing.T, heading string) (commands [][]string) {
-	t.Helper()
-	page, err := os.ReadFile("../docs/operating.md")
-	require.NoError(t, err)
-	_, section, found := strings.Cut(string(page), heading+"\n")
-	require.True(t, found, heading)
-	_, block, _ := strings.Cut(section, "```bash\n")
-	block, _, _ = strings.Cut(block, "```")
-	for line := range strings.Lines(block) {
-		if arguments, ok := strings.CutPrefix(line, "multitenant "); ok {
-			commands = append(commands, strings.Fields(arguments))
-		}
-	}
-	require.NotEmpty(t, commands)
-	return commands
 }

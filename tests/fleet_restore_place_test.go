@@ -1,7 +1,6 @@
 package tests_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -121,12 +120,7 @@ func TestRestoreInPlace(t *testing.T) {
 // SQLite another process reads the registry for that.
 func awaitRestored(t *testing.T, app *testkit.App, email string) {
 	t.Helper()
-	testkit.Await(t, time.Minute, func() error {
-		if login := app.Login("acme", email); login.Code != http.StatusOK {
-			return errors.New(login.Raw)
-		}
-		return nil
-	})
+	awaitLogin(t, app, "acme", email)
 }
 
 // What cannot be put in place is refused, and the tenant stays as it is.

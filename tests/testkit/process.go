@@ -2,12 +2,15 @@ package testkit
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -16,11 +19,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/commands"
 	"multitenant/tenants"
 )
 
 // servedSettings makes a test binary serve, see Serve; it holds an errand.
 const servedSettings = "TESTKIT_SERVE"
+
+// commandLine in place of an errand makes a test binary the program: see CommandLine.
+const commandLine = "command-line"
 
 // errand is what a process started by StartProcess is told to do.
 type errand struct {
@@ -144,8 +151,11 @@ func (p *Process) Close() {
 func Serve(t *testing.T) {
 	t.Helper()
 	told := os.Getenv(servedSettings)
-	if told == "" {
+	switch told {
+	case "":
 		return
+	case commandLine:
+		os.Exit(runCommandLine(t.Context()))
 	}
 	var todo errand
 	require.NoError(t, json.Unmarshal([]byte(told), &todo))
@@ -158,6 +168,25 @@ func Serve(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, os.Stdin) // until the leash is let go
 	require.NoError(t, err)
+}
+
+// CommandLine is a script that is the program: the test binary with the arguments and the
+// environment of the caller.
+func CommandLine() string {
+	return servedSettings + "=" + commandLine + ` exec "` + os.Args[0] + `" -test.run='^TestServe$' -- "$@"`
+}
+
+func runCommandLine(ctx context.Context) int {
+	environ := map[string]string{}
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		environ[name] = value
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
+	return commands.Run(ctx, &commands.Invocation{
+		Args: flag.Args(), Environ: environ, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	})
 }
 
 // stopAt returns a function that halts the first request at each of the steps, in their
