@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from '../lib/hooks/index.js'
 import { query } from './api.js'
 import { get } from './sessions.js'
-import { Failure, html, say, Waiting } from './ui.js'
+import { Action, Failure, html, say, Waiting } from './ui.js'
 
 const pageSize = 25
 
@@ -33,7 +33,7 @@ export function Pages({ list, caption, columns, empty }) {
     ${list.loaded && list.items.length === 0 && !list.loading && html`<div class="empty">${empty}</div>`}
     <${Failure} problem=${list.problem} retry=${list.next ? list.more : list.reload} />
     ${list.loading && html`<${Waiting} />`}
-    ${list.next && !list.loading && !list.problem && html`<p><button type="button" onClick=${list.more}>Show more</button></p>`}`
+    ${list.next && !list.problem && html`<p><${Action} run=${list.more}>Show more<//></p>`}`
 }
 
 // Table is one card for each row on narrow screens. Its roles are spelled out because

@@ -39,6 +39,11 @@ export function Page({ title, lead, actions, children }) {
     ${children}`
 }
 
+// keepFocus takes the focus to the content where the element that had it is gone.
+function keepFocus() {
+  setTimeout(() => document.activeElement === document.body && document.querySelector('main')?.focus())
+}
+
 // What helps beyond the words of the server, by the code of the problem.
 const advice = {
   tenant_suspended: 'Nothing works inside until it is resumed. Its owner can do that, or the operator of the server.',
@@ -107,9 +112,10 @@ const fieldOf = {
 // sorted says which errors of a problem belong to which field of a form.
 function sorted(problem, form) {
   const errors = problem.errors.length > 0 ? problem.errors
-    : fieldOf[problem.code] ? [{ field: fieldOf[problem.code], message: problem.detail }] : []
+    : fieldOf[problem.code] ? [{ field: fieldOf[problem.code], message: [problem.detail, advice[problem.code]].filter(Boolean).join('. ') }] : []
   const here = errors.filter(({ field }) => form.elements[field])
   problem.unshown = problem.errors.filter((error) => !here.includes(error))
+  problem.isAtField = problem.errors.length === 0 && here.length > 0
   return Object.fromEntries(here.map(({ field, message }) => [field, message]))
 }
 
@@ -143,7 +149,7 @@ export function Form({ submit, label, busyLabel = 'Please wait…', danger, chil
     }
   }
   return html`<form ref=${form} novalidate onSubmit=${send} aria-busy=${!!state.busy}>
-    <${Failure} problem=${state.problem} />
+    <${Failure} problem=${state.problem?.isAtField ? null : state.problem} />
     <${Errors.Provider} value=${state.errors}>${children}<//>
     <div class="buttons">
       <button type="submit" class=${danger ? 'danger' : 'main'} aria-disabled=${!!state.busy}>${state.busy ? busyLabel : label}</button>
@@ -195,6 +201,7 @@ export function Action({ run, children, kind = '', ...button }) {
     try {
       await run()
       set({})
+      keepFocus()
     } catch (problem) {
       if (!problem.code) throw problem
       set({ problem })
@@ -228,7 +235,10 @@ export function Dialog({ title, close, children }) {
   useEffect(() => {
     const opener = document.activeElement
     dialog.current.showModal()
-    return () => opener?.isConnected && opener.focus()
+    return () => {
+      opener?.focus()
+      keepFocus() // the opener may go with what was done
+    }
   }, [])
   return html`<dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${close}>
     <h2 id="dialog-title">${title}</h2>${children}

@@ -11,7 +11,12 @@ function place(values) {
   return values.tenant.trim()
 }
 
-// here is false while the user signs in again on a page: it is shown when they have.
+// placed refuses what no slug can be, which a header could not even carry.
+function placed(values) {
+  return /^[a-z0-9-]*$/.test(place(values)) ? {} : { tenant: 'Use its short name: only the letters a to z in small, digits and hyphens.' }
+}
+
+// SignIn is also what a page shows while its user has no session there: again says where.
 export function SignIn({ query, again }) {
   const tenant = again ? again.place : query.get('tenant')
   const submit = async (values) => {
@@ -19,7 +24,7 @@ export function SignIn({ query, again }) {
     if (!again || again.place !== place(values)) go(home(place(values)))
   }
   return html`<${Page} title="Sign in" lead=${again?.reason ?? 'Manage your organizations, or go to one you belong to.'}>
-    <${Form} submit=${submit} label="Sign in" busyLabel="Signing in…">
+    <${Form} submit=${submit} label="Sign in" check=${placed} busyLabel="Signing in…">
       <${Field} name="email" label="E-mail address" type="email" required autocomplete="username" defaultValue=${again?.email} />
       <${Field} name="password" label="Password" type="password" required autocomplete="current-password" />
       <${Tenant} value=${tenant} hint="The short name of the organization to sign in to. Leave it empty to manage your own organizations." />
@@ -49,7 +54,7 @@ async function register(values, invitation) {
 
 export function Register({ query }) {
   return html`<${Page} title="Register" lead="Create an account on this server.">
-    <${Form} submit=${register} label="Register" busyLabel="Registering…">
+    <${Form} submit=${register} label="Register" check=${placed} busyLabel="Registering…">
       <${Field} name="email" label="E-mail address" type="email" required autocomplete="username" />
       <${Field} name="full_name" label="Full name" autocomplete="name" maxlength="200" />
       <${Field} name="password" label="Password" type="password" required autocomplete="new-password" hint=${passwordHint} />
@@ -71,7 +76,7 @@ export function Invitation({ query }) {
   const link = useQuery(query)
   const submit = (values) => register(values, { invitation_token: values.invitation_token.trim() })
   return html`<${Page} title="Accept an invitation" lead="Register in the organization that invited you.">
-    <${Form} submit=${submit} label="Join" busyLabel="Joining…">
+    <${Form} submit=${submit} label="Join" check=${placed} busyLabel="Joining…">
       <${Tenant} value=${link.get('tenant')} required hint="The short name of the organization." />
       <${Field} name="invitation_token" label="Invitation token" required defaultValue=${link.get('token') ?? ''} autocomplete="off"
         spellcheck=${false} hint="It begins with mti_ and is good once." />

@@ -56,7 +56,7 @@ export function Sessions({ place }) {
     await call(place, 'DELETE', `/api/auth/sessions/${session.id}`)
     if (session.current) return forget(place)
     say('The session has ended.')
-    list.reload()
+    await list.reload()
   }
   const columns = [
     { label: 'Browser', cell: (s) => html`${browser(s.user_agent)} ${s.current && html`<${Tag} kind="good">this one<//>`}` },

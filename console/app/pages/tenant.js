@@ -19,7 +19,7 @@ export function Invitations({ place, me }) {
     await call(place, 'DELETE', `/api/invitations/${invitation.id}`)
     if (made?.id === invitation.id) set(null)
     say(`The invitation of ${invitation.email} is withdrawn.`)
-    list.reload()
+    await list.reload()
   }
   const columns = [
     { label: 'E-mail', cell: (i) => i.email },
