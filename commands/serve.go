@@ -156,7 +156,7 @@ func newHandler(
 // serve answers requests until ctx ends, then lets those under way finish.
 func serve(ctx context.Context, api *server.Server, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
 	api.Serve(handler, logger)
-	logger.InfoContext(ctx, "serving", "api", api.URL(), "docs", api.URL()+"/docs")
+	logger.InfoContext(ctx, "serving", "api", api.URL(), "docs", api.URL()+"/docs", "console", api.URL()+"/console")
 
 	select {
 	case <-api.Ended():

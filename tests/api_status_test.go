@@ -60,6 +60,33 @@ func TestDocumentation(t *testing.T) {
 	})
 }
 
+// TestConsoleIsServed with its own headers in the place of the API's, and nothing besides its files.
+func TestConsoleIsServed(t *testing.T) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		page := app.Get("/console", "")
+		require.Equal(t, http.StatusOK, page.Code)
+		files := captures(`(?:src|href)="([^"]+)"`, page.Raw)
+		require.Len(t, files, 3)
+		for _, path := range append(files, "/console", "/console/") {
+			file := app.Get(path, "")
+			require.Equal(t, http.StatusOK, file.Code, path)
+			require.Len(t, file.Header["Content-Security-Policy"], 1, path)
+			require.Contains(t, file.Header.Get("Content-Security-Policy"), "trusted-types 'none'", path)
+			require.NotContains(t, file.Header.Get("Content-Security-Policy"), "unsafe", path)
+			head := app.Do(testkit.Request{Method: http.MethodHead, Path: path})
+			require.Equal(t, http.StatusOK, head.Code, path)
+			require.Empty(t, head.Raw, path)
+			again := app.Do(testkit.Request{Method: http.MethodGet, Path: path, Header: http.Header{"If-None-Match": {file.Header.Get("Etag")}}})
+			require.Equal(t, http.StatusNotModified, again.Code, path)
+		}
+		for _, path := range []string{"/console/nothing", "/console/app/main.js", "/console/../main.go", "/console/%2e%2e/main.go"} {
+			answer := app.Get(path, "")
+			require.Equal(t, http.StatusNotFound, answer.Code, path)
+			answer.RequireProblem(app, 404, "not_found", "Not Found")
+		}
+	})
+}
+
 func TestUnknownPaths(t *testing.T) {
 	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		core := app.Token("", "ada@example.com")

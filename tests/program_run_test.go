@@ -130,6 +130,7 @@ func startsFromNothing(t *testing.T, binary string) {
 	said := strings.TrimSpace(requests().ReplaceAllString(p.Log.String(), ""))
 	require.NotContains(t, said, "\n", "one line is enough")
 	require.Contains(t, p.Log.String(), p.URL+"/docs")
+	require.Contains(t, p.Log.String(), p.URL+"/console")
 	owner := p.Token("", "ada@example.com")
 	p.Organization(owner, "acme")
 	member := p.TokenOf("acme", "ada@example.com")

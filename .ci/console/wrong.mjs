@@ -136,6 +136,7 @@ export async function sessionEnds(page) {
   await api('POST', '/api/auth/logout?scope=all', undefined, await tokenOf(ada))
   await page.getByRole('link', { name: 'Audit' }).click()
   await page.getByText('You are signed out').waitFor()
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage)), [], 'what was entered from the core has ended too')
   assert.equal(await page.locator('[name="email"]').inputValue(), ada.email)
   await signInHere(page, { password: 'not this one' })
   await failure(page, 'Incorrect email or password')

@@ -45,9 +45,14 @@ export function Table({ caption, columns, rows }) {
       ${columns.map(({ label, quiet }) => html`<th role="columnheader" scope="col"><span class=${quiet ? 'hidden' : ''}>${label}</span></th>`)}
     </tr></thead>
     <tbody role="rowgroup">${rows.map((row) => html`<tr role="row" key=${row.id}>
-      ${columns.map(({ label, cell, quiet }) => html`<td role="cell" data-label=${quiet ? undefined : label}>${cell(row)}</td>`)}
+      ${columns.map((column) => html`<${Cell} ...${column} row=${row} />`)}
     </tr>`)}</tbody>
   </table>`
+}
+
+function Cell({ label, cell, quiet, row }) {
+  const content = cell(row)
+  return html`<td role="cell" data-label=${quiet ? undefined : label}>${content && html`<div>${content}</div>`}</td>`
 }
 
 const moment = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' })

@@ -3,7 +3,7 @@ import { useEffect } from '../../lib/hooks/index.js'
 import { bytes, Pages, Tag, Time, usePages, words } from '../lists.js'
 import { go } from '../router.js'
 import { call, get } from '../sessions.js'
-import { Action, html, Loaded, Page, useLoad } from '../ui.js'
+import { Action, html, Loaded, Page, say, useLoad } from '../ui.js'
 
 const proofs = ['damaged', 'read back', 'content compared', 'restored for a trial']
 
@@ -12,6 +12,7 @@ export function Backups({ slug }) {
   const list = usePages('', path)
   const make = async () => {
     const { location, body } = await call('', 'POST', path)
+    say('The server makes a backup.')
     go(location ? location.replace('/api/', '/core/') : `/core/operations/${body.id}`)
   }
   const columns = [

@@ -19,6 +19,7 @@ export function State({ active }) {
 
 async function goInside(slug) {
   if (!find(slug)) await enter(slug)
+  say(`You are inside ${slug}.`)
   go(home(slug))
 }
 
