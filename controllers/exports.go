@@ -65,23 +65,31 @@ func (ctl *Exports) Download(c *gin.Context) error {
 	}
 	ctx, id := c.Request.Context(), c.Param("id")
 	key, _ := middleware.Bearer(c) // nothing is the key of no export
-	if c.Request.Method == http.MethodHead {
-		ready, err := ctl.Exports.Look(ctx, id, key)
-		if err == nil {
-			describeDownload(c, ready)
-		}
-		return err
-	}
-	ready, err := ctl.Exports.Take(ctx, middleware.NewEvent(c, models.ActionOrganizationFetched), id, key)
+	ready, err := ctl.Exports.Look(ctx, id, key)
 	if err != nil {
 		return err
 	}
-	describeDownload(c, ready)
-	// A download may take longer than other requests. Its client is known to be gone when a
-	// piece cannot be written.
+	if c.Request.Method == http.MethodHead {
+		describeDownload(c, ready)
+		return nil
+	}
+	return send(c, ready)
+}
+
+// send takes the export and sends it. That may take longer than other requests: the client
+// is known to be gone when a piece cannot be written.
+func send(c *gin.Context, ready *export.Ready) error {
+	ctx := c.Request.Context()
+	if err := ready.Take(ctx, middleware.NewEvent(c, models.ActionOrganizationFetched)); err != nil {
+		return err
+	}
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), export.SendTimeout)
 	defer cancel()
-	err = ready.Send(sending, &pacedWriter{ResponseWriter: c.Writer, controller: http.NewResponseController(c.Writer)})
+	if err := ready.Open(sending); err != nil {
+		return err
+	}
+	describeDownload(c, ready)
+	err := ready.Send(sending, &pacedWriter{ResponseWriter: c.Writer, controller: http.NewResponseController(c.Writer)})
 	if err != nil && !c.Writer.Written() {
 		c.Writer.Header().Del("Content-Length") // the answer is an error
 		c.Writer.Header().Del("Content-Disposition")

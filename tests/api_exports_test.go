@@ -131,8 +131,10 @@ func TestExportsExpire(t *testing.T) {
 
 		second, link, key := askForExport(t, app, owner)
 		awaitDone(t, app, owner, second)
-		ready, err := app.Exports.Take(t.Context(), models.NewOperatorEvent(models.ActionOrganizationFetched), strings.TrimPrefix(link, "/api/exports/"), key)
+		ready, err := app.Exports.Look(t.Context(), strings.TrimPrefix(link, "/api/exports/"), key)
 		require.NoError(t, err)
+		require.NoError(t, ready.Take(t.Context(), models.NewOperatorEvent(models.ActionOrganizationFetched)))
+		require.NoError(t, ready.Open(t.Context()))
 		require.NoError(t, app.Exports.Sweep(t.Context()))
 		require.Equal(t, http.StatusGone, app.Get(link, key).Code)
 		require.ErrorIs(t, ready.Send(t.Context(), brokenPipe{}), errBrokenPipe)

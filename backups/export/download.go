@@ -121,23 +121,13 @@ func (e *Exports) check(op *models.Operation) (*findings, error) {
 	return &found, nil
 }
 
-// Take is Look for a download: no other gets the export afterwards. It records the event.
-// The caller must call Send. KindBackupsUnavailable if the store does not answer.
-func (e *Exports) Take(ctx context.Context, event *models.Event, id, key string) (*Ready, error) {
-	ready, err := e.Look(ctx, id, key)
-	if err != nil {
-		return nil, err
+// Take gets the caller the export: no other gets it afterwards. It records the event. The
+// caller must call Open. KindExportExpired if another was faster.
+func (r *Ready) Take(ctx context.Context, event *models.Event) error {
+	if err := r.describe(ctx, event); err != nil {
+		return err
 	}
-	if err := ready.describe(ctx, event); err != nil {
-		return nil, err
-	}
-	if err := ready.mark(ctx, event, e.databases.Core.NowFunc().UTC().Format(time.RFC3339)); err != nil {
-		return nil, err
-	}
-	if err := ready.open(ctx); err != nil {
-		return nil, errors.Join(err, ready.giveBack(ctx))
-	}
-	return ready, nil
+	return r.mark(ctx, event, r.exports.databases.Core.NowFunc().UTC().Format(time.RFC3339))
 }
 
 // describe says whose export the event is about.
@@ -173,17 +163,29 @@ func (r *Ready) mark(ctx context.Context, event *models.Event, at string) error 
 	})
 }
 
-// open begins to read the object. Its first bytes say whether the key opens it.
+// Open begins to read an export that was taken. ctx is that of Send, which the caller must
+// call then. The errors: KindExportExpired, and KindBackupsUnavailable if the store does not
+// answer; then the export can be downloaded again.
+func (r *Ready) Open(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
+		return errors.Join(err, r.giveBack(ctx))
+	}
+	return nil
+}
+
+// open also reads the first bytes of the object, which say whether the key opens it.
 func (r *Ready) open(ctx context.Context) error {
 	object, err := r.exports.store.Open(ctx, r.exports.nameOf(r.op.ID))
+	if err == nil {
+		if r.content, err = age.Decrypt(object, r.identity); err != nil {
+			err = errors.Join(err, object.Close())
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return models.ErrExportExpired
 	}
 	if err != nil {
 		return models.ErrBackupsUnavailable.Because(err)
-	}
-	if r.content, err = age.Decrypt(object, r.identity); err != nil {
-		return errors.Join(models.ErrBackupsUnavailable.Because(err), object.Close())
 	}
 	r.object = object
 	return nil
@@ -200,7 +202,7 @@ func (r *Ready) giveBack(ctx context.Context) error {
 }
 
 // Send writes the ZIP to w and removes the export from the store. If not all of it can be
-// written, the export can be downloaded again.
+// written, the export can be downloaded again. A store may read until ctx ends.
 func (r *Ready) Send(ctx context.Context, w io.Writer) error {
 	written, err := io.Copy(&counter{ctx: ctx, w: w, report: func(int64) {}}, r.content)
 	if err == nil && written != r.Bytes {
