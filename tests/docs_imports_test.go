@@ -46,9 +46,9 @@ func importers(t *testing.T) map[string][]string {
 }
 
 // TestCryptographyIsWhatIsKnown: HMAC and SHA-256, bcrypt for passwords, PBKDF2
-// where PostgreSQL's SCRAM asks for it, and the system's random numbers. Backups
-// are encrypted by age; nothing else encrypts, and nothing is broken. What comes to it belongs into
-// docs/asvs.md, too.
+// where PostgreSQL's SCRAM asks for it, the system's random numbers, and comparisons
+// that take the same time. Backups and exports are encrypted by age; nothing else
+// encrypts, and nothing is broken. What comes to it belongs into docs/asvs.md, too.
 func TestCryptographyIsWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	var used []string
@@ -58,7 +58,7 @@ func TestCryptographyIsWhatIsKnown(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, []string{
-		"crypto/hmac", "crypto/pbkdf2", "crypto/rand", "crypto/sha256", "golang.org/x/crypto/bcrypt",
+		"crypto/hmac", "crypto/pbkdf2", "crypto/rand", "crypto/sha256", "crypto/subtle", "golang.org/x/crypto/bcrypt",
 	}, used)
 }
 
