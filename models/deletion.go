@@ -21,7 +21,8 @@ func unlessUnchanged(err error) error {
 
 // MarkDeleted marks a tenant that is ready or suspended as deleting, and records the
 // event. With backupDue its database must not go before it was backed up, and an operation
-// that does both is queued. For a tenant that is marked already it does nothing.
+// that does both is queued. For a tenant that is marked already it does nothing. It fails
+// if a constraint that is not ours keeps the tenant's rows in core.
 func MarkDeleted(ctx context.Context, db *gorm.DB, event *Event, id string, backupDue bool) error {
 	return unlessUnchanged(recorded(ctx, db, event, func(tx *gorm.DB) error {
 		before, err := gorm.G[Tenant](tx, forUpdate()).
@@ -34,11 +35,31 @@ func MarkDeleted(ctx context.Context, db *gorm.DB, event *Event, id string, back
 		}
 		_, err = gorm.G[Tenant](tx).Where("id = ?", id).
 			Select("status", "suspended_by_owner", "backup_due").Updates(ctx, Tenant{Status: TenantDeleting, BackupDue: backupDue})
+		if err == nil {
+			err = tryDelete(ctx, tx, id)
+		}
 		if err != nil || !backupDue {
 			return err
 		}
 		return queueDeletion(ctx, tx, event, &before)
 	}))
+}
+
+// tryDelete removes the rows of a tenant that is being deleted, and puts them back. So a
+// foreign key of an administrator that refers to them is found before the database goes.
+func tryDelete(ctx context.Context, tx *gorm.DB, id string) error {
+	const trial = "try_delete"
+	if err := tx.SavePoint(trial).Error; err != nil {
+		return err
+	}
+	var err error
+	if tx.Name() == "postgres" {
+		err = tx.Exec("SET CONSTRAINTS ALL IMMEDIATE").Error // the savepoint undoes it
+	}
+	if err == nil {
+		err = DeleteTenant(ctx, tx, id)
+	}
+	return errors.Join(err, tx.RollbackTo(trial).Error)
 }
 
 // DeletionArguments are what is known of a tenant before it is marked as deleting.

@@ -185,7 +185,8 @@ func FindTenantOfOwner(ctx context.Context, db *gorm.DB, id string) (Tenant, err
 
 // ChangeTenant changes the tenant on behalf of an owner inside, records the event in core
 // and returns the tenant as changed. If its last backup is due then, it queues the
-// operation that deletes the tenant. The errors are those of FindTenantOfOwner.
+// operation that deletes the tenant. A deletion also fails if a constraint that is not ours
+// keeps the tenant's rows in core. The errors are those of FindTenantOfOwner.
 func ChangeTenant(
 	ctx context.Context, db *gorm.DB, event *Event, id string, change func(tenant *Tenant),
 ) (tenant Tenant, err error) {
@@ -197,8 +198,11 @@ func ChangeTenant(
 		before := tenant
 		change(&tenant)
 		changed := tx.Model(&tenant).Select("status", "suspended_by_owner", "backup_due", "registration", "updated_at").Updates(&tenant)
-		if changed.Error != nil || !tenant.BackupDue {
+		if changed.Error != nil || tenant.Status != TenantDeleting {
 			return changed.Error
+		}
+		if err := tryDelete(ctx, tx, id); err != nil || !tenant.BackupDue {
+			return err
 		}
 		return queueDeletion(ctx, tx, event.InCore(), &before)
 	})
