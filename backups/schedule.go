@@ -66,6 +66,24 @@ type Figures struct {
 	// the oldest, and Without how many have none.
 	OldestGood time.Duration
 	Without    int
+	// OldestProven is the age of the newest proven backup where that is the oldest, and
+	// Unproven how many databases have none.
+	OldestProven time.Duration
+	Unproven     int
+}
+
+// note counts a database, whose newest good and newest proven backups are of these times.
+func (f *Figures) note(good, proven, now time.Time) {
+	if good.IsZero() {
+		f.Without++
+	} else {
+		f.OldestGood = max(f.OldestGood, now.Sub(good))
+	}
+	if proven.IsZero() {
+		f.Unproven++
+	} else {
+		f.OldestProven = max(f.OldestProven, now.Sub(proven))
+	}
 }
 
 // NewSchedule returns a Schedule that has not begun.
@@ -159,11 +177,8 @@ func (s *Schedule) due(ctx context.Context) (due []string, err error) {
 	found := Figures{}
 	look := func(owner string) {
 		good := s.newest(owner, now)
-		if good.IsZero() {
-			found.Without++
-		} else {
-			found.OldestGood = max(found.OldestGood, now.Sub(good))
-		}
+		_, proven := s.shelves[owner].Newest(now)
+		found.note(good, proven, now)
 		if s.isDue(owner, good, now) && now.After(s.retry[owner]) {
 			due = append(due, owner)
 		}
@@ -177,6 +192,7 @@ func (s *Schedule) due(ctx context.Context) (due []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.figures.OldestGood, s.figures.Without = found.OldestGood, found.Without
+	s.figures.OldestProven, s.figures.Unproven = found.OldestProven, found.Unproven
 	return due, err
 }
 

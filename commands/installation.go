@@ -81,6 +81,11 @@ func withInstallation(ctx context.Context, inv *Invocation, do func(*installatio
 // the installation. With anySchema the core database may have any schema, and the
 // command must change nothing.
 func withFleet(ctx context.Context, inv *Invocation, anySchema bool, do func(*fleet.Fleet) error) error {
+	return withInstalledFleet(ctx, inv, anySchema, func(_ *installation, all *fleet.Fleet) error { return do(all) })
+}
+
+// withInstalledFleet is withFleet for a command that needs the installation, too.
+func withInstalledFleet(ctx context.Context, inv *Invocation, anySchema bool, do func(*installation, *fleet.Fleet) error) error {
 	in, err := openInstallation(ctx, inv, config.LoadKeyless, true)
 	if err != nil {
 		return err
@@ -92,7 +97,7 @@ func withFleet(ctx context.Context, inv *Invocation, anySchema bool, do func(*fl
 	if err != nil {
 		return err
 	}
-	return do(all)
+	return do(in, all)
 }
 
 // options are the options of a Manager or a fleet of the installation.

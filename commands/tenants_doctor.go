@@ -2,9 +2,13 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"multitenant/backups"
+	"multitenant/models"
 	"multitenant/tenants/fleet"
 )
 
@@ -40,7 +44,7 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 	if err != nil {
 		return err
 	}
-	return withFleet(ctx, inv, true, func(all *fleet.Fleet) error {
+	return withInstalledFleet(ctx, inv, true, func(in *installation, all *fleet.Fleet) error {
 		findings, err := c.examine(ctx, inv, all, plan)
 		if err != nil {
 			return c.named(err)
@@ -51,8 +55,64 @@ func (c *tenantsDoctorCommand) Run(ctx context.Context, inv *Invocation) error {
 				return c.named(err)
 			}
 		}
-		return c.conclude(inv, repaired, findings)
+		notes, err := in.noteBackups(ctx, plan.Slug)
+		if err != nil {
+			say(inv.Stderr, "backups cannot be read: "+oneLine(err.Error()))
+		}
+		return c.conclude(inv, repaired, findings, notes)
 	})
+}
+
+// noteBackups notes the tenants that have no good backup, and those whose newest is not
+// proven. slug names the only tenant to look at; empty means all.
+func (in *installation) noteBackups(ctx context.Context, slug models.Slug) (notes []findingView, err error) {
+	settings, core := &in.config.Backups, in.backend.Core()
+	if settings.Place.IsNone() {
+		return nil, nil
+	}
+	kept, err := openStore(settings, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	own, err := models.FindInstallation(ctx, core)
+	if err != nil {
+		return nil, err
+	}
+	shelves, err := backups.FindShelves(ctx, kept, own.ID)
+	if err != nil {
+		return nil, err
+	}
+	chosen := models.Selection{Claimed: true, Fleet: true, Brief: true}
+	if slug != "" {
+		record, err := models.FindTenantBySlug(ctx, core, slug)
+		if err != nil {
+			return nil, err
+		}
+		chosen.ID = record.ID
+	}
+	err = models.EachTenant(ctx, core, chosen, func(record *models.Tenant) error {
+		if note := noteBackup(record, shelves[record.ID]); note != nil {
+			notes = append(notes, *note)
+		}
+		return ctx.Err()
+	})
+	return notes, err
+}
+
+// noteBackup returns nil where the newest good backup of a tenant is proven.
+func noteBackup(record *models.Tenant, shelf *backups.Shelf) *findingView {
+	slug := string(record.Slug)
+	note := &findingView{Tenant: &slug, Name: record.DatabaseName, isNote: true}
+	switch good, proven := shelf.Newest(time.Now()); {
+	case good.IsZero():
+		note.Kind, note.Problem = "backup_missing", "it has no good backup"
+	case proven.Before(good):
+		note.Kind, note.Problem = "backup_unproven", "its newest good backup, of "+good.Format(time.RFC3339)+", is not proven"
+	default:
+		return nil
+	}
+	return note
 }
 
 // examine examines and shows how far it is.
@@ -100,8 +160,8 @@ func (c *tenantsDoctorCommand) repair(
 	return repaired, left, nil
 }
 
-func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []fleet.Finding) error {
-	views := make([]findingView, 0, len(repaired)+len(left))
+func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []fleet.Finding, notes []findingView) error {
+	views := make([]findingView, 0, len(repaired)+len(left)+len(notes))
 	repairable, wrong := 0, 0
 	for i := range repaired {
 		views = append(views, newFindingView(&repaired[i], true))
@@ -115,6 +175,7 @@ func (c *tenantsDoctorCommand) conclude(inv *Invocation, repaired, left []fleet.
 			wrong++
 		}
 	}
+	views = append(views, notes...)
 	if err := c.show(inv, views); err != nil {
 		return err
 	}

@@ -69,6 +69,11 @@ func backupFamilies() []family {
 			func(s *snapshot) int { return int(s.backups.OldestGood.Seconds()) }),
 		gauge("backups_missing", "Databases without a good backup, at the last look; 0 without a schedule.",
 			func(s *snapshot) int { return s.backups.Without }),
+		gauge("backup_oldest_proven_age_seconds",
+			"Age of the newest proven backup of the database where that is the oldest, at the last look; 0 without a schedule.",
+			func(s *snapshot) int { return int(s.backups.OldestProven.Seconds()) }),
+		gauge("backups_unproven", "Databases without a proven backup, at the last look; 0 without a schedule.",
+			func(s *snapshot) int { return s.backups.Unproven }),
 	}
 }
 
