@@ -56,14 +56,14 @@ func keepBackups(t *testing.T, settings *testkit.Settings, identity *age.X25519I
 }
 
 // identityFile writes an identity to a file.
-func identityFile(t *testing.T, identity *age.X25519Identity) string {
+func identityFile(t testing.TB, identity *age.X25519Identity) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "identity.txt")
 	require.NoError(t, os.WriteFile(path, []byte("# created for a test\n"+identity.String()+"\n"), 0o600))
 	return path
 }
 
-func newIdentity(t *testing.T) *age.X25519Identity {
+func newIdentity(t testing.TB) *age.X25519Identity {
 	t.Helper()
 	identity, err := age.GenerateX25519Identity()
 	require.NoError(t, err)
