@@ -1,5 +1,6 @@
 // Steps inside an organization, by its owner, its members and users who join.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import {
   acme, ada, api, button, confirm, errorAt, failure, fill, grace, hank, heading, look, newPage, password, run,
   said, tokenOf, visit,
@@ -14,6 +15,9 @@ export async function enterAndProfile(page) {
   await fill(page, { full_name: 'Ada Lovelace', phone: '+44 20 7946 0000', bio: 'Countess' })
   await button(page, 'Save').click()
   await said(page, 'Your profile is saved.')
+  const [file] = await Promise.all([page.waitForEvent('download'), button(page, 'Download').click()])
+  const own = JSON.parse(await readFile(await file.path(), 'utf8'))
+  assert.deepEqual([own.tenant, own.profile.bio], [acme, 'Countess'])
   await look(page, 'profile')
   await page.reload()
   await page.locator('[name="bio"]').waitFor()

@@ -22,7 +22,7 @@ export function useRoute() {
 // go leads to another page after something was done. What was said of it stays, while a link
 // of the user's choice takes it away.
 export function go(path) {
-  isLed = true
+  isLed = location.hash !== `#${path}`
   location.hash = path
 }
 

@@ -9,8 +9,20 @@ export function Profile({ place }) {
   return html`<${Page} title="Profile" lead=${place ? html`You in the organization <strong>${place}</strong>.` : 'You on this server.'}>
     <${Loaded} from=${profile}>${(user) => html`
       <section><h2>About you</h2><${About} place=${place} user=${user} /></section>
-      <section><h2>Password</h2><${NewPassword} place=${place} email=${user.email} /></section>`}<//>
+      <section><h2>Password</h2><${NewPassword} place=${place} email=${user.email} /></section>
+      <section><h2>Your data</h2><p>A file with all that is stored about you here, for you or for another program.</p>
+        <${Action} run=${() => download(place)}>Download<//></section>`}<//>
   <//>`
+}
+
+async function download(place) {
+  const data = await get(place, '/api/users/me/export')
+  const link = document.createElement('a')
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }))
+  link.download = 'my-data.json'
+  link.click()
+  URL.revokeObjectURL(link.href)
+  say('Your data is downloaded.')
 }
 
 function About({ place, user }) {
