@@ -59,7 +59,8 @@ func (app *App) backups(options tenants.Options, closeStore *func() error) []ope
 	app.Exports = export.New(databases, kept)
 	*closeStore = kept.Close
 	return []operations.Kind{
-		backups.Operation{Backups: app.kept}, export.Operation{Exports: app.Exports},
+		backups.Operation{Backups: app.kept},
+		export.Operation{Exports: app.Exports},
 		backups.Restoration{Backups: app.kept, Tenants: app.Tenants, Most: limits.New(app.Settings.Limits).Organizations()},
 	}
 }
