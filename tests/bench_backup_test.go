@@ -21,12 +21,12 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// backupPairs is how often this program and PostgreSQL's do the same in turns, and
-// pauseRounds how often a tenant is restored in place.
-const (
-	backupPairs = 5
-	pauseRounds = 7
-)
+// rounds is how often this program and PostgreSQL's do the same in turns, or a tenant is
+// restored in place: BACKUP_ROUNDS, or once.
+func rounds(b *testing.B) int {
+	b.Helper()
+	return sizes(b, "BACKUP_ROUNDS", "1")[0]
+}
 
 // pauseWatch is longer than a server takes to notice that a database was replaced.
 const pauseWatch = 3 * time.Second
@@ -35,7 +35,7 @@ const pauseWatch = 3 * time.Second
 // it says otherwise), encrypted, in turns with pg_dump -Fc and pg_restore. Each command is
 // run whole, with its connections.
 //
-//	BACKUP_MEGABYTES=10,100 go test -run '^$' -bench 'Backup$' -benchtime 1x -timeout 1h ./tests
+//	BACKUP_MEGABYTES=10,100 BACKUP_ROUNDS=5 go test -run '^$' -bench 'Backup$' -benchtime 1x -timeout 1h ./tests
 func BenchmarkBackup(b *testing.B) {
 	requireOnce(b)
 	for _, program := range []string{"pg_dump", "pg_restore"} {
@@ -78,7 +78,7 @@ func compareBackups(b *testing.B, settings testkit.Settings, size int) {
 	command := func(arguments ...string) func() {
 		return func() { settings.Command(b, arguments...).RequireCode(b, 0) }
 	}
-	for i := range backupPairs {
+	for i := range rounds(b) {
 		folder, copied := b.TempDir(), fmt.Sprintf("%s-%d", slug, i)
 		settings.Variables["BACKUP_URL"] = "file://" + folder
 		restored := fmt.Sprintf("elsewhere_%d_%d", size, i)
@@ -215,7 +215,7 @@ func withoutRole(b *testing.B, settings *testkit.Settings) {
 // same while nothing is restored, which is what the machine does to it; and how long the
 // switch took of which the pause is made.
 //
-//	go test -run '^$' -bench RestorePause -benchtime 1x ./tests
+//	BACKUP_ROUNDS=7 go test -run '^$' -bench RestorePause -benchtime 1x ./tests
 func BenchmarkRestorePause(b *testing.B) {
 	requireOnce(b)
 	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
@@ -232,7 +232,8 @@ func BenchmarkRestorePause(b *testing.B) {
 					fenced.Store(&now)
 				}
 			}
-			pauses, quiet, switches := make([]time.Duration, pauseRounds), make([]time.Duration, pauseRounds), make([]time.Duration, pauseRounds)
+			n := rounds(b)
+			pauses, quiet, switches := make([]time.Duration, n), make([]time.Duration, n), make([]time.Duration, n)
 			for i := range pauses {
 				end := watchPauses(first.App, second.App)
 				<-time.After(pauseWatch)
