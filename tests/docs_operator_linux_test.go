@@ -30,12 +30,14 @@ func newOperator(t *testing.T, settings *testkit.Settings) *operator {
 	t.Helper()
 	identity := newIdentity(t)
 	folder := keepBackups(t, settings, identity)
+	settings.Backups = folder
 	o := &operator{settings: settings, folder: t.TempDir()}
 	o.places = map[string]string{
 		"file:///var/backups/multitenant": "file://" + folder, "age1…": identity.Recipient().String(), "/tmp/": o.folder + "/",
 	}
 	o.install(t, "multitenant", testkit.CommandLine())
 	o.install(t, "age-keygen", `printf '%s\n' '`+identity.String()+`' >"$2"`)
+	o.install(t, "unzip", `test -s "$2"`)
 	o.install(t, "litestream", `cp moment.db "$5"`) // restore -timestamp TIME -o FILE URL
 	return o
 }
