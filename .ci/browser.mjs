@@ -1,4 +1,4 @@
-// The browser that the pages are tried in, and what a page that works offline never does.
+// The browser that tries the pages. A page that works offline asks no other host.
 import { createRequire } from 'node:module'
 
 // import would ignore NODE_PATH, which says where the packages are.

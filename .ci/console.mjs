@@ -1,4 +1,4 @@
-// Uses the console as its users would: each flow, each role, and what goes wrong. Every page
+// Uses the console as its users would: each flow, each role and each failure. Every page
 // is looked at on a narrow and on a wide screen, light and dark, and axe must find nothing.
 // Usage: node .ci/console.mjs BASE_URL; SCREENSHOTS is a folder for the pictures, if any.
 import assert from 'node:assert/strict'

@@ -139,7 +139,7 @@ stop_postgres() {
 }
 
 # start_s3 starts a throw-away server of S3 with an empty bucket. It keeps objects as files,
-# and what else it knows of them beside: not every file system has extended attributes.
+# and its records of them beside: not every file system has extended attributes.
 # Sets s3_url, s3_access and s3_secret.
 start_s3() {
 	local dir="$work/s3" port deadline=$((SECONDS + 30))

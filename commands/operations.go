@@ -59,7 +59,7 @@ func newOperationView(op *models.Operation, slug models.Slug) operationView {
 	return view
 }
 
-// name is what an operator calls the tenant. A deletion says what the tenant was called.
+// name returns the slug of the tenant, or its id. A deletion keeps the slug that the tenant had.
 func (v *operationView) name() string {
 	if v.Tenant != nil {
 		return *v.Tenant

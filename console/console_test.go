@@ -23,7 +23,7 @@ import (
 	"multitenant/docs"
 )
 
-// maxSize is what a browser loads at most.
+// maxSize bounds the bytes that a browser loads.
 const maxSize = 150_000
 
 func newPage(t *testing.T) *console.Page {
@@ -45,7 +45,7 @@ func ask(t *testing.T, method, at string, headers ...string) *httptest.ResponseR
 	return answer
 }
 
-// versioned is what the paths of all files but the index begin with.
+// versioned returns the beginning of the paths of all files but the index.
 func versioned(t *testing.T) string {
 	t.Helper()
 	found := regexp.MustCompile(`src="(/console/[0-9a-f]{16}/)app/main\.js"`).FindStringSubmatch(ask(t, http.MethodGet, "/console").Body.String())

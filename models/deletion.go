@@ -62,7 +62,7 @@ func tryDelete(ctx context.Context, tx *gorm.DB, id string) error {
 	return errors.Join(err, tx.RollbackTo(trial).Error)
 }
 
-// DeletionArguments are what is known of a tenant before it is marked as deleting.
+// DeletionArguments describe a tenant before it is marked as deleting.
 type DeletionArguments struct {
 	Slug             Slug         `json:"slug"`
 	Status           TenantStatus `json:"status"` // ready or suspended

@@ -57,8 +57,8 @@ func TakeOverCopy(ctx context.Context, db *gorm.DB, t *Takeover) error {
 	})
 }
 
-// UnexportedTables are the tables of a tenant that no export has: what lets users in, what
-// says whose the database is, and the migrations, which an export names elsewhere.
+// UnexportedTables are the tables of a tenant that no export has: those that let users in,
+// the stamp, and the migrations, which an export names elsewhere.
 func UnexportedTables() []string {
 	return []string{"sessions", "password_resets", Stamp{}.TableName(), "schema_migrations", "alembic_version"}
 }

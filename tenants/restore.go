@@ -25,7 +25,7 @@ type Copied struct {
 	NeedsOwner, Mask bool
 	// Feed fills a database that has been migrated by Migrations.
 	Feed func(database.Fill) error
-	// Allowed is what the owner may do, and Also is called in the transaction that makes the
+	// Allowed bounds the owner's organizations, and Also is called in the transaction that makes the
 	// tenant ready; its error undoes all. It may be nil.
 	Allowed Allowance
 	Also    func(ctx context.Context, tx *gorm.DB) error

@@ -104,7 +104,7 @@ func TestOwnersBackUpTheirOrganizations(t *testing.T) {
 	})
 }
 
-// What cannot be done now is refused, and is not on record.
+// A backup that cannot be made now is refused, and is not on record.
 func TestBackupsAreRefused(t *testing.T) {
 	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		off := testkit.Start(t, settings)

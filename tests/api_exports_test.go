@@ -175,7 +175,7 @@ type brokenPipe struct{}
 // Write fails.
 func (brokenPipe) Write([]byte) (int, error) { return 0, errBrokenPipe }
 
-// What cannot be done now is refused. An export whose worker was killed is made by another,
+// An export that cannot be made now is refused. One whose worker was killed is made by another,
 // and one that is cancelled leaves nothing.
 func TestExportsAreRefusedAndCancelled(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {

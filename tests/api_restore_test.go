@@ -95,7 +95,8 @@ func TestOwnersRestoreBeside(t *testing.T) {
 	})
 }
 
-// What cannot be done now is refused, and counts as the making of an organization does.
+// A restoration that cannot be done now is refused. One that is asked for counts as a new
+// organization does.
 func TestRestorationsAreRefused(t *testing.T) {
 	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		identity := newIdentity(t)

@@ -212,8 +212,8 @@ func withoutRole(b *testing.B, settings *testkit.Settings) {
 
 // BenchmarkRestorePause restores a tenant in place while two clients of each of two servers
 // write to it, and measures the longest time in which a client had nothing acknowledged; the
-// same while nothing is restored, which is what the machine does to it; and how long the
-// switch took of which the pause is made.
+// same while nothing is restored, which is the machine's own part; and the time of the
+// switch alone.
 //
 //	BACKUP_ROUNDS=7 go test -run '^$' -bench RestorePause -benchtime 1x ./tests
 func BenchmarkRestorePause(b *testing.B) {

@@ -18,7 +18,7 @@ import (
 )
 
 // drills are the sections of docs/operating.md that have commands, in an order in which they
-// can be followed, and what must have come of them.
+// can be followed, each with a check of its outcome.
 func drills() []struct {
 	heading string
 	follow  func(*testing.T, *operator)

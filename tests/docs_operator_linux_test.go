@@ -21,7 +21,7 @@ import (
 type operator struct {
 	settings *testkit.Settings
 	folder   string            // where the commands are run, and the home
-	places   map[string]string // what stands on the page for what the reader has
+	places   map[string]string // from the names on the page to those of the test
 	app      *testkit.App
 	owner    string // the token of the owner of acme and globex
 }
@@ -87,7 +87,7 @@ func (o *operator) start(t *testing.T, heading string, block int) (shell *exec.C
 	return shell, output.String
 }
 
-// consent is what a shell shows. It types what each question asks for.
+// consent keeps the output of a shell. It types the answer that each question asks for.
 type consent struct {
 	testkit.Log
 

@@ -276,7 +276,8 @@ func sortedLines(text string) []string {
 	return lines
 }
 
-// What is not as it was exported, or not known here, is refused, and nothing is left of it.
+// A file that was changed, or that has something unknown here, is refused, and nothing is
+// left of it.
 func TestImportsAreRefused(t *testing.T) {
 	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		settings := app.Settings

@@ -164,7 +164,7 @@ export async function ownTenant(page) {
   await page.close()
 }
 
-// adminSees what an admin may not do, and what happens to one who is demoted meanwhile.
+// adminSees the limits of an admin, and the end of those rights with a demotion.
 export async function adminSees(owner, admin) {
   const token = await tokenOf(ada, acme)
   const { items } = await api('GET', `/api/users/?q=${run}`, undefined, token)

@@ -1,4 +1,4 @@
-// The browser, the users and what the steps have in common.
+// The browser, the users and the code that the steps share.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { axe, launch, watch } from '../browser.mjs'

@@ -75,7 +75,7 @@ export async function twoTabs(page) {
     await Promise.all(tabs.map((tab) => tab.reload()))
     await Promise.all(tabs.map((tab) => tab.getByText('this one').waitFor()))
   }
-  // What the second tab got itself is the last token but three in the end, and would end the session.
+  // In the end the second tab's own token is the last but three, and would end the session.
   await refused(tabs[1])
   for (let round = 0; round < 3; round++) await refused(tabs[0])
   await refused(tabs[1])

@@ -57,7 +57,8 @@ func identityOf(key string) (age.Identity, error) {
 	return age.ParseX25519Identity(identityPrefix + strings.ToUpper(strings.TrimPrefix(key, keyPrefix)))
 }
 
-// hashOf is what an operation keeps of a key, which is random: it cannot be guessed.
+// hashOf returns the hash of a key, which an operation keeps. A key is random, so its hash
+// tells nothing.
 func hashOf(key string) string {
 	sum := sha256.Sum256([]byte("key of an export " + key))
 	return hex.EncodeToString(sum[:])
@@ -216,8 +217,8 @@ func (r *Ready) Send(ctx context.Context, w io.Writer) error {
 	return r.exports.store.Remove(ctx, r.exports.nameOf(r.op.ID))
 }
 
-// Sweep removes the exports that can be downloaded no more, and what dead processes have
-// left of some.
+// Sweep removes the exports that can be downloaded no more, and the parts of some that dead
+// processes have left.
 func (e *Exports) Sweep(ctx context.Context) error {
 	objects, err := e.store.List(ctx, e.folder())
 	if err != nil {

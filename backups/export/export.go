@@ -54,7 +54,7 @@ type Tenant struct {
 	Slug models.Slug `json:"slug"`
 }
 
-// Organization is what core has of the customer.
+// Organization describes the customer, as core does.
 type Organization struct {
 	Name        string  `json:"name"`
 	Description *string `json:"description"`

@@ -133,7 +133,7 @@ func (o Operation) Undo(ctx context.Context, task *operations.Task) error {
 	return o.store.Remove(ctx, o.nameOf(task.Operation().ID))
 }
 
-// sum is the SHA-256 of what is written to it.
+// sum is the SHA-256 of all bytes that are written to it.
 type sum struct{ hash.Hash }
 
 func newSum() *sum { return &sum{sha256.New()} }

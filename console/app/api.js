@@ -61,7 +61,7 @@ function late() {
   return new Problem({ code: 'late', detail: 'The server did not answer in time. Try again in a moment.' })
 }
 
-// query returns the query string of what is set, with its question mark.
+// query returns the query string of the values that are set, with its question mark.
 export function query(values) {
   const set = Object.entries(values).filter(([, value]) => value !== undefined && value !== null && value !== '')
   return set.length === 0 ? '' : `?${new URLSearchParams(set)}`

@@ -26,7 +26,7 @@ export function usePages(place, path, filter = {}) {
   return { ...state, reload, more: () => load(state.items, state.next) }
 }
 
-// Pages shows a list as a table, or what to do where there is nothing.
+// Pages shows a list as a table, or advice where the list is empty.
 export function Pages({ list, caption, columns, empty }) {
   return html`
     ${list.items.length > 0 && html`<${Table} caption=${caption} columns=${columns} rows=${list.items} />`}

@@ -43,7 +43,7 @@ function may(role, least) {
   return !least || ranks.indexOf(role) >= ranks.indexOf(least)
 }
 
-// match returns the page at a path and what its parameters are.
+// match returns the page at a path and its parameters.
 function match(pages, path) {
   for (const entry of pages) {
     const found = path.match(new RegExp(`^${entry.path.replace(/:(\w+)/, '(?<$1>[a-z0-9-]+)')}$`))

@@ -139,7 +139,7 @@ export function call(place, method, path, body) {
   return authorized(place, (token) => send(method, path, { body, token }))
 }
 
-// get returns the body of what is at a path.
+// get returns the body of the answer at a path.
 export async function get(place, path) {
   return (await call(place, 'GET', path)).body
 }

@@ -1,5 +1,5 @@
 // The rules of the server for the slug of a new organization. The server has the last word:
-// it also knows reserved words and what is taken.
+// it also knows the words that are reserved and the slugs that are taken.
 
 // slugOf makes a slug of a name: "Müller & Söhne" becomes "muller-sohne".
 export function slugOf(name) {

@@ -1,11 +1,11 @@
-// What pages are made of.
+// The parts of all pages.
 import { createContext, h } from '../lib/preact/index.js'
 import { useCallback, useContext, useEffect, useRef, useState } from '../lib/hooks/index.js'
 import htm from '../lib/htm/index.mjs'
 
 export const html = htm.bind(h)
 
-// What was just done: the shell shows it, and screen readers say it.
+// The last message of success: the shell shows it, and screen readers say it.
 const said = { text: '', listeners: new Set() }
 
 export function say(text) {
@@ -24,7 +24,7 @@ export function Said() {
   </div>`
 }
 
-// Page is the heading, which takes the focus when the page is opened, and what is below.
+// Page is a page with its heading, which takes the focus when the page is opened.
 export function Page({ title, lead, actions, children }) {
   const heading = useRef(null)
   useEffect(() => heading.current.focus(), [])
@@ -44,7 +44,7 @@ function keepFocus() {
   setTimeout(() => document.activeElement === document.body && document.querySelector('main')?.focus())
 }
 
-// What helps beyond the words of the server, by the code of the problem.
+// Advice beyond the words of the server, by the code of the problem.
 const advice = {
   tenant_suspended: 'Nothing works inside until it is resumed. Its owner can do that, or the operator of the server.',
   role_required: 'Ask an owner or admin of the organization to do it, or to change your role.',
@@ -237,7 +237,7 @@ export function Dialog({ title, close, children }) {
     dialog.current.showModal()
     return () => {
       opener?.focus()
-      keepFocus() // the opener may go with what was done
+      keepFocus() // the opener may be gone by then
     }
   }, [])
   return html`<dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${close}>

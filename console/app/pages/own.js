@@ -115,7 +115,7 @@ export function Audit({ place }) {
     { label: 'From', cell: (e) => e.ip && html`<span class="address">${e.ip}</span>` },
   ]
   const labels = Object.fromEntries([['', 'Everything'], ...actions.map((name) => [name, words(name)])])
-  return html`<${Page} title="Audit" lead=${place ? 'What happened in this organization, the newest first.' : 'What you did, and what was done to your organizations, the newest first.'}>
+  return html`<${Page} title="Audit" lead=${place ? 'Everything that happened in this organization, the newest first.' : 'Everything that you did or that happened to your organizations, the newest first.'}>
     <div class="filter"><${Field} name="action" label="Show" required onChange=${(event) => choose(event.target.value)}>${options(labels, action)}<//></div>
     <${Pages} list=${list} caption="Audit events" columns=${columns}
       empty=${action ? 'Nothing of this kind is on record. Choose “Everything” to see all events.' : 'Nothing is on record yet.'} />
