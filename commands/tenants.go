@@ -82,6 +82,7 @@ type organizationView struct {
 type tenantShowView struct {
 	tenantView
 
+	SizeBytes    *int64            `json:"size_bytes"`   // of its database; null where it cannot be read
 	Organization *organizationView `json:"organization"` // null for a tenant that a registration made
 	Backups      *backupsView      `json:"backups"`      // null without BACKUP_URL, and where it cannot be read
 }
@@ -97,6 +98,9 @@ func (c *tenantsShowCommand) Run(ctx context.Context, inv *Invocation) error {
 		if view.Organization, err = findOrganization(ctx, m, record.ID); err != nil {
 			return tenantError(c.Slug, err)
 		}
+		if view.SizeBytes, err = findSize(ctx, in, record.DatabaseName); err != nil {
+			say(inv.Stderr, "its size cannot be read: "+oneLine(err.Error()))
+		}
 		if view.Backups, err = findBackups(ctx, in, m, record.ID); err != nil {
 			say(inv.Stderr, "its backups cannot be read: "+oneLine(err.Error()))
 		}
@@ -105,6 +109,14 @@ func (c *tenantsShowCommand) Run(ctx context.Context, inv *Invocation) error {
 		}
 		return view.show(inv)
 	})
+}
+
+func findSize(ctx context.Context, in *installation, name string) (*int64, error) {
+	bytes, err := in.backend.Size(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &bytes, nil
 }
 
 // findOrganization returns nil for a tenant that has none.
@@ -129,6 +141,9 @@ func (v *tenantShowView) show(inv *Invocation) error {
 	say(table, "id\t"+v.ID)
 	say(table, "status\t"+v.state())
 	say(table, "database\t"+v.DatabaseName)
+	if v.SizeBytes != nil {
+		say(table, fmt.Sprintf("size\t%.1f MB", float64(*v.SizeBytes)/1e6))
+	}
 	say(table, "schema\t"+orNone(v.SchemaVersion))
 	if v.Error != "" {
 		say(table, "error\t"+oneLine(v.Error))

@@ -106,6 +106,8 @@ type Backend interface {
 	// List returns the databases, roles and files whose name begins with prefix,
 	// without the core database.
 	List(ctx context.Context, prefix string) (Inventory, error)
+	// Size returns the bytes that the database takes on the disk; ErrNotExist.
+	Size(ctx context.Context, name string) (int64, error)
 	// Cross tries every known way out of a tenant's database. It leaves nothing
 	// behind, even where it succeeds.
 	Cross(ctx context.Context, c *Crossing) ([]Trial, error)

@@ -1,8 +1,10 @@
 package database_test
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,6 +37,29 @@ func TestListNamesWhatThereIs(t *testing.T) {
 			if engine == "sqlite" {
 				require.Empty(t, found.Databases)
 			}
+		})
+	}
+}
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, freshURL(t))
+			name := makeDatabase(t, b, lock(t, b, "k"))
+			db := openDatabase(t, b, name, nil)
+			require.NoError(t, db.Exec("CREATE TABLE "+database.Qualified(db, "big")+" (content text)").Error)
+			before, err := b.Size(t.Context(), name)
+			require.NoError(t, err)
+			require.NoError(t, db.Exec("INSERT INTO "+database.Qualified(db, "big")+" VALUES (?)", rand.Text()+strings.Repeat(rand.Text(), 40_000)).Error)
+
+			after, err := b.Size(t.Context(), name)
+
+			require.NoError(t, err)
+			require.Greater(t, after, before)
+			_, err = b.Size(t.Context(), name+"_gone")
+			require.ErrorIs(t, err, database.ErrNotExist)
 		})
 	}
 }

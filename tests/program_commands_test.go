@@ -40,6 +40,7 @@ type tenantJSON struct {
 	BackupDue     bool              `json:"backup_due"`
 	CreatedAt     string            `json:"created_at"`
 	UpdatedAt     string            `json:"updated_at"`
+	SizeBytes     *int64            `json:"size_bytes"`
 	Organization  *organizationJSON `json:"organization"`
 	Backups       *struct{}         `json:"backups"`
 }
@@ -61,8 +62,11 @@ func TestTenantsAreListedAndShown(t *testing.T) {
 
 		shown := testkit.Decode[tenantJSON](t, app.Settings.Command(t, "tenants", "show", "acme", "--json").RequireCode(t, 0))
 		require.Equal(t, app.Settings.DatabaseName("acme"), shown.DatabaseName)
+		require.Greater(t, *shown.SizeBytes, int64(20_000)) // of a file that has tables
 		require.Equal(t, &organizationJSON{ID: 1, Name: shown.Organization.Name, OwnerID: 1, OwnerEmail: "ada@example.com"}, shown.Organization)
-		require.Regexp(t, `(?m)^organization +".+", owned by ada@example.com$`, app.Settings.Command(t, "tenants", "show", "acme").Stdout)
+		text = app.Settings.Command(t, "tenants", "show", "acme")
+		require.Regexp(t, `(?m)^organization +".+", owned by ada@example.com$`, text.Stdout)
+		require.Regexp(t, `(?m)^size +\d+\.\d MB$`, text.Stdout)
 		require.Contains(t, app.Settings.Command(t, "tenants", "show", "globex", "--json").Stdout, `"organization": null`)
 
 		for _, unknown := range []string{"nobody", "../core"} {

@@ -34,6 +34,18 @@ func (b *backend) List(ctx context.Context, prefix string) (database.Inventory, 
 	return found, nil
 }
 
+// Size asks the server.
+func (b *backend) Size(ctx context.Context, name string) (bytes int64, err error) {
+	err = b.core.Statement.ConnPool.QueryRowContext(ctx, "SELECT pg_database_size($1)", name).Scan(&bytes)
+	if isMissing(err) {
+		err = database.ErrNotExist
+	}
+	if err != nil {
+		return 0, fmt.Errorf("size of database %s: %w", name, err)
+	}
+	return bytes, nil
+}
+
 // Survey reads the catalogs of the server.
 func (b roles) Survey(ctx context.Context, prefix string) (database.Survey, error) {
 	survey := database.Survey{

@@ -46,6 +46,23 @@ func (b *backend) List(_ context.Context, prefix string) (database.Inventory, er
 	return found, nil
 }
 
+// Size adds up the file and its companions.
+func (b *backend) Size(_ context.Context, name string) (bytes int64, err error) {
+	for _, suffix := range append(companions(), "") {
+		file, err := os.Stat(b.path(name) + suffix)
+		switch {
+		case err == nil:
+			bytes += file.Size()
+		case errors.Is(err, fs.ErrNotExist) && suffix != "":
+		case errors.Is(err, fs.ErrNotExist):
+			return 0, fmt.Errorf("size of database %s: %w", name, database.ErrNotExist)
+		default:
+			return 0, fmt.Errorf("size of database %s: %w", name, err)
+		}
+	}
+	return bytes, nil
+}
+
 func isCompanion(file string) bool { return withoutCompanion(file) != file }
 
 // withoutCompanion is the name of the file that a companion belongs to.
