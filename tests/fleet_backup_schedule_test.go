@@ -2,9 +2,11 @@ package tests_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,7 +14,6 @@ import (
 
 	"multitenant/backups"
 	"multitenant/backups/store"
-	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -78,14 +79,7 @@ func TestServersBackUpNothingTwice(t *testing.T) {
 	folder := keepBackups(t, &settings, nil)
 	app := testkit.Start(t, settings)
 	fleetOf(app, "acme", "globex")
-	databases, err := tenants.OpenDatabases(t.Context(), tenants.Options{
-		Backend: app.Backend, DatabasePrefix: settings.Database.TenantPrefix, Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	kept, err := store.OpenFolder(folder, true)
-	require.NoError(t, err)
-	all, err := backups.New(&backups.Options{Databases: databases, Store: kept})
-	require.NoError(t, err)
+	all := backupsOf(t, app, folder)
 	running, stop := context.WithCancel(t.Context())
 	defer stop()
 	looks := 0
@@ -107,5 +101,51 @@ func TestServersBackUpNothingTwice(t *testing.T) {
 
 	require.Equal(t, backups.Figures{Without: 3, Unproven: 3}, schedule.Figures())
 	require.Len(t, idsOf(t, &settings), 4)
-	require.NoError(t, kept.Close())
+}
+
+// The newest proven backup of acme is old, and solo has none that is proven.
+func TestFiguresOfBackups(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	folder := keepBackups(t, &settings, nil)
+	app := testkit.Start(t, settings)
+	fleetOf(app, "acme", "solo")
+	settings.Command(t, "backup", "run", "--tenant", "acme").RequireCode(t, 0)
+	backdate(t, folder, listBackups(t, &settings)["acme"], time.Now().Add(-49*time.Hour))
+	settings.Command(t, "backup", "verify").RequireCode(t, 0)
+	settings.Command(t, "backup", "run").RequireCode(t, 0)
+	schedule := backups.NewSchedule(backupsOf(t, app, folder), backups.ScheduleOptions{
+		Every: 24 * time.Hour, Logger: slog.New(slog.DiscardHandler),
+		Hold: func(context.Context) (func(), error) { return func() {}, nil },
+	})
+	running, stop := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() { schedule.Run(running) })
+
+	testkit.Await(t, time.Minute, func() error {
+		if schedule.Figures().Unproven == 0 {
+			return errors.New("it has not looked yet")
+		}
+		return nil
+	})
+
+	stop()
+	work.Wait()
+	found := schedule.Figures()
+	require.Equal(t, 2, found.Unproven, "core and solo")
+	require.Zero(t, found.Without)
+	require.Less(t, found.OldestGood, time.Hour)
+	require.InDelta(t, 49, found.OldestProven.Hours(), 1)
+}
+
+// backupsOf opens the backups of an application in a folder.
+func backupsOf(t *testing.T, app *testkit.App, folder string) *backups.Backups {
+	t.Helper()
+	databases := databasesOf(t, app)
+	kept, err := store.OpenFolder(folder, true)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, kept.Close()) })
+	all, err := backups.New(&backups.Options{Databases: databases, Store: kept})
+	require.NoError(t, err)
+	return all
 }
