@@ -37,7 +37,8 @@ const (
 //go:embed app lib
 var sources embed.FS
 
-// packAll packs the files when they are first asked for. They are the same for every router.
+// packAll names the files and their versions when they are first asked for. They are the
+// same for every router.
 var packAll = sync.OnceValues(func() (*Page, error) { return pack(sources) })
 
 // Page is the console: the index at /console, and all other files under /console/ and the
@@ -57,15 +58,19 @@ func (p *Page) Has(at string) bool {
 	return found
 }
 
-// Size is the number of bytes of all files together, as they are sent compressed.
-func (p *Page) Size() int {
-	size := 0
+// Size returns the number of bytes of all files together, as they are sent compressed.
+func (p *Page) Size() (size int, err error) {
 	for at, file := range p.files {
-		if at != root+"/" { // the index again
-			size += len(file.compressed)
+		if at == root+"/" { // the index again
+			continue
 		}
+		compressed, err := file.compressed()
+		if err != nil {
+			return 0, err
+		}
+		size += len(compressed)
 	}
-	return size
+	return size, nil
 }
 
 // ServeHTTP answers GET and HEAD of a path that the page has. Its headers replace those that
@@ -103,48 +108,52 @@ func pack(from fs.FS) (*Page, error) {
 	version := hex.EncodeToString(sum.Sum(nil)[:8])
 	page := &Page{files: map[string]*file{}}
 	for name, content := range contents {
-		if err := page.add(name, version, content); err != nil {
-			return nil, fmt.Errorf("pack %s: %w", name, err)
-		}
+		page.add(name, version, content)
 	}
 	return page, nil
 }
 
-func (p *Page) add(name, version string, content []byte) error {
+func (p *Page) add(name, version string, content []byte) {
 	if name != index {
-		packed, err := newFile(name, content)
+		packed := newFile(name, content)
 		packed.caching = "public, max-age=31536000, immutable"
 		p.files[path.Join(root, version, name)] = packed
-		return err
+		return
 	}
-	packed, err := newFile(name, bytes.ReplaceAll(content, []byte(versionMark), []byte(version)))
+	packed := newFile(name, bytes.ReplaceAll(content, []byte(versionMark), []byte(version)))
 	packed.caching = "no-cache" // keep it, but ask whether it is still the same
 	p.files[root], p.files[root+"/"] = packed, packed
-	return err
 }
 
-// file is an embedded file, plain and compressed.
+// file is an embedded file, plain and, once a client has asked for that, compressed.
 type file struct {
 	contentType, caching string
 
-	etag              string // of the plain form; the compressed one has a suffix
-	plain, compressed []byte
+	etag       string // of the plain form; the compressed one has a suffix
+	plain      []byte
+	compressed func() ([]byte, error)
 }
 
-func newFile(name string, content []byte) (*file, error) {
+func newFile(name string, content []byte) *file {
 	sum := sha256.Sum256(content)
-	packed := &file{contentType: typeOf(name), etag: hex.EncodeToString(sum[:]), plain: content}
+	return &file{
+		contentType: typeOf(name), etag: hex.EncodeToString(sum[:]), plain: content,
+		// No start waits for it.
+		compressed: sync.OnceValues(func() ([]byte, error) { return compress(content) }),
+	}
+}
+
+func compress(content []byte) ([]byte, error) {
 	var into bytes.Buffer
 	writer, err := gzip.NewWriterLevel(&into, gzip.BestCompression)
 	if err != nil {
-		return packed, err
+		return nil, err
 	}
 	if _, err := writer.Write(content); err != nil {
-		return packed, err
+		return nil, err
 	}
 	err = writer.Close()
-	packed.compressed = into.Bytes()
-	return packed, err
+	return into.Bytes(), err
 }
 
 // typeOf does not ask the machine, which may know other types.
@@ -168,8 +177,11 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", f.contentType)
 	w.Header().Set("Vary", "Accept-Encoding")
 	if readsGzip(r) {
-		content, etag = f.compressed, f.etag+"-gzip"
-		w.Header().Set("Content-Encoding", "gzip")
+		compressed, err := f.compressed()
+		if err == nil { // else the plain form is never wrong
+			content, etag = compressed, f.etag+"-gzip"
+			w.Header().Set("Content-Encoding", "gzip")
+		}
 	}
 	w.Header().Set("ETag", `"`+etag+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))

@@ -136,8 +136,10 @@ func TestConsoleIsSentCompressedAndKept(t *testing.T) {
 func TestConsoleIsSmall(t *testing.T) {
 	t.Parallel()
 
-	require.Positive(t, newPage(t).Size())
-	require.LessOrEqual(t, newPage(t).Size(), maxSize)
+	size, err := newPage(t).Size()
+	require.NoError(t, err)
+	require.Positive(t, size)
+	require.LessOrEqual(t, size, maxSize)
 }
 
 // TestConsoleTakesNoTextForCode: the policy forbids it, and the sources do not try.
