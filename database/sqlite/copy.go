@@ -180,8 +180,8 @@ func countRows(ctx context.Context, conn *sql.Conn) ([]database.ContentTable, er
 	return tables, nil
 }
 
-func listNames(ctx context.Context, conn *sql.Conn, query string) (names []string, err error) {
-	rows, err := conn.QueryContext(ctx, query)
+func listNames(ctx context.Context, conn *sql.Conn, query string, args ...any) (names []string, err error) {
+	rows, err := conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -210,3 +210,12 @@ func (b *backend) onOwnConn(ctx context.Context, path string, check database.Che
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// quoteColumns lists the names of columns for a statement.
+func quoteColumns(columns []database.ContentColumn) string {
+	names := make([]string, len(columns))
+	for i, column := range columns {
+		names[i] = quoteName(column.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -44,7 +44,7 @@ func explain(ctx context.Context, conn *sql.Conn, content *database.Content, tab
 	if table.Columns, err = columnsOf(ctx, conn, table.Name); err != nil {
 		return err
 	}
-	table.PrimaryKey, err = listNames(ctx, conn, "SELECT name FROM pragma_table_info("+quoteText(table.Name)+") WHERE pk > 0 ORDER BY pk")
+	table.PrimaryKey, err = listNames(ctx, conn, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", table.Name)
 	if err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func explain(ctx context.Context, conn *sql.Conn, content *database.Content, tab
 }
 
 // hasCounter reports whether a table gives no id twice.
-func hasCounter(ctx context.Context, conn *sql.Conn, table string) (has bool, err error) {
-	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? AND sql LIKE '%AUTOINCREMENT%')", table).Scan(&has)
+func hasCounter(ctx context.Context, on database.Querier, table string) (has bool, err error) {
+	err = on.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? AND sql LIKE '%AUTOINCREMENT%')", table).Scan(&has)
 	return has, err
 }
 
@@ -111,11 +111,7 @@ func kindOf(declared string) database.ValueKind {
 }
 
 func writeRows(ctx context.Context, conn *sql.Conn, table *database.ContentTable, w io.Writer) (count int64, err error) {
-	names := make([]string, len(table.Columns))
-	for i, column := range table.Columns {
-		names[i] = quoteName(column.Name)
-	}
-	query := "SELECT " + strings.Join(names, ", ") + " FROM " + quoteName(table.Name) //nolint:gosec // all names are quoted
+	query := "SELECT " + quoteColumns(table.Columns) + " FROM " + quoteName(table.Name) //nolint:gosec // all names are quoted
 	if len(table.PrimaryKey) > 0 {
 		order := slices.Clone(table.PrimaryKey)
 		for i := range order {
@@ -128,7 +124,8 @@ func writeRows(ctx context.Context, conn *sql.Conn, table *database.ContentTable
 		return 0, err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err says what is wrong
-	found, places, values := make([]any, len(names)), make([]any, len(names)), make([]*string, len(names))
+	columns := len(table.Columns)
+	found, places, values := make([]any, columns), make([]any, columns), make([]*string, columns)
 	for i := range found {
 		places[i] = &found[i]
 	}
@@ -177,5 +174,3 @@ func textOf(value any, kind database.ValueKind) *string {
 	}
 	return &text
 }
-
-func quoteText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

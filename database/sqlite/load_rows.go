@@ -97,22 +97,23 @@ func (l *rowLoader) table(name string, rows io.Reader) (int64, error) {
 }
 
 func (l *rowLoader) insert(table *database.ContentTable, rows io.Reader) (count int64, err error) {
-	names := make([]string, len(table.Columns))
+	columns := len(table.Columns)
+	kinds := make([]database.ValueKind, columns)
 	for i, column := range table.Columns {
-		names[i] = quoteName(column.Name)
+		kinds[i] = l.kinds[table.Name][column.Name]
 	}
-	places := strings.TrimSuffix(strings.Repeat("?, ", len(names)), ", ")
-	query := "INSERT INTO " + quoteName(table.Name) + " (" + strings.Join(names, ", ") + ") VALUES (" + places + ")" //nolint:gosec // all names are quoted
+	places := strings.TrimSuffix(strings.Repeat("?, ", columns), ", ")
+	query := "INSERT INTO " + quoteName(table.Name) + " (" + quoteColumns(table.Columns) + ") VALUES (" + places + ")" //nolint:gosec // all names are quoted
 	statement, err := l.tx.PrepareContext(l.ctx, query)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, statement.Close()) }()
-	bound := make([]any, len(names))
-	return database.EachRow(rows, len(names), func(values []*string) error {
+	bound := make([]any, columns)
+	return database.EachRow(rows, columns, func(values []*string) error {
 		for i, value := range values {
 			var err error
-			if bound[i], err = valueOf(value, l.kinds[table.Name][table.Columns[i].Name]); err != nil {
+			if bound[i], err = valueOf(value, kinds[i]); err != nil {
 				return fmt.Errorf("%w: table %s: column %s: %w", database.ErrUnloadable, table.Name, table.Columns[i].Name, err)
 			}
 		}
@@ -186,8 +187,7 @@ func (l *rowLoader) moveCounters() error {
 }
 
 func (l *rowLoader) moveCounter(table string, last int64) error {
-	var counts bool
-	err := l.tx.QueryRowContext(l.ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? AND sql LIKE '%AUTOINCREMENT%')", table).Scan(&counts)
+	counts, err := hasCounter(l.ctx, l.tx, table)
 	if err != nil || !counts {
 		return err
 	}
