@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"multitenant/auth/limits"
 	"multitenant/backups"
 	"multitenant/backups/export"
 	"multitenant/operations"
@@ -44,7 +43,7 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 		w.exports = export.New(databases, w.backups.Store())
 		options.Kinds = append(options.Kinds,
 			backups.Operation{Backups: w.backups}, export.Operation{Exports: w.exports}, in.deletion(m),
-			backups.Restoration{Backups: w.backups, Tenants: m, Most: limits.New(in.config.Limits).Organizations()})
+			backups.Restoration{Backups: w.backups, Tenants: m, Most: in.mostOrganizations()})
 	}
 	if settings.Every > 0 {
 		w.schedule = backups.NewSchedule(w.backups, backups.ScheduleOptions{
@@ -61,6 +60,14 @@ func (in *installation) startWork(ctx context.Context, m *tenants.Manager) (*wor
 		w.running.Go(func() { w.schedule.Run(running) })
 	}
 	return w, nil
+}
+
+// mostOrganizations is how many a core user may own; 0 means any number.
+func (in *installation) mostOrganizations() int {
+	if in.config.Limits == nil {
+		return 0
+	}
+	return in.config.Limits.Organizations
 }
 
 // deletion is the kind of operation that deletes tenants. There must be BACKUP_URL.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"multitenant/backups"
+	"multitenant/backups/store"
 	"multitenant/models"
 	"multitenant/tenants/fleet"
 )
@@ -79,10 +80,6 @@ func (in *installation) noteBackups(ctx context.Context, slug models.Slug) (note
 	if err != nil {
 		return nil, err
 	}
-	shelves, err := backups.FindShelves(ctx, kept, own.ID)
-	if err != nil {
-		return nil, err
-	}
 	chosen := models.Selection{Claimed: true, Fleet: true, Brief: true}
 	if slug != "" {
 		record, err := models.FindTenantBySlug(ctx, core, slug)
@@ -91,6 +88,10 @@ func (in *installation) noteBackups(ctx context.Context, slug models.Slug) (note
 		}
 		chosen.ID = record.ID
 	}
+	shelves, err := shelvesOf(ctx, kept, own.ID, chosen.ID)
+	if err != nil {
+		return nil, err
+	}
 	err = models.EachTenant(ctx, core, chosen, func(record *models.Tenant) error {
 		if note := noteBackup(record, shelves[record.ID]); note != nil {
 			notes = append(notes, *note)
@@ -98,6 +99,15 @@ func (in *installation) noteBackups(ctx context.Context, slug models.Slug) (note
 		return ctx.Err()
 	})
 	return notes, err
+}
+
+// shelvesOf lists all backups of an installation, or only those of the tenant with that id.
+func shelvesOf(ctx context.Context, kept store.Store, installation, tenantID string) (map[string]*backups.Shelf, error) {
+	if tenantID == "" {
+		return backups.FindShelves(ctx, kept, installation)
+	}
+	shelf, err := backups.FindShelf(ctx, kept, installation, tenantID)
+	return map[string]*backups.Shelf{tenantID: shelf}, err
 }
 
 // noteBackup returns nil where the newest good backup of a tenant is proven.

@@ -78,9 +78,7 @@ func (ctl *Backups) Create(c *gin.Context, user *models.CoreUser) error {
 	if err := models.CreateOperation(c.Request.Context(), ctl.Tenants.Core(), event, &op, allow); err != nil {
 		return err
 	}
-	c.Header("Location", operationPath(op.ID))
-	c.JSON(http.StatusAccepted, newOperationResponse(&op, org.Slug))
-	return nil
+	return accept(c, &op, newOperationResponse(&op, org.Slug))
 }
 
 type restoreRequest struct {
@@ -114,9 +112,7 @@ func (ctl *Backups) Restore(c *gin.Context, user *models.CoreUser) error {
 	if err := models.QueueOperation(c.Request.Context(), ctl.Tenants.Core(), user, &op, allow); err != nil {
 		return err
 	}
-	c.Header("Location", operationPath(op.ID))
-	c.JSON(http.StatusAccepted, newOperationResponse(&op, org.Slug))
-	return nil
+	return accept(c, &op, newOperationResponse(&op, org.Slug))
 }
 
 // choose returns the arguments of the restoration, if it could be done now.

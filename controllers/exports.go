@@ -51,11 +51,9 @@ func (ctl *Exports) Create(c *gin.Context, user *models.CoreUser) error {
 	if err := models.CreateOperation(c.Request.Context(), ctl.Tenants.Core(), event, &op, allow); err != nil {
 		return err
 	}
-	c.Header("Location", "/api/operations/"+op.ID)
-	c.JSON(http.StatusAccepted, exportResponse{
+	return accept(c, &op, exportResponse{
 		operationResponse: newOperationResponse(&op, org.Slug), Link: "/api/exports/" + op.ID, Key: key,
 	})
-	return nil
 }
 
 // Download sends an export to the bearer of its key, once. HEAD only looks.

@@ -46,6 +46,13 @@ func newOperationResponse(op *models.Operation, slug models.Slug) operationRespo
 	return response
 }
 
+// accept answers that an operation is queued, and where it is shown.
+func accept(c *gin.Context, op *models.Operation, response any) error {
+	c.Header("Location", operationPath(op.ID))
+	c.JSON(http.StatusAccepted, response)
+	return nil
+}
+
 // operationPath is where an operation is shown.
 func operationPath(id string) string { return "/api/operations/" + id }
 
