@@ -2,9 +2,7 @@ package export
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,6 +13,7 @@ import (
 
 	"filippo.io/age"
 
+	"multitenant/backups/store"
 	"multitenant/models"
 )
 
@@ -30,7 +29,7 @@ const (
 	// identityPrefix begins each identity of age, and keyPrefix each key, which has the rest.
 	identityPrefix = "AGE-SECRET-KEY-1"
 	keyPrefix      = "mte_"
-	// looseFor is how long what a dead process has left of an upload is spared.
+	// looseFor is how long the part of an upload is spared: its process may live.
 	looseFor = 24 * time.Hour
 )
 
@@ -38,6 +37,11 @@ func (e *Exports) folder() string { return path.Join(e.databases.InstallationID(
 
 func (e *Exports) nameOf(operationID string) string {
 	return path.Join(e.folder(), operationID+objectSuffix)
+}
+
+// operationOf returns the id of the operation that an object is of.
+func operationOf(object store.Object) string {
+	return strings.TrimSuffix(path.Base(object.Name), objectSuffix)
 }
 
 // NewKey returns the only key to the export of a tenant with that slug, and the arguments of
@@ -52,17 +56,14 @@ func NewKey(slug models.Slug) (key, args string, err error) {
 	return key, args, err
 }
 
-// identityOf returns what decrypts an export.
+// identityOf returns the identity that decrypts an export.
 func identityOf(key string) (age.Identity, error) {
 	return age.ParseX25519Identity(identityPrefix + strings.ToUpper(strings.TrimPrefix(key, keyPrefix)))
 }
 
 // hashOf returns the hash of a key, which an operation keeps. A key is random, so its hash
 // tells nothing.
-func hashOf(key string) string {
-	sum := sha256.Sum256([]byte("key of an export " + key))
-	return hex.EncodeToString(sum[:])
-}
+func hashOf(key string) string { return sumOf([]byte("key of an export " + key)) }
 
 // Ready is an export that can be downloaded.
 type Ready struct {
@@ -76,8 +77,8 @@ type Ready struct {
 	content  io.Reader
 }
 
-// Look finds the export of the operation with that id, and changes nothing. The errors: KindExportNotFound,
-// KindOperationRunning while it is being made, and KindExportExpired.
+// Look finds the export of the operation with that id, and changes nothing. The errors:
+// KindExportNotFound, KindOperationRunning while it is being made, and KindExportExpired.
 func (e *Exports) Look(ctx context.Context, id, key string) (*Ready, error) {
 	op, err := models.FindOperation(ctx, e.databases.Core, id)
 	if models.IsKind(err, models.KindOperationNotFound) {
@@ -106,7 +107,7 @@ func (e *Exports) Look(ctx context.Context, id, key string) (*Ready, error) {
 	return ready, nil
 }
 
-// check requires that an export can be downloaded, and returns what is known of it.
+// check requires that an export can be downloaded, and returns its findings.
 func (e *Exports) check(op *models.Operation) (*findings, error) {
 	var found findings
 	if err := json.Unmarshal([]byte(op.Findings), &found); err != nil {
@@ -122,8 +123,8 @@ func (e *Exports) check(op *models.Operation) (*findings, error) {
 	return &found, nil
 }
 
-// Take gets the caller the export: no other gets it afterwards. It records the event. The
-// caller must call Open. KindExportExpired if another was faster.
+// Take gives the export to the caller alone, and records the event. The caller must call
+// Open. KindExportExpired if another caller was faster.
 func (r *Ready) Take(ctx context.Context, event *models.Event) error {
 	if err := r.describe(ctx, event); err != nil {
 		return err
@@ -205,7 +206,7 @@ func (r *Ready) giveBack(ctx context.Context) error {
 // Send writes the ZIP to w and removes the export from the store. If not all of it can be
 // written, the export can be downloaded again. A store may read until ctx ends.
 func (r *Ready) Send(ctx context.Context, w io.Writer) error {
-	written, err := io.Copy(&counter{ctx: ctx, w: w, report: func(int64) {}}, r.content)
+	written, err := io.Copy(&counter{ctx: ctx, w: w}, r.content)
 	if err == nil && written != r.Bytes {
 		err = ErrDamaged
 	}
@@ -227,7 +228,7 @@ func (e *Exports) Sweep(ctx context.Context) error {
 	for _, object := range objects {
 		isNeeded := object.Unfinished && e.databases.Core.NowFunc().Sub(object.At) < looseFor
 		if !object.Unfinished {
-			isNeeded, err = e.isNeeded(ctx, strings.TrimSuffix(path.Base(object.Name), objectSuffix))
+			isNeeded, err = e.isNeeded(ctx, operationOf(object))
 		}
 		if err == nil && !isNeeded {
 			err = e.store.Remove(ctx, object.Name)
@@ -246,7 +247,7 @@ func (e *Exports) Forget(ctx context.Context, tenantID string) error {
 		return err
 	}
 	for _, object := range objects {
-		op, err := models.FindOperation(ctx, e.databases.Core, strings.TrimSuffix(path.Base(object.Name), objectSuffix))
+		op, err := models.FindOperation(ctx, e.databases.Core, operationOf(object))
 		if models.IsKind(err, models.KindOperationNotFound) || err == nil && op.TenantID != tenantID {
 			continue
 		}

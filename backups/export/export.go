@@ -3,7 +3,10 @@
 package export
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"hash"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,10 +31,10 @@ const (
 	tableSuffix  = ".jsonl"
 )
 
-// maxDescription bounds what a damaged manifest or schema can take of memory.
+// maxDescription bounds the memory that a damaged manifest or schema can take.
 const maxDescription = 64 << 20
 
-// Manifest says what an export holds.
+// Manifest describes an export.
 type Manifest struct {
 	Format         int                 `json:"format"`
 	ProgramVersion string              `json:"program_version"`
@@ -44,7 +47,7 @@ type Manifest struct {
 	ExportedAt     time.Time           `json:"exported_at"`
 	SchemaSHA256   string              `json:"schema_sha256"`
 	Tables         []Table             `json:"tables"`
-	// Lacks names what is in the database and not in the export, since no migration makes it.
+	// Lacks names the objects of the database that no migration makes: the export lacks them.
 	Lacks []string `json:"lacks"`
 }
 
@@ -69,6 +72,24 @@ type Table struct {
 	SHA256 string `json:"sha256"`
 }
 
+// sum is the SHA-256 of all bytes that are written to it.
+type sum struct{ hash hash.Hash }
+
+func newSum() *sum { return &sum{sha256.New()} }
+
+// Write adds a piece. It never fails.
+func (s *sum) Write(piece []byte) (int, error) { return s.hash.Write(piece) }
+
+func (s *sum) add(piece []byte) { s.hash.Write(piece) }
+
+func (s *sum) text() string { return hex.EncodeToString(s.hash.Sum(nil)) }
+
+func sumOf(text []byte) string {
+	all := newSum()
+	all.add(text)
+	return all.text()
+}
+
 func fileOf(table string) string { return tablesFolder + url.PathEscape(table) + tableSuffix }
 
 // isTableLeftOut reports whether no export has such a table.
@@ -77,7 +98,7 @@ func isTableLeftOut(name string) bool { return slices.Contains(models.Unexported
 // isColumnLeftOut reports whether no export has such a column, of whatever table.
 func isColumnLeftOut(name string) bool { return slices.Contains(models.SecretColumns(), name) }
 
-// reduce returns what an export says of a database.
+// reduce returns the description of a database without the parts that no export has.
 func reduce(content *database.Content) *database.Content {
 	reduced := *content
 	reduced.Tables = []database.ContentTable{}

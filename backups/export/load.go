@@ -50,7 +50,7 @@ func (i *Import) Run(ctx context.Context, m *tenants.Manager, d *tenants.Databas
 	return &made, err
 }
 
-// organization is that of the new tenant, or nil.
+// organization returns the organization of the new tenant, or nil.
 func (i *Import) organization(registration models.Registration) *models.Organization {
 	if i.Owner == nil {
 		return nil
@@ -62,13 +62,13 @@ func (i *Import) organization(registration models.Registration) *models.Organiza
 	return org
 }
 
-// isShort reports whether an organization has what the API would let it have.
+// isShort reports whether the API would accept the texts of an organization.
 func isShort(org *Organization) bool {
 	return utf8.RuneCountInString(org.Name) <= models.MaxNameLength &&
 		(org.Description == nil || utf8.RuneCountInString(*org.Description) <= models.MaxDescriptionLength)
 }
 
-// migrationsOf returns those that the exported database had.
+// migrationsOf returns the migrations that the exported database had.
 func (f *File) migrationsOf(list []*gormigrate.Migration) ([]*gormigrate.Migration, error) {
 	for i := range list {
 		if database.CheckSchema(f.schema.Applied, list[:i+1]) == nil {
@@ -120,7 +120,7 @@ func (i *Import) feed(fill database.Fill) error {
 	return nil
 }
 
-// content describes what is loaded: the tables of the export without the invitations, the
+// content describes the rows that are loaded: the tables of the export without the invitations, the
 // passwords of the users, which are none, and the stamp.
 func (i *Import) content() *database.Content {
 	content := i.File.schema

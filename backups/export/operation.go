@@ -2,12 +2,9 @@ package export
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 
 	"filippo.io/age"
@@ -110,15 +107,15 @@ func (o Operation) write(ctx context.Context, w io.Writer, to age.Recipient, tas
 	return size, encrypted.Close()
 }
 
-// readBack requires that the store has what was written: an upload can succeed and be
-// another.
+// readBack requires that the store has the object that was written: an upload can succeed
+// and be another.
 func (o Operation) readBack(ctx context.Context, name string, written *sum) error {
 	object, err := o.store.Open(ctx, name)
 	if err != nil {
 		return err
 	}
 	found := newSum()
-	_, err = io.Copy(io.MultiWriter(found, &counter{ctx: ctx, w: io.Discard, report: func(int64) {}}), object)
+	_, err = io.Copy(io.MultiWriter(found, &counter{ctx: ctx, w: io.Discard}), object)
 	if err = errors.Join(err, object.Close()); err != nil {
 		return err
 	}
@@ -132,13 +129,6 @@ func (o Operation) readBack(ctx context.Context, name string, written *sum) erro
 func (o Operation) Undo(ctx context.Context, task *operations.Task) error {
 	return o.store.Remove(ctx, o.nameOf(task.Operation().ID))
 }
-
-// sum is the SHA-256 of all bytes that are written to it.
-type sum struct{ hash.Hash }
-
-func newSum() *sum { return &sum{sha256.New()} }
-
-func (s *sum) text() string { return hex.EncodeToString(s.Sum(nil)) }
 
 func marshal(value any) (string, error) {
 	text, err := json.Marshal(value)

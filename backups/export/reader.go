@@ -5,8 +5,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,7 +115,7 @@ func (f *File) compareNames() error {
 	return f.checkColumns()
 }
 
-// checkColumns refuses what no export has: a file may have been made by hand.
+// checkColumns refuses tables and columns that no export has: a file may have been made by hand.
 func (f *File) checkColumns() error {
 	for i := range f.schema.Tables {
 		table := &f.schema.Tables[i]
@@ -149,11 +147,11 @@ func (f *File) compare(ctx context.Context, table *Table) error {
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, table.File, err)
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	sum, lines := sha256.New(), &lineCounter{ctx: ctx}
+	sum, lines := newSum(), &lineCounter{ctx: ctx}
 	if _, err := io.Copy(io.MultiWriter(sum, lines), file); err != nil {
 		return errors.Join(ctx.Err(), fmt.Errorf("%w: %s: %w", ErrDamaged, table.File, err))
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != table.SHA256 || lines.count != table.Rows {
+	if sum.text() != table.SHA256 || lines.count != table.Rows {
 		return fmt.Errorf("%w: the SHA-256 of %s is another", ErrDamaged, table.File)
 	}
 	return nil
@@ -189,11 +187,6 @@ func decode(name string, text []byte, value any) error {
 		return fmt.Errorf("%w: %s is no valid JSON of its form", ErrDamaged, name)
 	}
 	return nil
-}
-
-func sumOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
 
 // rowReader reads lines of JSON as rows that COPY takes.

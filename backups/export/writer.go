@@ -4,11 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"runtime/debug"
@@ -59,12 +56,12 @@ func Write(ctx context.Context, d *tenants.Databases, id string, w io.Writer, re
 	return written, err
 }
 
-// counter counts what it writes. It fails once ctx has ended.
+// counter counts the bytes that it writes. It fails once ctx has ended.
 type counter struct {
 	ctx    context.Context // an io.Writer is given none
 	w      io.Writer
 	bytes  int64
-	report func(bytes int64)
+	report func(bytes int64) // nil tells nobody
 }
 
 // Write writes.
@@ -74,7 +71,9 @@ func (c *counter) Write(piece []byte) (int, error) {
 	}
 	n, err := c.w.Write(piece)
 	c.bytes += int64(n)
-	c.report(c.bytes)
+	if c.report != nil {
+		c.report(c.bytes)
+	}
 	return n, err
 }
 
@@ -86,7 +85,7 @@ type sink struct {
 	tables    map[string]*database.ContentTable // with all columns
 }
 
-// Describe writes what there is. It refuses a database that does not have this code's
+// Describe writes the schema. It refuses a database that does not have this code's
 // schema, whatever the registry says: its layout is another.
 func (s *sink) Describe(content *database.Content) error {
 	if err := database.CheckSchema(content.Applied, s.databases.Migrations); err != nil {
@@ -106,8 +105,7 @@ func (s *sink) Describe(content *database.Content) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(schema)
-	m.SchemaSHA256 = hex.EncodeToString(sum[:])
+	m.SchemaSHA256 = sumOf(schema)
 	return s.add(schemaFile, schema)
 }
 
@@ -134,7 +132,10 @@ func (s *sink) Table(name string, write func(io.Writer) (int64, error)) error {
 	if err != nil {
 		return err
 	}
-	lines := &lineWriter{columns: s.tables[name].Columns, out: file, hash: sha256.New()}
+	lines, err := newLineWriter(s.tables[name].Columns, file)
+	if err != nil {
+		return err
+	}
 	rows, err := write(lines)
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (s *sink) Table(name string, write func(io.Writer) (int64, error)) error {
 		return fmt.Errorf("it has %d rows, and %d arrived", rows, lines.rows)
 	}
 	s.manifest.Tables = append(s.manifest.Tables, Table{
-		Name: name, File: fileOf(name), Rows: rows, Bytes: lines.bytes, SHA256: hex.EncodeToString(lines.hash.Sum(nil)),
+		Name: name, File: fileOf(name), Rows: rows, Bytes: lines.bytes, SHA256: lines.sum.text(),
 	})
 	return nil
 }
@@ -166,27 +167,46 @@ func (s *sink) close() error {
 // lineWriter takes rows as COPY writes them and writes a line of JSON for each.
 type lineWriter struct {
 	columns []database.ContentColumn
+	names   [][]byte // of the columns, as JSON; nil for one that is left out
 	out     io.Writer
-	hash    hash.Hash
+	sum     *sum
 	rows    int64
 	bytes   int64
 	rest    []byte // of a row that has not ended
 	line    []byte
 }
 
+func newLineWriter(columns []database.ContentColumn, out io.Writer) (*lineWriter, error) {
+	l := &lineWriter{columns: columns, names: make([][]byte, len(columns)), out: out, sum: newSum()}
+	for i := range columns {
+		if isColumnLeftOut(columns[i].Name) {
+			continue
+		}
+		name, err := appendText(nil, columns[i].Name)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", columns[i].Name, err)
+		}
+		l.names[i] = name
+	}
+	return l, nil
+}
+
 // Write takes a piece of the rows.
 func (l *lineWriter) Write(piece []byte) (int, error) {
 	l.rest = append(l.rest, piece...)
+	rows := l.rest
 	for {
-		end := bytes.IndexByte(l.rest, '\n')
-		if end < 0 {
-			return len(piece), nil
+		row, later, ended := bytes.Cut(rows, []byte("\n"))
+		if !ended {
+			break
 		}
-		if err := l.add(string(l.rest[:end])); err != nil {
+		if err := l.add(string(row)); err != nil {
 			return 0, err
 		}
-		l.rest = append(l.rest[:0], l.rest[end+1:]...)
+		rows = later
 	}
+	l.rest = append(l.rest[:0], rows...)
+	return len(piece), nil
 }
 
 // add writes a row without the columns that are left out.
@@ -197,26 +217,22 @@ func (l *lineWriter) add(row string) error {
 	}
 	l.line = append(l.line[:0], '{')
 	for i := range l.columns {
-		column := &l.columns[i]
-		if isColumnLeftOut(column.Name) {
+		if l.names[i] == nil {
 			continue
 		}
 		if len(l.line) > 1 {
 			l.line = append(l.line, ',')
 		}
-		line, err := appendText(l.line, column.Name)
-		if err == nil {
-			line, err = appendValue(append(line, ':'), values[i], column.Kind)
-		}
+		line, err := appendValue(append(append(l.line, l.names[i]...), ':'), values[i], l.columns[i].Kind)
 		if err != nil {
-			return fmt.Errorf("column %s: row %d: %w", column.Name, l.rows+1, err)
+			return fmt.Errorf("column %s: row %d: %w", l.columns[i].Name, l.rows+1, err)
 		}
 		l.line = line
 	}
 	l.line = append(l.line, "}\n"...)
 	l.rows++
 	l.bytes += int64(len(l.line))
-	l.hash.Write(l.line)
+	l.sum.add(l.line)
 	_, err := l.out.Write(l.line)
 	return err
 }
@@ -225,14 +241,14 @@ func (l *lineWriter) add(row string) error {
 func readme(m *Manifest) string {
 	return fmt.Sprintf(`This is an export of all data of %s, as of %s.
 
-manifest.json  what there is: for each table its file, its number of rows, and the SHA-256 of the file
+manifest.json  the contents: for each table its file, its number of rows, and the SHA-256 of the file
 schema.json    the tables with their columns, types and keys
 tables/        one file for each table, in the form of JSON Lines: each line is a row
 
 Times are in UTC, as ISO 8601 has them. Numbers may have 64 bits: read them with a program that keeps all digits. Bytes are
 written in base64. Text is UTF-8.
 
-Passwords, tokens and sessions are not exported. Of invitations there are the addresses, and not what lets somebody in.
+Passwords, tokens and sessions are not exported. Invitations are, without their tokens.
 multitenant tenants import makes a tenant of this file. Its users then choose a new password.
 `, m.Tenant.Slug, m.ExportedAt.Format(time.RFC3339))
 }
