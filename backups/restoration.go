@@ -30,7 +30,7 @@ type Restoration struct {
 
 var _ operations.Kind = Restoration{}
 
-// RestorationArguments say what is to be restored.
+// RestorationArguments name the backup, and the organization that is made of it.
 type RestorationArguments struct {
 	As     models.Slug `json:"as"`     // of the new organization
 	Backup string      `json:"backup"` // its id
@@ -39,7 +39,7 @@ type RestorationArguments struct {
 // Name is how operations name the kind.
 func (Restoration) Name() models.OperationKind { return models.OperationRestore }
 
-// Run makes the organization. What an earlier worker has left of it is removed first.
+// Run makes the organization. It removes the rest of an earlier attempt first.
 func (k Restoration) Run(ctx context.Context, task *operations.Task) error {
 	var arguments RestorationArguments
 	if err := task.Arguments(&arguments); err != nil {

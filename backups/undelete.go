@@ -87,8 +87,9 @@ func (b *Backups) ownerAgain(ctx context.Context, then *organization, email stri
 }
 
 // Undelete makes a deleted tenant again: with its id, its slug, its aliases as far as they
-// are free, and its organization, and suspended if it was. It records the event. report is told how many bytes of
-// the archive have been restored. The errors are those of tenants.Manager.Restore.
+// are free, and its organization, and suspended if it was. It records the event. report is
+// told how many bytes of the archive have been restored. The errors are those of
+// tenants.Manager.Restore.
 func (b *Backups) Undelete(
 	ctx context.Context, m *tenants.Manager, c *Choice, report func(bytes int64),
 ) (*models.Tenant, error) {

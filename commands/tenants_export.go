@@ -37,7 +37,7 @@ type exportedView struct {
 	Bytes      int64          `json:"bytes"`
 	ExportedAt time.Time      `json:"exported_at"`
 	Tables     []export.Table `json:"tables"`
-	Lacks      []string       `json:"lacks"` // what no migration makes
+	Lacks      []string       `json:"lacks"` // objects that no migration makes
 }
 
 // Run exports.

@@ -102,7 +102,7 @@ func ParseRow(line string) []*string {
 	return values
 }
 
-// unescape undoes what COPY does to a value. It writes no byte by its number.
+// unescape undoes the escapes of COPY in a value. It writes no byte by its number.
 func unescape(field string) string {
 	if !strings.Contains(field, `\`) {
 		return field

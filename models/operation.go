@@ -87,7 +87,7 @@ func CreateOperation(ctx context.Context, db *gorm.DB, event *Event, op *Operati
 	})
 }
 
-// QueueOperation is CreateOperation for an operation that records what it has done itself.
+// QueueOperation is CreateOperation for an operation that records its own event at its end.
 // The user asks for it, and owns the organization.
 func QueueOperation(ctx context.Context, db *gorm.DB, user *CoreUser, op *Operation, allow func() error) error {
 	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {

@@ -114,8 +114,8 @@ func (t *Task) Commit(ctx context.Context, phase string, findings any) error {
 	return t.enter(ctx, phase, findings, true)
 }
 
-// DoneIn ends the operation as done in a transaction that does what it was for, so that
-// both happen or neither. It fails if the operation was cancelled, or is not this worker's
+// DoneIn ends the operation as done in the transaction of its last change, so that both
+// happen or neither. It fails if the operation was cancelled, or is not this worker's
 // any more.
 func (t *Task) DoneIn(ctx context.Context, tx *gorm.DB) error {
 	op := t.Operation()

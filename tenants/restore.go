@@ -25,10 +25,11 @@ type Copied struct {
 	NeedsOwner, Mask bool
 	// Feed fills a database that has been migrated by Migrations.
 	Feed func(database.Fill) error
-	// Allowed bounds the owner's organizations, and Also is called in the transaction that makes the
-	// tenant ready; its error undoes all. It may be nil.
+	// Allowed bounds the owner's organizations.
 	Allowed Allowance
-	Also    func(ctx context.Context, tx *gorm.DB) error
+	// Also, unless it is nil, is called in the transaction that makes the tenant ready. Its
+	// error undoes all.
+	Also func(ctx context.Context, tx *gorm.DB) error
 	// Deleted is what core had of the tenant that was copied, where it is deleted and comes
 	// back; nil for a new tenant.
 	Deleted *Deleted

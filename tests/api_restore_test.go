@@ -41,7 +41,7 @@ func awaitFailed(t *testing.T, app *testkit.App, owner, path, code string) {
 	})
 }
 
-// restoredEvents counts what is on record of new organizations made by ada.
+// restoredEvents counts the events of new organizations that ada has made of backups.
 func restoredEvents(t *testing.T, settings *testkit.Settings) int {
 	t.Helper()
 	return testkit.Scalar[int](t, settings, settings.CoreName(), `SELECT count(*) FROM audit_events
@@ -49,7 +49,7 @@ func restoredEvents(t *testing.T, settings *testkit.Settings) int {
 }
 
 // An owner makes a new organization of a backup of the own one, which stays as it is. The
-// new one belongs to the owner, and has what the chosen backup has.
+// new one belongs to the owner, and has the content of the chosen backup.
 func TestOwnersRestoreBeside(t *testing.T) {
 	testkit.EachLentCore(t, func(t *testing.T, settings testkit.Settings) {
 		settings.Backups = filepath.Join(t.TempDir(), "backups")

@@ -215,7 +215,7 @@ func TestEveryRouteKeepsTwoTenantsApart(t *testing.T) {
 	})
 }
 
-// keyRoute: no token opens what only a key does.
+// keyRoute: only a key opens it, and no token does.
 func keyRoute(t *testing.T, s *stage) {
 	t.Helper()
 	s.app.Do(testkit.Request{Method: s.method, Path: s.path, Token: s.acme, Tenant: "globex"}).

@@ -51,7 +51,7 @@ func (o *operator) install(t *testing.T, name, script string) {
 }
 
 // follow runs a block of commands under a heading, at a terminal where the operator agrees to
-// all that is asked, and returns what was to be seen. All must succeed.
+// all that is asked, and returns the output. All must succeed.
 func (o *operator) follow(t *testing.T, heading string, block int) string {
 	t.Helper()
 	shell, seen := o.start(t, heading, block)

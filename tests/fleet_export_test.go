@@ -25,7 +25,7 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// readZip returns what the files of a ZIP hold, by their names.
+// readZip returns the contents of the files of a ZIP, by their names.
 func readZip(t *testing.T, path string) map[string]string {
 	t.Helper()
 	opened, err := zip.OpenReader(path)
@@ -162,8 +162,8 @@ func TestExport(t *testing.T) {
 	})
 }
 
-// importIsClosed requires that an import has what the export has, and that nothing opens it
-// but a new password.
+// importIsClosed requires that an import has the content of the export, and that only a new
+// password opens it.
 func importIsClosed(t *testing.T, app *testkit.App, path, token string) {
 	t.Helper()
 	settings := app.Settings
