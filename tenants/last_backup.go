@@ -52,7 +52,6 @@ func (m *Manager) TryLastBackup(ctx context.Context) (due bool, err error) {
 func (m *Manager) KeepLast(
 	ctx context.Context, session database.Session, id string, keep func(context.Context, *Databases, *models.Tenant) error,
 ) error {
-	m.databases.step(StepMarked)
 	record, err := models.FindTenant(ctx, m.core, id)
 	if models.IsKind(err, models.KindTenantNotFound) || err == nil && !record.BackupDue {
 		return nil
@@ -60,6 +59,7 @@ func (m *Manager) KeepLast(
 	if err != nil {
 		return err
 	}
+	m.databases.step(StepMarked)
 	select { // all servers refuse the tenant then, so the backup has all that one has acknowledged
 	case <-time.After(min(time.Until(record.UpdatedAt.Add(maxAge)), maxAge)):
 	case <-ctx.Done():

@@ -87,14 +87,25 @@ func startProcess(tb testing.TB, todo *errand) *Process {
 	tb.Cleanup(p.Close)
 
 	lines := bufio.NewReader(output)
-	line, _ := lines.ReadString('\n') // the end comes first when it dies early
-	p.URL, _ = strings.CutPrefix(strings.TrimSpace(line), "serving ")
+	p.URL = p.awaitServing(lines)
 	go func() {
 		defer close(p.exited)
 		_, _ = io.Copy(p.Log, lines)
 		_ = command.Wait() // how it ended is for those to judge who ended it
 	}()
 	return p
+}
+
+// awaitServing returns the address of a process that serves now, or "" for one that dies
+// before. Its background may have come to a step earlier, which the log keeps.
+func (p *Process) awaitServing(lines *bufio.Reader) (address string) {
+	for {
+		line, err := lines.ReadString('\n')
+		if address, serves := strings.CutPrefix(strings.TrimSpace(line), "serving "); serves || err != nil {
+			return address
+		}
+		_, _ = p.Log.Write([]byte(line))
+	}
 }
 
 // Attach returns a client for an application that runs in another process.
