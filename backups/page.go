@@ -81,8 +81,8 @@ func (b *Backups) read(ctx context.Context, some []*Kept) ([]Listed, error) {
 
 // Find returns the backup of a tenant with that id or, if id is empty, the newest that is
 // complete and not known to be damaged, for a restoration by this process. The errors:
-// KindBackupNotFound, KindBackupsUnavailable, and KindBackupIdentityMissing for one that
-// this process cannot decrypt.
+// KindBackupNotFound, KindBackupsUnavailable, KindBackupIdentityMissing for one that this
+// process cannot decrypt, and KindBackupUnusable for one that its databases cannot take.
 func (b *Backups) Find(ctx context.Context, tenantID, id string) (*Record, error) {
 	shelf, err := FindShelf(ctx, b.store, b.databases.InstallationID(), tenantID)
 	if err != nil {
@@ -101,6 +101,9 @@ func (b *Backups) Find(ctx context.Context, tenantID, id string) (*Record, error
 		}
 		if listed[0].Record.IsEncrypted() && len(b.identities) == 0 {
 			return nil, models.ErrBackupIdentityMissing
+		}
+		if _, err := b.migrationsOf(listed[0].Record); err != nil {
+			return nil, models.ErrBackupUnusable.Because(err)
 		}
 		return listed[0].Record, nil
 	}

@@ -108,7 +108,7 @@ func (k Restoration) owner(ctx context.Context, op *models.Operation) (*models.C
 func (k Restoration) sorted(ctx context.Context, err error, as models.Slug) error {
 	for _, kind := range []models.Kind{
 		models.KindSlugResting, models.KindTooManyOrganizations, models.KindUserNotFound, models.KindBackupNotFound,
-		models.KindInvalidSlug, models.KindReservedSlug, models.KindOwnerEmailTaken,
+		models.KindInvalidSlug, models.KindReservedSlug, models.KindOwnerEmailTaken, models.KindBackupUnusable,
 	} {
 		if models.IsKind(err, kind) {
 			return operations.Permanent(err)

@@ -82,7 +82,8 @@ func statusOf(kind models.Kind) int {
 		models.KindExportNotFound, models.KindNotFound:
 		return http.StatusNotFound
 	case models.KindLastOwner, models.KindOwnerEmailTaken, models.KindTooManyAliases,
-		models.KindOperationRunning, models.KindBackupsOff, models.KindBackupIdentityMissing, models.KindConflict:
+		models.KindOperationRunning, models.KindBackupsOff, models.KindBackupIdentityMissing, models.KindBackupUnusable,
+		models.KindConflict:
 		return http.StatusConflict
 	case models.KindExportExpired:
 		return http.StatusGone

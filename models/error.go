@@ -48,6 +48,7 @@ const (
 	KindBackupsUnavailable    Kind = "backups_unavailable"
 	KindBackupNotFound        Kind = "backup_not_found"
 	KindBackupIdentityMissing Kind = "backup_identity_missing"
+	KindBackupUnusable        Kind = "backup_unusable"
 	KindWrongPassword         Kind = "wrong_password"
 	KindLastOwner             Kind = "last_owner"
 	KindOwnerEmailTaken       Kind = "owner_email_taken"
@@ -169,4 +170,5 @@ var (
 	ErrCoreUnavailable      = Errorf(KindCoreUnavailable, "Service is unavailable")
 
 	ErrBackupIdentityMissing = Errorf(KindBackupIdentityMissing, "The backup is encrypted, and this server cannot read it")
+	ErrBackupUnusable        = Errorf(KindBackupUnusable, "The backup is of another engine or of a later version of the program")
 )

@@ -3,7 +3,9 @@ package tests_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -109,6 +111,10 @@ func TestRestorationsAreRefused(t *testing.T) {
 		owner := app.Token("", "ada@example.com")
 		app.Organization(owner, "acme") // the first of 5
 		awaitDone(t, app, owner, askForBackup(t, app, owner))
+		ofLaterRelease(t, &settings)
+		app.Post(restoreOfAcme, owner, testkit.JSON{"as": "acme-3"}).
+			RequireProblem(app, 409, "backup_unusable", "The backup is of another engine or of a later version of the program")
+		awaitDone(t, app, owner, askForBackup(t, app, owner))
 		lock, err := databasesOf(t, app).Lock(t.Context(), testkit.Scalar[string](t, &settings, settings.CoreName(), tenantIDs))
 		require.NoError(t, err)
 		taken := askToRestore(t, app, owner, testkit.JSON{"as": "acme-2"})
@@ -135,6 +141,19 @@ func TestRestorationsAreRefused(t *testing.T) {
 		require.Equal(t, 1, restoredEvents(t, &settings))
 		settings.RequireTidy(t)
 	})
+}
+
+// ofLaterRelease rewrites the record of acme's only backup to that of a release after this one.
+func ofLaterRelease(t *testing.T, settings *testkit.Settings) {
+	t.Helper()
+	records, err := filepath.Glob(filepath.Join(settings.Backups, "*", "*", "*.json"))
+	require.NoError(t, err)
+	require.Len(t, records, 1)
+	record, err := os.ReadFile(records[0])
+	require.NoError(t, err)
+	later := regexp.MustCompile(`"schema_version": ?"\d+`).ReplaceAll(record, []byte(`"schema_version":"999901010000`))
+	require.NotEqual(t, record, later)
+	require.NoError(t, os.WriteFile(records[0], later, 0o600))
 }
 
 // Killed while it makes the new organization, a restoration is done by another process,
