@@ -1,5 +1,6 @@
 // Steps at the core: an account and its organizations.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import {
   acme, ada, button, confirm, errorAt, failure, fill, heading, look, openTab, password, problems, said, section,
   visit,
@@ -62,7 +63,7 @@ export async function manageOrganization(page) {
 }
 
 export async function backUp(page) {
-  const backups = section(page, 'Backups')
+  const backups = page.locator('section', { hasText: /^Backups/ })
   const off = backups.getByText('Ask its operator to turn them on')
   await off.or(button(backups, 'Make a backup')).first().waitFor()
   await page.waitForFunction(() => document.querySelectorAll('section .waiting').length === 0)
@@ -76,6 +77,37 @@ export async function backUp(page) {
   await page.getByRole('link', { name: acme }).click()
   await section(page, 'Backups').getByRole('row').nth(1).waitFor()
   await look(page, 'backups')
+  await takeExport(page)
+  await page.getByRole('link', { name: 'Restore…' }).first().click()
+  await heading(page, 'Restore a backup')
+  await fill(page, { as: 'No' })
+  await button(page, 'Restore').click()
+  await errorAt(page, 'as', 'small letters')
+  await look(page, 'restore')
+  await fill(page, { as: `${acme}-2` })
+  await button(page, 'Restore').click()
+  await page.locator('.tag', { hasText: 'done' }).waitFor()
+  await visit(page, `/core/organizations/${acme}-2`)
+  await heading(page, 'Acme')
+  const dialog = await confirm(page, button(page, 'Delete the organization'), 'Delete for ever')
+  await fill(page, { typed: 'Acme' })
+  await dialog.getByRole('button', { name: 'Delete for ever' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  await visit(page, `/core/organizations/${acme}`)
+}
+
+// takeExport downloads an export, which is a ZIP, and is told that there is no second time.
+async function takeExport(page) {
+  await button(page, 'Make an export').click()
+  await section(page, 'Export').locator('.tag', { hasText: 'done' }).waitFor()
+  await look(page, 'export')
+  const coming = page.waitForEvent('download')
+  await button(page, 'Download').click()
+  const file = await coming
+  assert.equal(file.suggestedFilename(), `${acme}.zip`)
+  assert.equal((await readFile(await file.path())).subarray(0, 2).toString(), 'PK')
+  await said(page, 'cannot be downloaded again')
+  await button(page, 'Download').waitFor({ state: 'detached' })
 }
 
 export async function changePassword(page) {

@@ -25,6 +25,17 @@ export async function send(method, path, { body, token, tenant } = {}) {
   return { status: answer.status, body: content, location: answer.headers.get('Location') }
 }
 
+// download returns a file as a Blob, however long it takes.
+export async function download(path, token) {
+  const answer = await reach(path, { headers: { Authorization: `Bearer ${token}` }, cache: 'no-store', credentials: 'omit', redirect: 'error' })
+  if (!answer.ok) throw problemOf(answer, await read(answer))
+  try {
+    return await answer.blob()
+  } catch {
+    throw unreachable()
+  }
+}
+
 async function reach(path, request) {
   try {
     return await fetch(path, request)

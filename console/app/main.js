@@ -7,7 +7,7 @@ import { Action, Failure, html, Page, Said, say, useLoad, Waiting } from './ui.j
 import { Invitation, NotFound, PasswordReset, Register, SignIn } from './pages/enter.js'
 import { NewOrganization, Organization, Organizations } from './pages/organizations.js'
 import { Audit, Profile, Sessions } from './pages/own.js'
-import { Operation } from './pages/backups.js'
+import { Operation, Restoration } from './pages/backups.js'
 import { Invitations, Settings } from './pages/tenant.js'
 import { NewUser, User, Users } from './pages/users.js'
 
@@ -24,6 +24,7 @@ const core = [
   { path: '/organizations', page: Organizations, label: 'Organizations' },
   { path: '/organizations/new', page: NewOrganization },
   { path: '/organizations/:slug', page: Organization },
+  { path: '/organizations/:slug/restore/:backup', page: Restoration },
   { path: '/operations/:id', page: Operation },
   ...own,
   { path: '/audit', page: Audit, label: 'Audit' },
@@ -46,7 +47,7 @@ function may(role, least) {
 // match returns the page at a path and its parameters.
 function match(pages, path) {
   for (const entry of pages) {
-    const found = path.match(new RegExp(`^${entry.path.replace(/:(\w+)/, '(?<$1>[a-z0-9-]+)')}$`))
+    const found = path.match(new RegExp(`^${entry.path.replace(/:(\w+)/g, '(?<$1>[\\w.-]+)')}$`))
     if (found) return { ...entry, parameters: { ...found.groups } }
   }
   return { page: NotFound, parameters: {} }
