@@ -17,6 +17,7 @@ try {
   const owner = await newPage()
   await step('register at the core', () => core.registerAtCore(owner))
   await step('create an organization', () => core.createOrganization(owner))
+  await step('the same rules for a short name', () => core.slugRules())
   await step('settings, suspend, resume, rename', () => core.manageOrganization(owner))
   await step('backups', () => core.backUp(owner))
   await step('enter without a password, profile', () => inside.enterAndProfile(owner))

@@ -1,9 +1,10 @@
 // Steps at the core: an account and its organizations.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
+import { slugFault } from '../../console/app/slug.js'
 import {
-  acme, ada, button, confirm, errorAt, failure, fill, heading, look, openTab, password, problems, said, section,
-  visit,
+  acme, ada, base, button, confirm, errorAt, failure, fill, heading, look, openTab, password, problems, run, said, section,
+  tokenOf, visit,
 } from './page.mjs'
 
 export async function registerAtCore(page) {
@@ -43,6 +44,24 @@ export async function createOrganization(page) {
   await button(page, 'Create').click()
   await heading(page, 'Acme Inc.')
   await said(page, 'is ready')
+}
+
+// slugRules compares the rules of the page with those of the server.
+export async function slugRules() {
+  const headers = { Authorization: `Bearer ${await tokenOf(ada)}`, 'Content-Type': 'application/json' }
+  const answer = async (slug) => {
+    const body = JSON.stringify({ name: 'Acme', slug })
+    const made = await fetch(`${base}/api/organizations/`, { method: 'POST', headers, body })
+    if (made.ok) await fetch(`${base}/api/organizations/${slug}`, { method: 'DELETE', headers })
+    return made.ok ? '' : (await made.json()).code
+  }
+  const good = ['zz', `z-${run}`, '0--9', 'z'.repeat(40)]
+  const bad = ['z', 'z'.repeat(41), 'Zz', 'zé', '-zz', 'zz-', 'z_z', 'z z', 'xn--zz', 'zzxn--z', 'z\u0000']
+  for (const slug of [...good, ...bad]) {
+    assert.equal(slugFault(slug) === '', good.includes(slug), slug)
+    assert.match(await answer(slug), good.includes(slug) ? /^$/ : /^(invalid_slug|validation_failed)$/, slug)
+  }
+  await fetch(`${base}/api/auth/logout`, { method: 'POST', headers }) // its session would be counted below
 }
 
 export async function manageOrganization(page) {
