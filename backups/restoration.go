@@ -104,8 +104,12 @@ func (k Restoration) owner(ctx context.Context, op *models.Operation) (*models.C
 }
 
 // sorted tells the errors that another attempt would not change from the others. A slug
-// that a dead worker has taken is free soon, and another process may have the identity.
+// that a dead worker has taken is free soon, and another process may have the identity: that
+// which was asked has it.
 func (k Restoration) sorted(ctx context.Context, err error, as models.Slug) error {
+	if models.IsKind(err, models.KindBackupIdentityMissing) {
+		return operations.Leave(err)
+	}
 	for _, kind := range []models.Kind{
 		models.KindSlugResting, models.KindTooManyOrganizations, models.KindUserNotFound, models.KindBackupNotFound,
 		models.KindInvalidSlug, models.KindReservedSlug, models.KindOwnerEmailTaken, models.KindBackupUnusable,

@@ -24,7 +24,8 @@ type Kind interface {
 	// Name is how operations name the kind.
 	Name() models.OperationKind
 	// Run does the operation. It enters each phase by the Task, and commits where the
-	// operation cannot be undone any more. An error that is not Permanent is tried again.
+	// operation cannot be undone any more. After an error it is tried again, unless the error
+	// is of Permanent or, by this worker, of Leave.
 	Run(ctx context.Context, task *Task) error
 	// Undo removes what Run has left. It is called once the operation was cancelled or has
 	// failed for good, unless it is committed.
@@ -46,6 +47,16 @@ func isPermanent(err error) bool {
 	_, permanent := errors.AsType[*permanentError](err)
 	return permanent || models.IsKind(err, models.KindTenantNotFound)
 }
+
+// leftError is an error of a process that lacks what others may have.
+type leftError struct{ error }
+
+// Unwrap returns the error itself.
+func (e *leftError) Unwrap() error { return e.error }
+
+// Leave returns an error after which this worker leaves the operation to those of other
+// processes. It does not count as an attempt.
+func Leave(err error) error { return &leftError{err} }
 
 // errTaken says that an operation is not this worker's any more.
 var errTaken = errors.New("the operation was cancelled, or another worker has taken it")

@@ -52,6 +52,7 @@ type Worker struct {
 
 	id    string
 	kinds map[models.OperationKind]Kind
+	left  sync.Map // has the ids of operations that are left to other processes
 }
 
 // New returns a Worker that has not begun.
@@ -90,7 +91,7 @@ func (w *Worker) look(ctx context.Context, working *errgroup.Group) {
 	}
 	now := w.Databases.Core.NowFunc()
 	for i := range open {
-		if !isDue(&open[i], now) {
+		if _, isLeft := w.left.Load(open[i].ID); isLeft || !isDue(&open[i], now) {
 			continue
 		}
 		working.Go(func() error {
@@ -209,6 +210,10 @@ func (w *Worker) end(ctx context.Context, t *Task, err error) error {
 	if errors.Is(err, errTaken) {
 		return nil
 	}
+	_, isLeft := errors.AsType[*leftError](err)
+	if isLeft {
+		w.left.Store(t.op.ID, true)
+	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	saving := t.save(ending, func(op *models.Operation) {
@@ -216,7 +221,7 @@ func (w *Worker) end(ctx context.Context, t *Task, err error) error {
 		case err == nil:
 			now := w.Databases.Core.NowFunc()
 			op.Status, op.EndedAt = cmp.Or(op.EndsAs, models.OperationDone), &now
-		case ctx.Err() != nil: // this process stops, and nothing has failed
+		case isLeft, ctx.Err() != nil: // nothing has failed: another process does it, or this one stops
 			op.Status = models.OperationQueued
 			op.Attempts--
 		default:

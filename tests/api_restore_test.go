@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,9 +136,19 @@ func TestRestorationsAreRefused(t *testing.T) {
 		app.Post(restoreOfAcme, owner, testkit.JSON{"as": "acme-3"}).RequireProblem(app, 409, "backup_identity_missing", "The backup is encrypted, and this server cannot read it")
 		hidden.Variables["BACKUP_IDENTITY_FILE"] = identityFile(t, identity)
 		hidden.Limits = settings.Limits
-		app.Close() // it would take the operation, too
 		able := testkit.Start(t, hidden)
-		awaitDone(t, able, owner, askToRestore(t, able, owner, testkit.JSON{"as": "acme-3"}))
+		lock, err = databasesOf(t, app).Lock(t.Context(), tenantID(t, app, "acme"))
+		require.NoError(t, err)
+		asked := askToRestore(t, able, owner, testkit.JSON{"as": "acme-3"})
+		able.Close()
+		lock.Unlock()
+		left := "operation=" + strings.TrimPrefix(asked, "/api/operations/") + ` error="The backup is encrypted`
+		requireLogged(t, app, left)
+		able = testkit.Start(t, hidden)
+		awaitDone(t, able, owner, asked)
+		require.Equal(t, 1, strings.Count(app.Log.String(), left))
+		require.Equal(t, 1, testkit.Scalar[int](t, &settings, settings.CoreName(),
+			"SELECT attempts FROM operations WHERE kind = 'restore' AND status = 'done'"))
 		require.Equal(t, 1, restoredEvents(t, &settings))
 		settings.RequireTidy(t)
 	})
