@@ -131,15 +131,61 @@ func TestRequestExamples(t *testing.T) {
 func TestParameterExamples(t *testing.T) {
 	t.Parallel()
 
-	for name, operation := range operations(load(t)) {
-		for _, parameter := range operation.Parameters {
-			schema := parameter.Value.Schema
-			require.NotEmpty(t, schema.Value.Examples, "%s: %s", name, parameter.Value.Name)
-			for _, example := range schema.Value.Examples {
-				require.NoError(t, check(schema, example), "%s: %s", name, parameter.Value.Name)
+	doc := load(t)
+	for path, item := range doc.Paths.Map() {
+		requireParameterExamples(t, path, item.Parameters)
+	}
+	for name, operation := range operations(doc) {
+		requireParameterExamples(t, name, operation.Parameters)
+	}
+}
+
+func requireParameterExamples(t *testing.T, where string, parameters openapi3.Parameters) {
+	t.Helper()
+	for _, parameter := range parameters {
+		schema := parameter.Value.Schema
+		require.NotEmpty(t, schema.Value.Examples, "%s: %s", where, parameter.Value.Name)
+		for _, example := range schema.Value.Examples {
+			require.NoError(t, check(schema, example), "%s: %s", where, parameter.Value.Name)
+		}
+		if parameter.Value.Example != nil {
+			require.NoError(t, check(schema, parameter.Value.Example), "%s: %s", where, parameter.Value.Name)
+		}
+	}
+}
+
+// An id has one schema, in paths and in bodies: programs pass on what they were given.
+func TestIDsAreAlike(t *testing.T) {
+	t.Parallel()
+
+	doc := load(t)
+	for path, item := range doc.Paths.Map() {
+		id := item.Parameters.GetByInAndName(openapi3.ParameterInPath, "id")
+		isOperation := strings.HasPrefix(path, "/api/operations/") || strings.HasPrefix(path, "/api/exports/")
+		switch {
+		case id == nil:
+			require.NotContains(t, path, "{id}")
+		case isOperation:
+			require.Equal(t, "uuid", id.Schema.Value.Format, path)
+		default:
+			requireInteger(t, path, id.Schema.Value)
+		}
+	}
+	for name, schema := range doc.Components.Schemas {
+		for field, property := range schema.Value.Properties {
+			isID := field == "id" || strings.HasSuffix(field, "_id") || field == "invited_by"
+			if isID && !property.Value.Type.Includes(openapi3.TypeString) {
+				requireInteger(t, name+"."+field, property.Value)
 			}
 		}
 	}
+}
+
+func requireInteger(t *testing.T, where string, schema *openapi3.Schema) {
+	t.Helper()
+	require.True(t, schema.Type.Includes(openapi3.TypeInteger), where)
+	require.Equal(t, "int64", schema.Format, where)
+	require.InDelta(t, 1, *schema.Min, 0, where)
 }
 
 // The field for X-TENANT must start out empty: what is filled in is sent.
