@@ -3,6 +3,7 @@ package docs_test
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -63,6 +64,38 @@ func TestUserSchema(t *testing.T) {
 
 			require.Equal(t, tc.fits, err == nil, "%v", err)
 		})
+	}
+}
+
+// Of several schemas that an answer may have, generated clients take the first that fits and
+// lose the fields of the others.
+func TestAnswersHaveOneSchema(t *testing.T) {
+	t.Parallel()
+
+	doc := load(t)
+	for name, schema := range doc.Components.Schemas {
+		requireOneSchema(t, name, schema.Value)
+		for field, property := range schema.Value.Properties {
+			requireOneSchema(t, name+"."+field, property.Value)
+		}
+	}
+	for name, operation := range operations(doc) {
+		for _, response := range operation.Responses.Map() {
+			for _, media := range response.Value.Content {
+				requireOneSchema(t, name, media.Schema.Value)
+			}
+		}
+	}
+}
+
+// requireOneSchema allows null beside the schema.
+func requireOneSchema(t *testing.T, where string, schema *openapi3.Schema) {
+	t.Helper()
+	for _, choices := range []openapi3.SchemaRefs{schema.OneOf, schema.AnyOf} {
+		others := slices.DeleteFunc(slices.Clone(choices), func(choice *openapi3.SchemaRef) bool {
+			return choice.Value.Type.Is(openapi3.TypeNull)
+		})
+		require.LessOrEqual(t, len(others), 1, where)
 	}
 }
 
