@@ -1,7 +1,6 @@
 package tests_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/controllers"
-	"multitenant/docs"
 	"multitenant/tests/testkit"
 )
 
@@ -36,39 +34,6 @@ func routesOf(t *testing.T, app *testkit.App) []string {
 	}
 	slices.Sort(routes)
 	return routes
-}
-
-// TestEveryRouteIsDocumented, and nothing is that does not exist.
-func TestEveryRouteIsDocumented(t *testing.T) {
-	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
-		raw, err := docs.OpenAPI()
-		require.NoError(t, err)
-		var document struct {
-			Paths map[string]map[string]any
-		}
-		require.NoError(t, json.Unmarshal(raw, &document))
-		var documented []string
-		for path, item := range document.Paths {
-			for method := range item {
-				if method != "parameters" {
-					documented = append(documented, strings.ToUpper(method)+" "+path)
-				}
-			}
-		}
-		var served []string
-		for _, route := range routesOf(t, app) {
-			method, path, _ := strings.Cut(route, " ")
-			// Of the page, the prose says that its files lie below /docs/, and of HEAD that
-			// it is GET without the body. The console is a client.
-			isPage := testkit.IsDocsPath(path) && path != "/docs" || testkit.IsConsolePath(path)
-			if method != http.MethodHead && !isPage {
-				served = append(served, method+" "+testkit.DocumentedPath(path))
-			}
-		}
-		slices.Sort(documented)
-		slices.Sort(served)
-		require.Equal(t, documented, slices.Compact(served))
-	})
 }
 
 // TestOtherMethodsAreRefused by every path, with the methods that it has.

@@ -1,0 +1,83 @@
+package tests_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/docs"
+	"multitenant/tests/testkit"
+)
+
+// documentedRoutes returns what the OpenAPI document has, by "METHOD /path/{parameter}", and of
+// each whether it refers to a parameter for X-TENANT.
+func documentedRoutes(t *testing.T) map[string]bool {
+	t.Helper()
+	raw, err := docs.OpenAPI()
+	require.NoError(t, err)
+	var document struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal(raw, &document))
+	routes := map[string]bool{}
+	for path, item := range document.Paths {
+		delete(item, "parameters")
+		for method, raw := range item {
+			var operation struct {
+				Parameters []struct {
+					Ref string `json:"$ref"`
+				}
+			}
+			require.NoError(t, json.Unmarshal(raw, &operation))
+			named := 0
+			for _, parameter := range operation.Parameters {
+				if slices.Contains([]string{"TenantHeader", "TokenTenant"}, strings.TrimPrefix(parameter.Ref, "#/components/parameters/")) {
+					named++
+				}
+			}
+			require.LessOrEqual(t, named, 1, "%s %s", method, path)
+			routes[strings.ToUpper(method)+" "+path] = named == 1
+		}
+	}
+	return routes
+}
+
+// documentableRoutes returns the routes that the document should have, each in the
+// router's spelling. Of the page, the prose says that its files lie below /docs/, and of
+// HEAD that it is GET without the body. The console is a client.
+func documentableRoutes(t *testing.T, app *testkit.App) []string {
+	t.Helper()
+	return slices.DeleteFunc(routesOf(t, app), func(route string) bool {
+		method, path, _ := strings.Cut(route, " ")
+		isPage := testkit.IsDocsPath(path) && path != "/docs" || testkit.IsConsolePath(path)
+		return method == http.MethodHead || isPage
+	})
+}
+
+func documentedRoute(route string) string {
+	method, path, _ := strings.Cut(route, " ")
+	return method + " " + testkit.DocumentedPath(path)
+}
+
+// TestEveryRouteIsDocumented, and nothing is that does not exist. Each that reads X-TENANT
+// has the parameter for it, and no other has it.
+func TestEveryRouteIsDocumented(t *testing.T) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		document := documentedRoutes(t)
+		core := app.Token("", "ada@example.com")
+		served := map[string]bool{}
+		for _, route := range documentableRoutes(t, app) {
+			method, path, _ := strings.Cut(route, " ")
+			answer := app.Do(testkit.Request{Method: method, Path: path, Token: core, Tenant: "Not A Slug"})
+			isRead := answer.Code == http.StatusBadRequest && strings.Contains(answer.Raw, `"invalid_tenant"`)
+			require.Equal(t, document[documentedRoute(route)], isRead, "%s: %d %s", route, answer.Code, answer.Raw)
+			served[documentedRoute(route)] = true
+		}
+		require.Equal(t, slices.Sorted(maps.Keys(document)), slices.Sorted(maps.Keys(served)))
+	})
+}
