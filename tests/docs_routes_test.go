@@ -81,3 +81,16 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 		require.Equal(t, slices.Sorted(maps.Keys(document)), slices.Sorted(maps.Keys(served)))
 	})
 }
+
+// TestDocsGenerators holds the commands for generators to the versions that CI uses.
+func TestDocsGenerators(t *testing.T) {
+	t.Parallel()
+	commands := section(t, "docs/api.md", "Generated clients")
+	for variable, name := range map[string]string{
+		"openapi_typescript": "openapi-typescript@", "orval": "orval@", "oapi_codegen": "oapi-codegen@v",
+	} {
+		versions := captures(`(?m)^`+variable+`=(\S+)$`, readFile(t, ".ci/install"))
+		require.Len(t, versions, 1, variable)
+		require.Contains(t, commands, name+versions[0]+" ")
+	}
+}
