@@ -97,6 +97,19 @@ postman() {
 		--reporters cli --reporter-cli-no-banner --reporter-cli-no-success-assertions --reporter-cli-no-console
 }
 
+# bruno runs the same in Bruno, which takes a Postman collection over. It has no reporter
+# that is as quiet, so what it says is shown where it fails.
+bruno() {
+	local folder
+	folder=$(mktemp -d "$work/bruno.XXXXXX")/collection
+	node .ci/bruno.mjs "$folder" docs/postman_collection.json docs/postman_environment.json
+	if ! (cd "$folder" && bru run -r --sandbox developer --env environment --env-var "base_url=$base") >"$folder.log" 2>&1; then
+		grep -vF '✓' "$folder.log"
+		return 1
+	fi
+	tail -n 14 "$folder.log"
+}
+
 random() {
 	od -An -N16 -tx1 /dev/urandom | tr -d ' \n'
 }
