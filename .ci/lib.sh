@@ -97,17 +97,35 @@ postman() {
 		--reporters cli --reporter-cli-no-banner --reporter-cli-no-success-assertions --reporter-cli-no-console
 }
 
-# bruno runs the same in Bruno, which takes a Postman collection over. It has no reporter
-# that is as quiet, so what it says is shown where it fails.
-bruno() {
+# postman_bruno imports the same collection into Bruno and runs it there.
+postman_bruno() {
 	local folder
-	folder=$(mktemp -d "$work/bruno.XXXXXX")/collection
-	node .ci/bruno.mjs "$folder" docs/postman_collection.json docs/postman_environment.json
-	if ! (cd "$folder" && bru run -r --sandbox developer --env environment --env-var "base_url=$base") >"$folder.log" 2>&1; then
-		grep -vF '✓' "$folder.log"
+	folder=$(mktemp -d "$work/bruno.XXXXXX")
+	node .ci/bruno.mjs "$folder/test" docs/postman_collection.json docs/postman_environment.json
+	in_bruno "$folder/test" --env environment --env-var "base_url=$base"
+}
+
+# postman_use runs the collection for people as a new user would, and in Bruno as another.
+postman_use() {
+	local folder
+	folder=$(mktemp -d "$work/bruno.XXXXXX")
+	newman run docs/postman_use.json --env-var "baseUrl=$base" --color off --disable-unicode \
+		--reporters cli,json --reporter-cli-no-banner --reporter-json-export "$folder/newman.json"
+	node .ci/postman-answers.mjs "$folder/newman.json"
+	node .ci/bruno.mjs "$folder/use" docs/postman_use.json
+	in_bruno "$folder/use" --env-var "baseUrl=$base" --env-var email=barbara@example.com --env-var tenant=globex \
+		--reporter-json "$folder/bruno.json"
+	node .ci/postman-answers.mjs "$folder/bruno.json"
+}
+
+# in_bruno FOLDER OPTION... runs a collection of Bruno. Its scripts run in Node itself: that
+# takes a quarter of the time. It has no quiet reporter, so its words are shown if it fails.
+in_bruno() {
+	if ! (cd "$1" && bru run -r --sandbox developer "${@:2}") >"$1.log" 2>&1; then
+		grep -vF '✓' "$1.log"
 		return 1
 	fi
-	tail -n 14 "$folder.log"
+	grep -F 'Requests' "$1.log"
 }
 
 random() {

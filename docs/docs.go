@@ -1,6 +1,6 @@
 // Package docs holds what describes the API to readers and programs: the OpenAPI
-// document, a Postman collection with its environment, and the page that shows
-// them. All of it is embedded; nothing is fetched from elsewhere.
+// document, a Postman collection to use it and one to test it, and the page that
+// shows them. All of it is embedded; nothing is fetched from elsewhere.
 package docs
 
 import (
@@ -16,6 +16,9 @@ var openAPIYAML []byte
 
 //go:embed postman_collection.json
 var postmanCollection []byte
+
+//go:embed postman_use.json
+var postmanUse []byte
 
 //go:embed postman_environment.json
 var postmanEnvironment []byte

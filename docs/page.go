@@ -53,6 +53,7 @@ func NewPage() *Page {
 		"/docs/page.css":                 newFile("text/css; charset=utf-8", pageCSS),
 		"/docs/page.js":                  newFile("text/javascript; charset=utf-8", pageJS),
 		"/docs/postman_collection.json":  newFile("application/json", postmanCollection),
+		"/docs/postman_use.json":         newFile("application/json", postmanUse),
 		"/docs/postman_environment.json": newFile("application/json", postmanEnvironment),
 		"/docs/swagger-ui.css":           newPacked("text/css; charset=utf-8", swaggerUICSS),
 		"/docs/swagger-ui-bundle.js":     newPacked("text/javascript; charset=utf-8", swaggerUIBundle),
