@@ -1,13 +1,18 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
+	"mime"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"multitenant/docs"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -35,10 +40,36 @@ func (ctl *Status) Leave() {
 	ctl.leaving.Store(true)
 }
 
-// Root greets.
+// Root greets programs, and leads browsers to the pages.
 func (ctl *Status) Root(c *gin.Context) error {
+	c.Writer.Header().Add("Vary", "Accept")
+	if wantsPage(strings.Join(c.Request.Header.Values("Accept"), ",")) {
+		docs.ServeFront(c.Writer, c.Request)
+		return nil
+	}
 	c.JSON(http.StatusOK, messageResponse{Message: "Multi-Tenant API is running"})
 	return nil
+}
+
+// wantsPage is true when the client names text/html, as browsers do, and likes JSON no
+// better. A client that names neither gets JSON.
+func wantsPage(accept string) bool {
+	weights := map[string]float64{}
+	for part := range strings.SplitSeq(accept, ",") {
+		kind, parameters, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		weight, err := strconv.ParseFloat(cmp.Or(parameters["q"], "1"), 64)
+		if err == nil {
+			weights[kind] = max(weight, weights[kind])
+		}
+	}
+	page := weights["text/html"]
+	if json, named := weights["application/json"]; named {
+		return page > json
+	}
+	return page > 0 && page >= max(weights["application/*"], weights["*/*"])
 }
 
 // Health says that the process lives. It asks no other service.

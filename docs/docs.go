@@ -14,15 +14,6 @@ import (
 //go:embed openapi.yaml
 var openAPIYAML []byte
 
-//go:embed postman_collection.json
-var postmanCollection []byte
-
-//go:embed postman_use.json
-var postmanUse []byte
-
-//go:embed postman_environment.json
-var postmanEnvironment []byte
-
 // openAPI converts the document when it is first asked for, and keeps it as a
 // string, which no caller can change for the others.
 var openAPI = sync.OnceValues(func() (string, error) {

@@ -3,69 +3,53 @@ package docs
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"time"
 )
 
-// contentSecurityPolicy allows the page its own files and calls to its own
-// server. It holds no inline code, so neither 'unsafe-inline' nor a hash is
-// needed. The icons of Swagger UI are data: URLs.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy allows the page its own files and calls to its own server. No text
+// becomes code or markup: there is no inline code, and trusted types refuse the rest.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types 'none'"
 
-//go:embed page/index.html
-var indexHTML []byte
+//go:embed page postman_collection.json postman_use.json postman_environment.json
+var files embed.FS
 
-//go:embed page/page.css
-var pageCSS []byte
-
-//go:embed page/page.js
-var pageJS []byte
-
-// Swagger UI as its npm package has it. .ci/swagger-ui brings the files here and
-// compares them.
-var (
-	//go:embed page/swagger-ui/swagger-ui-bundle.js.gz
-	swaggerUIBundle []byte
-	//go:embed page/swagger-ui/swagger-ui.css.gz
-	swaggerUICSS []byte
-	//go:embed page/swagger-ui/favicon-32x32.png
-	favicon []byte
-)
-
-// Page is the interactive documentation: Swagger UI at /docs, and under /docs/
-// its scripts and styles and the Postman files. It expects the document at
-// /openapi.json.
+// Page is the interactive documentation at /docs, and under /docs/ its scripts and styles
+// and the Postman files. Its sources are served as they are written. It expects the
+// document at /openapi.json.
 type Page struct {
-	files map[string]http.Handler
+	names map[string]string // the files of the paths
 }
 
 // NewPage returns the page.
 func NewPage() *Page {
-	index := newFile("text/html; charset=utf-8", indexHTML)
-	return &Page{files: map[string]http.Handler{
-		"/docs":                          index,
-		"/docs/":                         index,
-		"/docs/page.css":                 newFile("text/css; charset=utf-8", pageCSS),
-		"/docs/page.js":                  newFile("text/javascript; charset=utf-8", pageJS),
-		"/docs/postman_collection.json":  newFile("application/json", postmanCollection),
-		"/docs/postman_use.json":         newFile("application/json", postmanUse),
-		"/docs/postman_environment.json": newFile("application/json", postmanEnvironment),
-		"/docs/swagger-ui.css":           newPacked("text/css; charset=utf-8", swaggerUICSS),
-		"/docs/swagger-ui-bundle.js":     newPacked("text/javascript; charset=utf-8", swaggerUIBundle),
-		"/docs/favicon-32x32.png":        newFile("image/png", favicon),
-	}}
+	names := map[string]string{
+		"/docs": "page/index.html", "/docs/": "page/index.html",
+		"/docs/postman_collection.json":  "postman_collection.json",
+		"/docs/postman_use.json":         "postman_use.json",
+		"/docs/postman_environment.json": "postman_environment.json",
+	}
+	for _, name := range []string{
+		"attempt.js", "credentials.js", "description.js", "dom.js", "main.js", "operation.js", "samples.js", "schema.js",
+		"page.css", "icon.svg",
+	} {
+		names["/docs/"+name] = "page/" + name
+	}
+	return &Page{names: names}
 }
 
 // Paths returns every path that the page answers, in order, each for GET and
 // HEAD. Give exactly these to the router: then it answers for all others, and
 // for other methods, as it does everywhere.
 func (p *Page) Paths() []string {
-	return slices.Sorted(maps.Keys(p.files))
+	return slices.Sorted(maps.Keys(p.names))
 }
 
 // ContentSecurityPolicy returns the policy that the page's answers carry.
@@ -73,40 +57,51 @@ func (p *Page) ContentSecurityPolicy() string {
 	return contentSecurityPolicy
 }
 
-// ServeHTTP answers a request for one of the page's paths. Its headers replace
-// those that were set for answers of the API.
+// ServeHTTP answers a request for one of the page's paths.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	file, found := p.files[r.URL.Path]
-	if !found {
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	w.Header().Set("Content-Security-Policy", contentSecurityPolicy)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-cache") // keep it, but ask whether it is still the same
-	file.ServeHTTP(w, r)
+	serve(w, r, p.names[r.URL.Path])
 }
 
-// file is an embedded file with a type and a fingerprint of its own, neither of
-// which depends on the machine that serves it.
-type file struct {
-	contentType string
-	etag        string
-	content     []byte
+// ServeFront answers with the small page that leads to the others. Its style is that of Page.
+func ServeFront(w http.ResponseWriter, r *http.Request) {
+	serve(w, r, "page/front.html")
 }
 
-func newFile(contentType string, content []byte) file {
-	sum := sha256.Sum256(content)
-	return file{contentType: contentType, etag: `"` + hex.EncodeToString(sum[:]) + `"`, content: content}
+// serve answers with a file. Its headers replace those that were set for answers of the API.
+func serve(w http.ResponseWriter, r *http.Request, name string) {
+	content, err := files.ReadFile(name)
+	if err != nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	sum := sha256.Sum256(content) // a fingerprint that does not depend on the machine
+	header := w.Header()
+	header.Set("Content-Security-Policy", contentSecurityPolicy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Content-Type", typeOf(name))
+	header.Set("ETag", `"`+hex.EncodeToString(sum[:])+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-func (f file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", f.contentType)
-	w.Header().Set("ETag", f.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+// typeOf does not ask the machine, which may know other types.
+func typeOf(name string) string {
+	switch path.Ext(name) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	case ".json":
+		return "application/json"
+	default:
+		return "text/javascript; charset=utf-8"
+	}
 }

@@ -1,14 +1,11 @@
 package docs_test
 
 import (
-	"bytes"
-	"compress/gzip"
-	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -33,7 +30,7 @@ func TestPageServesItsPaths(t *testing.T) {
 
 	page := docs.NewPage()
 	types := map[string]string{
-		"/docs": "text/html", "/docs/": "text/html", "css": "text/css", "json": "application/json", "png": "image/png",
+		"/docs": "text/html", "/docs/": "text/html", "css": "text/css", "json": "application/json", "svg": "image/svg+xml",
 		"js": "javascript",
 	}
 	for _, path := range page.Paths() {
@@ -54,43 +51,91 @@ func TestPageServesItsPaths(t *testing.T) {
 	}
 }
 
+// TestPageLoadsOnlyWhatItServes: every link and import leads to a file, and every file has its path.
 func TestPageLoadsOnlyWhatItServes(t *testing.T) {
 	t.Parallel()
 
-	paths := append(docs.NewPage().Paths(), "/openapi.json")
+	paths := docs.NewPage().Paths()
 	html := ask(t, http.MethodGet, "/docs").Body.String()
-
-	links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(html, -1)
+	links := regexp.MustCompile(`(?:src|href)="(/[^"]*)"`).FindAllStringSubmatch(html, -1)
 	require.NotEmpty(t, links)
 	for _, link := range links {
-		require.Contains(t, paths, link[1])
+		require.Contains(t, append(paths, "/openapi.json", "/console"), link[1])
 	}
+
+	imports, count := regexp.MustCompile(`(?m)^(?:import|export) .* from '\./([^']+)'`), 0
+	for name, content := range sources(t) {
+		for _, found := range imports.FindAllStringSubmatch(content, -1) {
+			require.Contains(t, paths, "/docs/"+found[1], "%s imports it", name)
+			require.Contains(t, html, `href="/docs/`+found[1]+`"`, "the index names it, so that it is not waited for")
+			count++
+		}
+		if filepath.Ext(name) != ".html" {
+			require.Contains(t, paths, "/docs/"+name)
+			require.Equal(t, content, ask(t, http.MethodGet, "/docs/"+name).Body.String())
+		}
+	}
+	require.Greater(t, count, 10)
 }
 
-// What the policy forbids the page must not hold, or it would not work.
+// sources returns the files of the page by their names.
+func sources(t *testing.T) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir("page")
+	require.NoError(t, err)
+	found := map[string]string{}
+	for _, entry := range entries {
+		content, err := os.ReadFile(filepath.Join("page", entry.Name()))
+		require.NoError(t, err)
+		found[entry.Name()] = string(content)
+	}
+	return found
+}
+
+// TestPageHasNoInlineCode: the policy forbids it, and the sources do not try.
 func TestPageHasNoInlineCode(t *testing.T) {
 	t.Parallel()
 
-	html := ask(t, http.MethodGet, "/docs").Body.String()
-	require.NotRegexp(t, `<script>|<script [^>]*>[^<]|<style|style=|\son[a-z]+=|javascript:`, html)
-
-	policy := docs.NewPage().ContentSecurityPolicy()
-	require.Contains(t, policy, "default-src 'none'")
-	require.NotContains(t, policy, "unsafe")
-	require.NotContains(t, policy, "http")
-	require.NotContains(t, policy, "*")
+	require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "+
+		"form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'", docs.NewPage().ContentSecurityPolicy())
+	dangerous := regexp.MustCompile(`(?i)<script>|<script [^>]*>[^<]|<style|\sstyle=|\son[a-z]+="|javascript:\S|innerHTML|outerHTML|` +
+		`insertAdjacentHTML|document\.write|\beval\(|new Function`)
+	for name, content := range sources(t) {
+		require.NotRegexp(t, dangerous, content, name)
+		require.NotRegexp(t, `https?://`, strings.ReplaceAll(content, "http://www.w3.org/2000/svg", ""), "%s reaches out", name)
+	}
 }
 
-func TestPageSettings(t *testing.T) {
+func TestPageStoresNothing(t *testing.T) {
 	t.Parallel()
 
-	script := ask(t, http.MethodGet, "/docs/page.js").Body.String()
+	for name, content := range sources(t) {
+		require.NotRegexp(t, `localStorage|sessionStorage|indexedDB|document\.cookie|caches\.|serviceWorker`, content, name)
+	}
+}
 
-	for _, setting := range []string{
-		`url: "/openapi.json"`, "deepLinking: true", "persistAuthorization: false", "tryItOutEnabled: true",
-		"displayRequestDuration: true", "validatorUrl: null",
-	} {
-		require.Contains(t, script, setting)
+// TestPageIsSmall: it is sent as it is written.
+func TestPageIsSmall(t *testing.T) {
+	t.Parallel()
+
+	size := 0
+	for _, content := range sources(t) {
+		size += len(content)
+	}
+	require.Less(t, size, 80_000)
+}
+
+func TestFrontLeadsToThePages(t *testing.T) {
+	t.Parallel()
+
+	answer := httptest.NewRecorder()
+	docs.ServeFront(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	require.Equal(t, http.StatusOK, answer.Code)
+	known := append(docs.NewPage().Paths(), "/openapi.json", "/console")
+	links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(answer.Body.String(), -1)
+	require.Len(t, links, 7)
+	for _, link := range links {
+		require.Contains(t, known, link[1])
 	}
 }
 
@@ -120,59 +165,12 @@ func TestPageIsRevalidated(t *testing.T) {
 func TestPageRefuses(t *testing.T) {
 	t.Parallel()
 
-	for _, path := range []string{"/", "/docs/nothing", "/docs/swagger-ui.js", "/docs/../page.go", "/docs/embed.go"} {
+	for _, path := range []string{"/", "/docs/nothing", "/docs/index.html", "/docs/front.html", "/docs/page/main.js", "/docs/../page.go", "/docs/embed.go"} {
 		require.Equal(t, http.StatusNotFound, ask(t, http.MethodGet, path).Code, path)
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		got := ask(t, method, "/docs")
 		require.Equal(t, http.StatusMethodNotAllowed, got.Code, method)
 		require.Equal(t, "GET, HEAD", got.Header().Get("Allow"), method)
-	}
-}
-
-// Below these versions Swagger UI, or the DOMPurify in it, has known faults.
-func TestSwaggerUIHasNoKnownFaults(t *testing.T) {
-	t.Parallel()
-
-	bundle := ask(t, http.MethodGet, "/docs/swagger-ui-bundle.js").Body.String()
-	for name, version := range map[string]struct{ mark, least string }{
-		"Swagger UI": {`PACKAGE_VERSION:"([\d.]+)"`, "5.35.0"},
-		"DOMPurify":  {`DOMPurify\.version="([\d.]+)"`, "3.4.17"},
-	} {
-		found := regexp.MustCompile(version.mark).FindStringSubmatch(bundle)
-		require.Len(t, found, 2, name)
-		require.GreaterOrEqual(t, slices.Compare(numbers(t, found[1]), numbers(t, version.least)), 0, "%s is %s", name, found[1])
-	}
-}
-
-func numbers(t *testing.T, version string) (parts []int) {
-	t.Helper()
-	for text := range strings.SplitSeq(version, ".") {
-		part, err := strconv.Atoi(text)
-		require.NoError(t, err)
-		parts = append(parts, part)
-	}
-	return parts
-}
-
-func TestLargeFilesAreSentCompressed(t *testing.T) {
-	t.Parallel()
-
-	for _, path := range []string{"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"} {
-		plain := ask(t, http.MethodGet, path, "Accept-Encoding", "gzip;q=0, br")
-		require.Empty(t, plain.Header().Get("Content-Encoding"), path)
-
-		compressed := ask(t, http.MethodGet, path, "Accept-Encoding", "br, gzip")
-		require.Equal(t, "gzip", compressed.Header().Get("Content-Encoding"), path)
-		require.Less(t, compressed.Body.Len(), plain.Body.Len()/3, path)
-		require.NotEqual(t, plain.Header().Get("ETag"), compressed.Header().Get("ETag"), path)
-		reader, err := gzip.NewReader(compressed.Body)
-		require.NoError(t, err)
-		content, err := io.ReadAll(reader)
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(plain.Body.Bytes(), content), path)
-		for _, got := range []*httptest.ResponseRecorder{plain, compressed} {
-			require.Equal(t, "Accept-Encoding", got.Header().Get("Vary"), path)
-		}
 	}
 }

@@ -19,7 +19,7 @@ const hostile = `"}],</script><script>alert(1)</script>&#39;` + "\u2028'; DROP T
 // typeOf is what a body is; of the page's own files in the words of their server.
 func typeOf(path string, status int) string {
 	files := map[string]string{
-		"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "png": "image/png", "json": "application/json",
+		"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml", "json": "application/json",
 		"/docs": "text/html; charset=utf-8", "/docs/": "text/html; charset=utf-8",
 		"/console": "text/html; charset=utf-8",
 	}

@@ -32,6 +32,53 @@ func TestStatus(t *testing.T) {
 	})
 }
 
+// TestRootIsAPageForBrowsers, and for all others what it was in the original.
+func TestRootIsAPageForBrowsers(t *testing.T) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		ask := func(method, accept string) testkit.Response {
+			header := http.Header{"Accept": strings.Split(accept, "\n")}
+			if accept == "absent" {
+				header = nil
+			}
+			// The page is none of the API's answers, which the contract is about.
+			answer, _, err := app.Measure(testkit.Request{Method: method, Path: "/", Header: header})
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, answer.Code)
+			require.Equal(t, []string{"Accept"}, answer.Header["Vary"], accept)
+			return answer
+		}
+		for _, accept := range []string{
+			"text/html", "TEXT/HTML; charset=utf-8", "text/html;q=0.1", "application/json;q=0.5\ntext/html", "text/html, */*",
+			"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "text/html;q=0.5, application/json;q=0, */*",
+		} {
+			page := ask(http.MethodGet, accept)
+			require.Equal(t, "text/html; charset=utf-8", page.Header.Get("Content-Type"), accept)
+			require.Contains(t, page.Raw, "<h1>Multi-Tenant API</h1>")
+			require.Equal(t, []string{docs.NewPage().ContentSecurityPolicy()}, page.Header["Content-Security-Policy"])
+			require.Equal(t, []string{"no-store"}, page.Header["Cache-Control"])
+			for _, link := range captures(`(?:src|href)="([^"]+)"`, page.Raw) {
+				require.Equal(t, http.StatusOK, app.Get(link, "").Code, link)
+			}
+			head := ask(http.MethodHead, accept)
+			require.Empty(t, head.Raw)
+			require.Equal(t, page.Header.Get("Content-Type"), head.Header.Get("Content-Type"))
+		}
+		greeted := app.Get("/", "").Raw // whose bytes TestStatus knows
+		for _, accept := range []string{
+			"absent", "", "*/*", "text/*", "application/json", "application/json, text/html", "application/json, text/plain, */*",
+			"text/html;q=0", "text/html;q=0.000", "text/html;q=0.5, application/json;q=0.6", "text/html;q=0.5, */*", "text/html;q=x",
+			"text/html;q=0.5, application/*;q=0.7", "text/html;q=NaN", "text/htmlx", "image/png", "html", ",;q=,",
+		} {
+			greeting := ask(http.MethodGet, accept)
+			require.Equal(t, "application/json; charset=utf-8", greeting.Header.Get("Content-Type"), accept)
+			require.Equal(t, greeted, greeting.Raw, accept)
+			head := ask(http.MethodHead, accept)
+			require.Empty(t, head.Raw)
+			require.Equal(t, greeting.Header.Get("Content-Type"), head.Header.Get("Content-Type"), accept)
+		}
+	})
+}
+
 func TestDocumentation(t *testing.T) {
 	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		want, err := docs.OpenAPI()
