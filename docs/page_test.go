@@ -1,11 +1,14 @@
 package docs_test
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,6 +115,31 @@ func TestPageStoresNothing(t *testing.T) {
 	for name, content := range sources(t) {
 		require.NotRegexp(t, `localStorage|sessionStorage|indexedDB|document\.cookie|caches\.|serviceWorker`, content, name)
 	}
+}
+
+// TestPageKnowsTheDocument: the tags and the schemes that it names are there.
+func TestPageKnowsTheDocument(t *testing.T) {
+	t.Parallel()
+
+	raw, err := docs.OpenAPI()
+	require.NoError(t, err)
+	var document struct {
+		Tags       []struct{ Name string }
+		Components struct {
+			SecuritySchemes map[string]any
+		}
+	}
+	require.NoError(t, json.Unmarshal(raw, &document))
+	list := regexp.MustCompile(`(?m)^const insideOnly = (\[.*\])$`).FindStringSubmatch(sources(t)["description.js"])
+	require.Len(t, list, 2)
+	var tags []string
+	require.NoError(t, json.Unmarshal([]byte(strings.ReplaceAll(list[1], "'", `"`)), &tags))
+	require.NotEmpty(t, tags)
+	for _, tag := range tags {
+		require.Contains(t, document.Tags, struct{ Name string }{tag})
+	}
+	schemes := slices.Sorted(maps.Keys(document.Components.SecuritySchemes))
+	require.Equal(t, []string{"bearerAuth", "exportKey"}, schemes, "description.js says which token an operation takes")
 }
 
 // TestPageIsSmall: it is sent as it is written.

@@ -16,12 +16,12 @@ export function credential(kind) {
 }
 
 export function labelOf(kind) {
-  return kinds[kind]?.label ?? kind
+  return kinds[kind].label
 }
 
 // variableOf names the variable that has the token in the examples, which never show it.
 export function variableOf(kind) {
-  return kinds[kind]?.variable ?? kind.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
+  return kinds[kind].variable
 }
 
 // onCredentials calls the listener after each change, until it returns false.

@@ -73,18 +73,18 @@ export class Description {
   }
 }
 
+// Operations of these tags take a token of a tenant alone. The document says so in words.
+const insideOnly = ['Invitations', 'Tenant', 'Users']
+
 // waysOf returns how an operation can be called: at the core, inside a tenant, or both, each
 // with its token. A way has no token where the operation needs none.
-function waysOf({ tenant }, security) {
+function waysOf({ tag, tenant }, security) {
   const schemes = security.flatMap((requirement) => Object.keys(requirement))
-  const core = { name: 'core', label: 'At the core' }
-  const inside = { name: 'tenant', label: 'Inside the tenant', sendsTenant: Boolean(tenant) }
-  if (schemes.length === 0) return tenant ? [core, inside] : [{ name: 'open' }]
-  return schemes.flatMap((scheme) => {
-    if (scheme === 'coreToken') return { ...core, token: scheme }
-    if (scheme === 'tenantToken') return { ...inside, token: scheme }
-    if (scheme !== 'bearerAuth') return { name: scheme, token: scheme }
-    const ways = [{ ...core, token: 'coreToken' }, { ...inside, token: 'tenantToken' }]
-    return tenant ? ways : ways[0]
-  })
+  if (schemes.length === 0 && !tenant) return [{ name: 'open' }]
+  if (schemes.includes('exportKey')) return [{ name: 'export', token: 'exportKey' }]
+  const needsToken = schemes.length > 0
+  const core = { name: 'core', label: 'At the core', token: needsToken && 'coreToken' }
+  const inside = { name: 'tenant', label: 'Inside the tenant', token: needsToken && 'tenantToken', sendsTenant: true }
+  if (!tenant) return [core]
+  return insideOnly.includes(tag) ? [inside] : [core, inside]
 }

@@ -26,7 +26,7 @@ function needs({ ways }) {
   const tokens = ways.map(({ token }) => token)
   if (tokens.every((token) => !token)) return 'Needs no token.'
   const names = { coreToken: 'a core token', tenantToken: 'a tenant token', exportKey: 'the key of the export' }
-  return `Needs ${tokens.map((token) => names[token] ?? token).join(' or ')}.`
+  return `Needs ${tokens.map((token) => names[token]).join(' or ')}.`
 }
 
 // answers lists those of the operation; those that many operations share are only named.
