@@ -26,6 +26,10 @@ const (
 	databasePart     = "database.db"
 	organizationPart = "organization.json"
 	tokenKeyPart     = "token_key"
+
+	// dumpPart is the stream of a dump. Releases that do not know it leave it out.
+	dumpPart   = "dump"
+	dumpSuffix = ".pgc"
 )
 
 // job is one backup.
@@ -108,7 +112,11 @@ func (b *Backups) writeArchive(ctx context.Context, w io.Writer, j *job) error {
 	if err != nil {
 		return err
 	}
-	err = b.databases.Backend.Copy(ctx, j.source, &sink{Writer: a, job: j})
+	s, source := &sink{Writer: a, job: j}, *j.source
+	if b.pgDump != "" {
+		source.Dump = &database.Dump{Program: b.pgDump, Take: s.dump}
+	}
+	err = b.databases.Backend.Copy(ctx, &source, s)
 	if err == nil && j.organization != nil {
 		err = a.JSON(organizationPart, j.organization)
 	}
@@ -161,6 +169,12 @@ func (s *sink) Describe(content *database.Content) error {
 // File adds the database as a file.
 func (s *sink) File(size int64, content io.Reader) error {
 	return s.Writer.File(databasePart, size, content)
+}
+
+// dump adds what pg_dump writes.
+func (s *sink) dump(write func(io.Writer) error) error {
+	s.job.record.Dumped = true
+	return s.Stream(dumpPart, dumpSuffix, write)
 }
 
 // sums counts and hashes what it writes. It fails once ctx has ended.

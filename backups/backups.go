@@ -31,6 +31,9 @@ type Options struct {
 	// TokenKeyFile is the file of the token key, which is kept with core; empty if the
 	// program has none. The file may be missing.
 	TokenKeyFile string
+	// PgDump is the program pg_dump, whose dump goes with the databases that the migrations do
+	// not explain; empty for none. Its pg_restore reads the dumps that are proven.
+	PgDump string
 	// Identities decrypt the backups of which owners make new organizations.
 	Identities []age.Identity
 }
@@ -42,6 +45,7 @@ type Backups struct {
 	recipients []age.Recipient
 	names      []string // of the recipients
 	keyFile    string
+	pgDump     string
 	identities []age.Identity
 	version    string // of the program
 
@@ -51,7 +55,8 @@ type Backups struct {
 // New returns the backups of an installation. The error is a recipient that cannot be read.
 func New(o *Options) (*Backups, error) {
 	b := &Backups{
-		databases: o.Databases, store: o.Store, names: o.Recipients, keyFile: o.TokenKeyFile, identities: o.Identities,
+		databases: o.Databases, store: o.Store, names: o.Recipients, keyFile: o.TokenKeyFile, pgDump: o.PgDump,
+		identities: o.Identities,
 	}
 	b.coreLayout = &layout{look: func(ctx context.Context) (database.Layout, error) {
 		return o.Databases.Backend.Layout(ctx, migrations.Core(o.Databases.Prefix))
@@ -98,8 +103,13 @@ func (l *layout) get(ctx context.Context) (database.Layout, error) {
 	return found, err
 }
 
-// try finds out whether the store works.
+// try finds out whether the store works, and pg_dump where it is wanted.
 func (b *Backups) try(ctx context.Context) error {
+	if b.pgDump != "" {
+		if err := b.databases.Backend.CheckDump(ctx, b.pgDump); err != nil {
+			return err
+		}
+	}
 	return store.Try(ctx, b.store, shelfOf(b.databases.InstallationID(), CoreOwner), trialSuffix)
 }
 

@@ -17,6 +17,7 @@ type Last struct {
 	place      store.Place
 	keys       store.Keys
 	recipients []string
+	pgDump     string
 
 	mu       sync.Mutex // guards prepared
 	prepared *Backups   // without a store; nil until it is needed
@@ -25,15 +26,15 @@ type Last struct {
 var _ tenants.LastBackups = (*Last)(nil)
 
 // NewLast returns a Last that keeps backups in that place, encrypted to the recipients, if
-// there are any.
-func NewLast(place store.Place, keys store.Keys, recipients []string) *Last {
-	return &Last{place: place, keys: keys, recipients: recipients}
+// there are any. pgDump is that of Options.
+func NewLast(place store.Place, keys store.Keys, recipients []string, pgDump string) *Last {
+	return &Last{place: place, keys: keys, recipients: recipients, pgDump: pgDump}
 }
 
-// Try fails if the store does not work.
+// Try fails if the store does not work, or pg_dump where it is wanted.
 func (l *Last) Try(ctx context.Context, d *tenants.Databases) error {
 	return l.withStore(func(kept store.Store) error {
-		return (&Backups{databases: d, store: kept}).try(ctx)
+		return (&Backups{databases: d, store: kept, pgDump: l.pgDump}).try(ctx)
 	})
 }
 
@@ -65,7 +66,7 @@ func (l *Last) prepare(d *tenants.Databases) (*Backups, error) {
 	if l.prepared != nil {
 		return l.prepared, nil
 	}
-	b, err := New(&Options{Databases: d, Recipients: l.recipients})
+	b, err := New(&Options{Databases: d, Recipients: l.recipients, PgDump: l.pgDump})
 	if err == nil {
 		l.prepared = b
 	}

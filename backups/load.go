@@ -41,6 +41,7 @@ type loading struct {
 	content      database.Content
 	organization *organization // nil for core
 	tokenKey     []byte        // empty for tenants, and where core keeps none
+	dump         io.Writer     // takes the dump, if there is one; nil if it is not wanted
 	isFile       bool
 	rows         map[string]int64 // that the database has taken, by the names of the parts
 	manifest     archive.Manifest
@@ -84,6 +85,11 @@ func (l *loading) File(name string, _ int64, content io.Reader) error {
 		l.isFile = true
 		if l.fill != nil {
 			return l.fill.File(content)
+		}
+	default:
+		if l.dump != nil && isDump(name) {
+			_, err := io.Copy(l.dump, content)
+			return err
 		}
 	}
 	return nil

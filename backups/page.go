@@ -80,7 +80,7 @@ func (b *Backups) read(ctx context.Context, some []*Kept) ([]Listed, error) {
 }
 
 // Find returns the backup of a tenant with that id or, if id is empty, the newest that is
-// complete and not known to be damaged, for a restoration by this process. The errors:
+// explained and not known to be damaged, for a restoration by this process. The errors:
 // KindBackupNotFound, KindBackupsUnavailable, KindBackupIdentityMissing for one that this
 // process cannot decrypt, and KindBackupUnusable for one that its databases cannot take.
 func (b *Backups) Find(ctx context.Context, tenantID, id string) (*Record, error) {
@@ -96,7 +96,7 @@ func (b *Backups) Find(ctx context.Context, tenantID, id string) (*Record, error
 		if err != nil {
 			return nil, models.ErrBackupsUnavailable.Because(err)
 		}
-		if len(listed) == 0 || id == "" && !listed[0].Record.IsComplete() {
+		if len(listed) == 0 || id == "" && !listed[0].Record.IsExplained() {
 			continue
 		}
 		if listed[0].Record.IsEncrypted() && len(b.identities) == 0 {

@@ -1,6 +1,7 @@
 package backups
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 
 // Prove restores a backup into a scratch database and compares that with the archive:
 // the rows and the sum of each table, what the migrations make, sequences and keys; for
-// a file its integrity, its keys, the rows of each table and the stamp. The scratch
-// database is dropped, and the store notes the result. The errors are those of Verify and
+// a file its integrity, its keys, the rows of each table and the stamp. A dump is read by
+// pg_restore, if that is there. The scratch database is dropped, and the store notes the result. The errors are those of Verify and
 // Load.
 func (b *Backups) Prove(ctx context.Context, r *Record, identities []age.Identity) error {
 	return NoteProof(ctx, b.store, r, LevelRestored, b.prove(ctx, r, identities))
@@ -33,9 +34,17 @@ func (b *Backups) prove(ctx context.Context, r *Record, identities []age.Identit
 	}
 	copied := &loading{migrations: list}
 	from := &reader{from: b.store, record: r, identities: identities}
+	load := func(fill database.Fill) error { return copied.load(ctx, from, fill) }
+	if r.Dumped {
+		load = func(fill database.Fill) error {
+			return b.databases.Backend.ReadDump(ctx, cmp.Or(b.pgDump, DefaultPgDump), func(w io.Writer) error {
+				copied.dump = w
+				return copied.load(ctx, from, fill)
+			})
+		}
+	}
 	return b.databases.Scratch(ctx, func(name string) error {
-		err := b.databases.Load(ctx, name, list, func(fill database.Fill) error { return copied.load(ctx, from, fill) })
-		if err != nil {
+		if err := b.databases.Load(ctx, name, list, load); err != nil {
 			return err
 		}
 		return b.compare(ctx, name, r, copied)

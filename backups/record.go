@@ -38,16 +38,22 @@ type Record struct {
 	SchemaVersion  string    `json:"schema_version"`
 	ProgramVersion string    `json:"program_version"`
 	TakenAt        time.Time `json:"taken_at"`
-	// Unexplained names what the backup lacks. It is complete if there is nothing.
+	// Unexplained names what no migration makes again. Only a dump can have it.
 	Unexplained []string `json:"unexplained"`
-	Archive     string   `json:"archive"` // the name of the object
-	Bytes       int64    `json:"bytes"`
-	SHA256      string   `json:"sha256"`
-	Recipients  []string `json:"recipients"` // to whom it is encrypted; none if it is not
+	// Dumped says that the archive has a dump by pg_dump, too.
+	Dumped     bool     `json:"dumped,omitempty"`
+	Archive    string   `json:"archive"` // the name of the object
+	Bytes      int64    `json:"bytes"`
+	SHA256     string   `json:"sha256"`
+	Recipients []string `json:"recipients"` // to whom it is encrypted; none if it is not
 }
 
 // IsComplete reports whether the backup has all that its database had.
-func (r *Record) IsComplete() bool { return len(r.Unexplained) == 0 }
+func (r *Record) IsComplete() bool { return r.IsExplained() || r.Dumped }
+
+// IsExplained reports whether a database that is made of the backup has all that its database
+// had. A dump is left out then.
+func (r *Record) IsExplained() bool { return len(r.Unexplained) == 0 }
 
 // IsEncrypted reports whether the archive is encrypted.
 func (r *Record) IsEncrypted() bool { return len(r.Recipients) > 0 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"filippo.io/age"
 
@@ -28,8 +27,8 @@ type Choice struct {
 }
 
 // Choose reads the newest backup of the tenant with that slug, or the one with that id.
-// A backup of an earlier tenant of that slug must be named, as must one that is
-// incomplete. The errors: ErrNoBackup, ErrIdentityMissing, database.ErrOtherEngine,
+// A backup of an earlier tenant of that slug must be named, as must one that is not
+// explained. The errors: ErrNoBackup, ErrIdentityMissing, database.ErrOtherEngine,
 // database.ErrNewerSchema, archive.ErrDamaged, and one that says that the owner is gone.
 func (b *Backups) Choose(ctx context.Context, slug models.Slug, id string, identities []age.Identity) (*Choice, error) {
 	tenant, err := models.FindTenantBySlug(ctx, b.databases.Core, slug)
@@ -83,9 +82,9 @@ func (b *Backups) find(ctx context.Context, slug models.Slug, tenant *models.Ten
 	if found == nil {
 		return nil, ErrNoBackup
 	}
-	if id == "" && !found.IsComplete() {
-		return nil, fmt.Errorf("the newest backup lacks %s: to restore it all the same, name it by --backup %s",
-			strings.Join(found.Unexplained, ", "), found.ID)
+	if id == "" && !found.IsExplained() {
+		return nil, fmt.Errorf("restored, the newest backup lacks %s: to restore it all the same, name it by --backup %s",
+			found.Lacks(), found.ID)
 	}
 	return found, nil
 }

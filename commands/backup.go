@@ -21,6 +21,8 @@ type backupCommand struct {
 	Prune  backupPruneCommand  `cmd:"" help:"Remove the backups that BACKUP_KEEP does not keep."`
 	Forget backupForgetCommand `cmd:"" help:"Remove all backups of a tenant, for good."`
 
+	ExtractDump backupExtractDumpCommand `cmd:"" help:"Write the dump in a backup to a file, for pg_restore."`
+
 	RestoreFleet backupRestoreFleetCommand `cmd:"" help:"Bring an installation back of which only the store is left."`
 }
 
@@ -65,7 +67,7 @@ func (in *installation) openBackups(
 	if err == nil {
 		all, err = backups.New(&backups.Options{
 			Databases: databases, Store: kept, Recipients: settings.Recipients, TokenKeyFile: settings.TokenKeyFile,
-			Identities: identities,
+			PgDump: settings.PgDump, Identities: identities,
 		})
 	}
 	if err != nil {

@@ -2,7 +2,12 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"multitenant/backups"
@@ -29,7 +34,8 @@ type backupView struct {
 	Organization   string    `json:"organization"`
 	TakenAt        time.Time `json:"taken_at"`
 	Status         string    `json:"status"`
-	Unexplained    []string  `json:"unexplained"`
+	Unexplained    []string  `json:"unexplained"` // what no migration makes
+	Dumped         bool      `json:"dumped"`      // a dump has that, too
 	Encrypted      bool      `json:"encrypted"`
 	Engine         string    `json:"engine"`
 	EngineVersion  string    `json:"engine_version"`
@@ -42,7 +48,7 @@ type backupView struct {
 func newBackupView(r *backups.Record) backupView {
 	view := backupView{
 		ID: r.ID, Name: r.Name(), TenantID: r.TenantID, InstallationID: r.InstallationID, Organization: r.Organization,
-		TakenAt: r.TakenAt.UTC(), Status: outcomeComplete, Unexplained: r.Unexplained, Encrypted: r.IsEncrypted(),
+		TakenAt: r.TakenAt.UTC(), Status: outcomeComplete, Unexplained: r.Unexplained, Dumped: r.Dumped, Encrypted: r.IsEncrypted(),
 		Engine: r.Engine, EngineVersion: r.EngineVersion, SchemaVersion: r.SchemaVersion,
 		Bytes: r.Bytes, SHA256: r.SHA256, Archive: r.Archive,
 	}
@@ -80,4 +86,50 @@ func (c *backupListCommand) Run(ctx context.Context, inv *Invocation) error {
 		}
 		return err
 	})
+}
+
+type backupExtractDumpCommand struct {
+	Backup string `arg:"" placeholder:"ID" help:"The backup. backup list has its id."`
+	File   string `arg:"" type:"path" placeholder:"FILE" help:"The dump that is written; there must be no file of that name."`
+}
+
+// Help describes the command.
+func (backupExtractDumpCommand) Help() string {
+	return "Writes the dump that backup run --with-pg-dump has put into a backup, in pg_dump's custom format. It reads all of the " +
+		"backup and compares it with its hashes; it needs no database, and BACKUP_IDENTITY_FILE for a backup that is encrypted. " +
+		"The file has all data of the tenant: only you can read it. It is whole or, also when the command is killed, not there. " +
+		"Restore from it by pg_restore --no-owner --no-privileges."
+}
+
+// Run writes the file.
+func (c *backupExtractDumpCommand) Run(ctx context.Context, inv *Invocation) error {
+	return withStore(inv, func(settings *config.Backups, kept store.Store) error {
+		identities, err := readIdentities(settings)
+		if err != nil {
+			return err
+		}
+		record, err := backups.FindIn(ctx, kept, c.Backup)
+		if err == nil {
+			err = putFile(ctx, c.File, func(w io.Writer) error {
+				return backups.ExtractDump(ctx, kept, record, identities, w)
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("backup %s: %w", c.Backup, err)
+		}
+		say(inv.Stdout, fmt.Sprintf("the dump of %q as of %s is in %s", record.Name(), record.TakenAt.Format(time.RFC3339), c.File))
+		return nil
+	})
+}
+
+// putFile makes a file that only its owner can read. It is whole or not there.
+func putFile(ctx context.Context, path string, write func(io.Writer) error) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s: %w", path, fs.ErrExist), err)
+	}
+	folder, err := store.OpenFolder(filepath.Dir(path), false)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return errors.Join(folder.Put(ctx, filepath.Base(path), write), folder.Close())
 }

@@ -147,8 +147,8 @@ func newFleetRestoreView(fleet *backups.Fleet, summary *backups.Summary) fleetRe
 			view.Skipped++
 		default:
 			item.Outcome, item.Backup, item.TakenAt = outcomeRestored, result.Record.ID, &result.Record.TakenAt
-			if !result.Record.IsComplete() {
-				item.Reason = lacks(result.Record.Unexplained)
+			if !result.Record.IsExplained() {
+				item.Reason = "it lacks " + oneLine(result.Record.Lacks())
 			}
 			view.Restored++
 		}

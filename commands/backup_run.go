@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,8 @@ import (
 type backupRunCommand struct {
 	fleetFlags `embed:""`
 
-	JSON bool `name:"json" help:"Write the result as JSON."`
+	WithPgDump bool `help:"On PostgreSQL, add a dump by pg_dump where a database has things that no migration makes."`
+	JSON       bool `name:"json" help:"Write the result as JSON."`
 }
 
 // Help describes the command.
@@ -22,7 +24,8 @@ func (backupRunCommand) Help() string {
 		`that tenant alone. It works beside servers that run. Each copy is of one moment, is encrypted to BACKUP_RECIPIENTS, ` +
 		`and counts only after it was read back. A tenant that is being made or removed, or whose schema is not this ` +
 		`program's, is skipped. On PostgreSQL a copy has the rows of the tables that the migrations make; it is incomplete ` +
-		`where a database has other objects, which are named. After SIGINT or SIGTERM copies under way are given up. The ` +
+		`where a database has other objects, which are named, unless BACKUP_PG_DUMP or --with-pg-dump adds a dump of the same ` +
+		`moment by pg_dump. pg_dump must not be older than the server. After SIGINT or SIGTERM copies under way are given up. The ` +
 		`exit code is 0 when all are complete.`
 }
 
@@ -43,6 +46,8 @@ type backupResultView struct {
 	ID      string `json:"id"` // of the backup; empty if there is none
 	Bytes   int64  `json:"bytes"`
 	Reason  string `json:"reason"` // why it is not complete
+	// Dumped names what only the dump has; none without a dump.
+	Dumped []string `json:"dumped"`
 }
 
 // The outcomes of one backup.
@@ -64,6 +69,9 @@ func (c *backupRunCommand) Run(ctx context.Context, inv *Invocation) (err error)
 		return err
 	}
 	defer in.close()
+	if c.WithPgDump {
+		in.config.Backups.PgDump = cmp.Or(in.config.Backups.PgDump, backups.DefaultPgDump)
+	}
 	all, closeStore, err := in.openBackups(ctx, true, nil)
 	if err != nil {
 		return err
@@ -92,6 +100,9 @@ func (c *backupRunCommand) backUp(ctx context.Context, inv *Invocation, all *bac
 	for _, item := range view.Items {
 		if item.Reason != "" {
 			say(inv.Stderr, fmt.Sprintf("%s: %s: %s", item.Name, item.Outcome, item.Reason))
+		}
+		if len(item.Dumped) > 0 {
+			say(inv.Stderr, fmt.Sprintf("%s: %s: only the dump has %s", item.Name, item.Outcome, oneLine(strings.Join(item.Dumped, ", "))))
 		}
 	}
 	return ended
@@ -132,7 +143,7 @@ func newBackupRunView(summary *backups.Summary) backupRunView {
 }
 
 func newBackupResultView(result *backups.Result) backupResultView {
-	view := backupResultView{Name: result.Name}
+	view := backupResultView{Name: result.Name, Dumped: []string{}}
 	switch {
 	case result.Err != nil:
 		view.Outcome, view.Reason = outcomeFailed, oneLine(result.Err.Error())
@@ -142,7 +153,9 @@ func newBackupResultView(result *backups.Result) backupResultView {
 		return view
 	}
 	view.Outcome, view.ID, view.Bytes = outcomeComplete, result.Record.ID, result.Record.Bytes
-	if !result.Record.IsComplete() {
+	if result.Record.Dumped {
+		view.Dumped = result.Record.Unexplained
+	} else if !result.Record.IsExplained() {
 		view.Outcome, view.Reason = outcomeIncomplete, lacks(result.Record.Unexplained)
 	}
 	return view

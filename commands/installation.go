@@ -122,7 +122,7 @@ func (in *installation) options() tenants.Options {
 
 func (in *installation) lastBackups() *backups.Last {
 	kept := &in.config.Backups
-	return backups.NewLast(kept.Place, kept.Keys, kept.Recipients)
+	return backups.NewLast(kept.Place, kept.Keys, kept.Recipients, kept.PgDump)
 }
 
 func (in *installation) closeManager(ctx context.Context, manager *tenants.Manager, limit time.Duration) {

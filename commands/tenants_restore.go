@@ -162,8 +162,8 @@ func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, ma
 		return writeJSON(inv.Stdout, view)
 	}
 	say(inv.Stdout, fmt.Sprintf("tenant %q as of %s %s", c.Slug, view.TakenAt.Format(time.RFC3339), done))
-	if !choice.Record.IsComplete() {
-		say(inv.Stderr, lacks(choice.Record.Unexplained))
+	if !choice.Record.IsExplained() {
+		say(inv.Stderr, "it lacks "+oneLine(choice.Record.Lacks()))
 	}
 	return nil
 }

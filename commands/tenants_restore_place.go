@@ -102,8 +102,8 @@ func (c *tenantsRestoreCommand) runInPlace(ctx context.Context, in *installation
 				return all.RestoreInPlace(ctx, m, choice, r, inMegabytes(bar, choice.Record.Bytes))
 			},
 		})
-		if err == nil && !c.JSON && !choice.Record.IsComplete() {
-			say(inv.Stderr, lacks(choice.Record.Unexplained))
+		if err == nil && !c.JSON && !choice.Record.IsExplained() {
+			say(inv.Stderr, "it lacks "+oneLine(choice.Record.Lacks()))
 		}
 		return err
 	})

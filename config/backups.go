@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type Backups struct {
 	Keep         retention.Policy // zero means that all are kept
 	KeepDeleted  time.Duration    // of deleted tenants
 	Every        time.Duration    // 0 means that servers make none
+	PgDump       string           // the program whose dump goes with them; empty for none
 	// TokenKeyFile is where the token key is kept on SQLite, if no setting has it.
 	TokenKeyFile string
 }
@@ -43,7 +45,7 @@ func (s *settings) backups() Backups {
 	all := Backups{
 		Place: place, Keys: store.Keys{Access: s.BackupAccessKey, Secret: s.BackupSecretKey},
 		Recipients: s.BackupRecipients, IdentityFile: s.BackupIdentityFile, Keep: keep, KeepDeleted: keepDeleted,
-		Every: every,
+		Every: every, PgDump: s.BackupPgDump,
 	}
 	if s.JWTSecretKey == "" && strings.HasPrefix(s.DatabaseURL, sqliteScheme) {
 		all.TokenKeyFile = secretPath(s.DatabaseURL)
@@ -73,6 +75,24 @@ func (s *settings) checkBackups(wrong mistakes) {
 		err = errors.New("must not be set without BACKUP_URL")
 	}
 	wrong.add("BACKUP_EVERY", err)
+	wrong.add("BACKUP_PG_DUMP", s.checkPgDump())
+}
+
+// checkPgDump refuses a program that is not there. Its version is compared with the server's
+// before each backup.
+func (s *settings) checkPgDump() error {
+	switch {
+	case s.BackupPgDump == "":
+		return nil
+	case s.BackupURL == "":
+		return errors.New("must not be set without BACKUP_URL")
+	case strings.HasPrefix(s.DatabaseURL, sqliteScheme):
+		return errors.New("must not be set with SQLite, whose backups have everything")
+	}
+	if _, err := exec.LookPath(s.BackupPgDump); err != nil {
+		return errors.New("must be the program pg_dump, by its name or its path: install PostgreSQL's client programs")
+	}
+	return nil
 }
 
 // parseKeep reads what is kept; all, where nothing is said.

@@ -85,6 +85,7 @@ type settings struct {
 	BackupKeep             string `env:"BACKUP_KEEP"`
 	BackupKeepDeleted      string `env:"BACKUP_KEEP_DELETED" envDefault:"30d"`
 	BackupEvery            string `env:"BACKUP_EVERY"`
+	BackupPgDump           string `env:"BACKUP_PG_DUMP"`
 	LogLevel               string `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat              string `env:"LOG_FORMAT" envDefault:"text"`
 }

@@ -81,6 +81,8 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 
 func TestLoadReadsEverySetting(t *testing.T) {
 	t.Parallel()
+	program, err := os.Executable()
+	require.NoError(t, err)
 
 	got, err := config.Load(environ{
 		"DATABASE_URL":                        "postgres://app:pw@db.example/core",
@@ -125,6 +127,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 		"BACKUP_KEEP":                         "7d,5w,12m",
 		"BACKUP_KEEP_DELETED":                 "60d",
 		"BACKUP_EVERY":                        "24h",
+		"BACKUP_PG_DUMP":                      program,
 		"LOG_LEVEL":                           "debug",
 		"LOG_FORMAT":                          "json",
 		"PATH":                                "/bin",
@@ -164,6 +167,7 @@ func TestLoadReadsEverySetting(t *testing.T) {
 			Place: store.Place{Folder: "/var/backups/multi tenant"}, Keys: store.Keys{Access: "access", Secret: "se/cr+et="},
 			Recipients: []string{recipient, recipient}, IdentityFile: "config_test.go",
 			Keep: retention.Policy{Days: 7, Weeks: 5, Months: 12}, KeepDeleted: 60 * 24 * time.Hour, Every: 24 * time.Hour,
+			PgDump: program,
 		},
 		LogLevel:  slog.LevelDebug,
 		LogFormat: "json",
@@ -218,6 +222,7 @@ func TestLoadReportsAllMistakesTogether(t *testing.T) {
 		"BACKUP_KEEP":                         "7d,hunter2",
 		"BACKUP_KEEP_DELETED":                 "hunter2",
 		"BACKUP_EVERY":                        "hunter2",
+		"BACKUP_PG_DUMP":                      "hunter2",
 		"LOG_LEVEL":                           "hunter2",
 		"LOG_FORMAT":                          "hunter2",
 	}
@@ -277,6 +282,7 @@ func TestLoadRefusesValues(t *testing.T) {
 		"BACKUP_RECIPIENTS":    {"age1", recipient + " " + recipient, "AGE-SECRET-KEY-1", "ssh-ed25519 AAAA"},
 		"BACKUP_IDENTITY_FILE": {"missing", "."},
 		"BACKUP_EVERY":         {"24", "1s", "1d", "-1h", "9000h", "24h"},
+		"BACKUP_PG_DUMP":       {"pg_dump", "/missing/pg_dump", "."},
 		"BACKUP_KEEP_DELETED":  {"30", "0d", "3651d", "5w", "-1d", "d"},
 		"BACKUP_KEEP":          {"7", "7d 5w", "0d", "1001d", "7d,7d", "7y", ","},
 		"LOG_LEVEL":            {"trace", "INFO", "info+2", "4"},

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"io"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,18 @@ type Copier interface {
 	// that keeps the database from being migrated. What is outside is not changed. The
 	// errors are those of OpenDatabase and of sink, and ErrOtherEngine.
 	Copy(ctx context.Context, source *Source, sink Sink) error
+	// CheckDump returns an error if that program pg_dump, a name or a path, cannot dump the
+	// databases: ErrNoDump where it is missing or older than the server, or the engine has
+	// none.
+	CheckDump(ctx context.Context, program string) error
+	// ReadDump has pg_restore, which is beside that program pg_dump, read to its end the dump
+	// that feed writes. Where it is not there, feed writes to nothing. The errors are those
+	// of feed and of pg_restore.
+	ReadDump(ctx context.Context, program string, feed func(io.Writer) error) error
 }
+
+// ErrNoDump says that databases cannot be dumped. The message says why.
+var ErrNoDump = errors.New("no dump can be made")
 
 // Source is a database to be copied.
 type Source struct {
@@ -30,9 +42,19 @@ type Source struct {
 	Role    string // whose privileges are ours to grant; may be empty
 	// Layout is what this code's migrations make.
 	Layout Layout
+	// Dump wants a dump, too; nil wants none. Copies of files need none.
+	Dump *Dump
 	// AsRows gives rows where the engine would give a file, and says of each table the kinds
 	// of its columns and its keys. Times are in UTC.
 	AsRows bool
+}
+
+// Dump is how a copy also gets what pg_dump makes of the database at the same moment.
+type Dump struct {
+	Program string // pg_dump: its name or its path
+	// Take is called after the tables, where there are things that the layout does not
+	// explain. write writes the dump, in the custom format.
+	Take func(write func(io.Writer) error) error
 }
 
 // Outside leads to a database that is not of a Backend, but has a tenant of it: on another

@@ -35,6 +35,7 @@ func drills() []struct {
 		{"A lost database", drillLostDatabase},
 		{"A customer asks for their data", drillExport},
 		{"Exports by owners", drillExportByOwner},
+		{"Things made by hand", drillByHand},
 		{"A lost server", drillLostServer},
 		{"Lost everything", drillLostEverything},
 		{"A customer leaves", drillLeaving},

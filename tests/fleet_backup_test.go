@@ -24,6 +24,7 @@ type backupJSON struct {
 	Name        string   `json:"name"`
 	Status      string   `json:"status"`
 	Unexplained []string `json:"unexplained"`
+	Dumped      bool     `json:"dumped"`
 	Encrypted   bool     `json:"encrypted"`
 	Archive     string   `json:"archive"`
 }
@@ -40,6 +41,8 @@ type backupRunJSON struct {
 		ID      string `json:"id"`
 		Bytes   int64  `json:"bytes"`
 		Reason  string `json:"reason"`
+
+		Dumped []string `json:"dumped"`
 	} `json:"items"`
 }
 

@@ -2,8 +2,9 @@
 // where there are recipients, encrypted by age. It knows no database.
 //
 // Its members are the parts, in the order in which they were written, and at the end
-// manifest.json. A table is cut into numbered chunks: tables/users/000000.copy. The
-// manifest has the hashes of all parts, so an archive that was cut anywhere has none.
+// manifest.json. A table is cut into numbered chunks: tables/users/000000.copy. Another
+// stream is cut into numbered parts: dump/000000.pgc. The manifest has the hashes of all
+// parts, so an archive that was cut anywhere has none.
 package archive
 
 import (
@@ -23,6 +24,7 @@ const Format = 1
 
 const (
 	chunkBytes   = 1 << 20
+	pieceBytes   = 4 << 20 // of a stream, whose pieces are all in the manifest
 	manifestName = "manifest.json"
 	tablesFolder = "tables/"
 	fileMode     = 0o600
@@ -56,5 +58,10 @@ func TableName(table string) string { return tablesFolder + url.PathEscape(table
 
 // chunkName is the name of a chunk of a table.
 func chunkName(part string, number int) string { return fmt.Sprintf("%s/%06d.copy", part, number) }
+
+// pieceName is the name of a part of a stream.
+func pieceName(stream string, number int, suffix string) string {
+	return fmt.Sprintf("%s/%06d%s", stream, number, suffix)
+}
 
 func encode(sum []byte) string { return hex.EncodeToString(sum) }

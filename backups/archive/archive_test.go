@@ -53,6 +53,10 @@ func write(t *testing.T, lines []string, recipients ...age.Recipient) []byte {
 	writeTable(t, a, "users", lines)
 	writeTable(t, a, "a/b c", []string{"1\n"})
 	require.NoError(t, a.File("database.db", 5, strings.NewReader("12345")))
+	require.NoError(t, a.Stream("dump", ".pgc", func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Repeat(strings.Join(lines, ""), 2))
+		return err
+	}))
 	require.NoError(t, a.Close())
 	return sealed.Bytes()
 }
@@ -218,6 +222,8 @@ func TestVerifyFindsWhatIsMissingOrExchanged(t *testing.T) {
 		"manifest":     without("manifest.json"),
 		"schema":       without("schema.json"),
 		"database":     without("database.db"),
+		"first piece":  without("dump/000000.pgc"),
+		"last piece":   without("dump/000001.pgc"),
 		"another row": func(name string, content []byte) (string, []byte, bool) {
 			return name, bytes.Replace(content, []byte("12345"), []byte("12346"), 1), true
 		},

@@ -44,6 +44,10 @@ func TestReadGivesTheParts(t *testing.T) {
 	_, err := archive.Read(bytes.NewReader(whole), owner, nil, c)
 
 	require.NoError(t, err)
+	require.Less(t, len(c.parts["dump/000001.pgc"]), len(c.parts["dump/000000.pgc"]))
+	require.Equal(t, strings.Repeat(strings.Join(lines, ""), 2), c.parts["dump/000000.pgc"]+c.parts["dump/000001.pgc"])
+	delete(c.parts, "dump/000000.pgc")
+	delete(c.parts, "dump/000001.pgc")
 	require.Equal(t, map[string]string{
 		"schema.json": "{\n  \"engine\": \"any\"\n}", "users": strings.Join(lines, ""), "a/b c": "1\n", "database.db": "12345",
 	}, c.parts)

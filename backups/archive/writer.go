@@ -70,19 +70,34 @@ func (a *Writer) File(name string, size int64, content io.Reader) error {
 // Table adds the rows of a table, a line each. write returns how many rows it has
 // written, which must be as many as there are lines.
 func (a *Writer) Table(table string, write func(io.Writer) (rows int64, err error)) error {
-	c := &chunks{archive: a, part: TableName(table), digest: newDigest(true)}
-	rows, err := write(c)
+	part, sums := TableName(table), newDigest(true)
+	c := &chunks{size: chunkBytes, keep: func(number int, chunk []byte) error {
+		return a.member(chunkName(part, number), chunk)
+	}}
+	rows, err := write(io.MultiWriter(sums, c))
 	if err == nil {
 		err = c.flush()
 	}
 	if err == nil {
-		err = c.digest.checkRows(rows)
+		err = sums.checkRows(rows)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", c.part, err)
+		return fmt.Errorf("write %s: %w", part, err)
 	}
-	a.manifest.Parts = append(a.manifest.Parts, c.digest.part(c.part))
+	a.manifest.Parts = append(a.manifest.Parts, sums.part(part))
 	return nil
+}
+
+// Stream adds a stream whose size is not known before. Each piece of it is a part of its own,
+// with a number and the suffix, so a reader that does not know the stream can leave it out.
+func (a *Writer) Stream(name, suffix string, write func(io.Writer) error) error {
+	c := &chunks{size: pieceBytes, keep: func(number int, piece []byte) error {
+		return a.File(pieceName(name, number, suffix), int64(len(piece)), bytes.NewReader(piece))
+	}}
+	if err := write(c); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return c.flush()
 }
 
 // Close writes the manifest and ends the archive. It does not close the writer below.
@@ -120,23 +135,22 @@ func (a *Writer) member(name string, content []byte) error {
 	return err
 }
 
-// chunks cuts the stream of a part.
+// chunks cuts a stream.
 type chunks struct {
-	archive *Writer
-	part    string
-	digest  *digest
-	buffer  []byte
-	number  int
+	size   int // of each chunk but the last
+	keep   func(number int, chunk []byte) error
+	buffer []byte
+	number int
 }
 
 // Write takes a piece of the stream.
 func (c *chunks) Write(piece []byte) (int, error) {
-	written, _ := c.digest.Write(piece)
+	written := len(piece)
 	for len(piece) > 0 {
-		n := min(len(piece), chunkBytes-len(c.buffer))
+		n := min(len(piece), c.size-len(c.buffer))
 		c.buffer = append(c.buffer, piece[:n]...)
 		piece = piece[n:]
-		if len(c.buffer) < chunkBytes {
+		if len(c.buffer) < c.size {
 			continue
 		}
 		if err := c.flush(); err != nil {
@@ -146,12 +160,12 @@ func (c *chunks) Write(piece []byte) (int, error) {
 	return written, nil
 }
 
-// flush writes a chunk. A table without rows has none.
+// flush writes a chunk. An empty stream has none.
 func (c *chunks) flush() error {
 	if len(c.buffer) == 0 {
 		return nil
 	}
-	if err := c.archive.member(chunkName(c.part, c.number), c.buffer); err != nil {
+	if err := c.keep(c.number, c.buffer); err != nil {
 		return err
 	}
 	c.buffer = c.buffer[:0]

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"github.com/jackc/pgx/v5"
@@ -39,6 +40,32 @@ func (b *backend) Copy(ctx context.Context, source *database.Source, sink databa
 		return err
 	}
 	return b.onServerConn(ctx, from, "copy", func(conn *pgx.Conn) error { return copies.Copy(ctx, conn, source, sink) })
+}
+
+// CheckDump compares the major versions: an older pg_dump refuses the server.
+func (b *backend) CheckDump(ctx context.Context, program string) error {
+	var server string
+	if err := b.core.WithContext(ctx).Raw("SHOW server_version").Scan(&server).Error; err != nil {
+		return err
+	}
+	wanted, err := majorVersion(server)
+	if err != nil {
+		return err
+	}
+	found, err := copies.Version(ctx, program)
+	if err != nil {
+		return fmt.Errorf("%w: %w: install PostgreSQL's client programs of version %d or later", database.ErrNoDump, err, wanted)
+	}
+	if major, err := majorVersion(found); err != nil || major < wanted {
+		return fmt.Errorf("%w: %s is of version %s, and the server of %s: install PostgreSQL's client programs of version %d or later",
+			database.ErrNoDump, program, found, server, wanted)
+	}
+	return nil
+}
+
+// ReadDump is for any dump: it needs no server.
+func (*backend) ReadDump(ctx context.Context, program string, feed func(io.Writer) error) error {
+	return copies.ReadDump(ctx, program, feed)
 }
 
 func (b *backend) targetOf(source *database.Source) (*target, error) {

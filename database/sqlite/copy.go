@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,16 @@ const copyPrefix = ".copy-"
 // Layout is empty: a copy of a file has all that the file has.
 func (*backend) Layout(context.Context, []*gormigrate.Migration) (database.Layout, error) {
 	return database.Layout{}, nil
+}
+
+// CheckDump refuses: a copy of a file has all that the file has.
+func (*backend) CheckDump(context.Context, string) error {
+	return fmt.Errorf("%w: pg_dump is for PostgreSQL, and backups of SQLite have everything", database.ErrNoDump)
+}
+
+// ReadDump lets feed write to nothing, since there is no dump.
+func (*backend) ReadDump(_ context.Context, _ string, feed func(io.Writer) error) error {
+	return feed(io.Discard)
 }
 
 // Copy copies the database to a file beside it by VACUUM INTO, which others do not

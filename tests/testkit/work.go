@@ -81,5 +81,5 @@ func (s *Settings) lastBackups(tb testing.TB, place string) *backups.Last {
 	if text := s.Variables["BACKUP_RECIPIENTS"]; text != "" {
 		recipients = strings.Split(text, ",")
 	}
-	return backups.NewLast(kept, keys, recipients)
+	return backups.NewLast(kept, keys, recipients, s.Variables["BACKUP_PG_DUMP"])
 }

@@ -100,9 +100,16 @@ func (c *copier) listTables(ctx context.Context) ([]string, error) {
 }
 
 func (c *copier) begin(ctx context.Context, tables []string) error {
-	names := make([]string, len(tables))
-	for i, table := range tables {
-		names[i] = pgx.Identifier{"public", table}.Sanitize()
+	names := make([]string, 0, len(tables))
+	for _, table := range tables {
+		names = append(names, pgx.Identifier{"public", table}.Sanitize())
+	}
+	if c.source.Dump != nil {
+		others, err := collect(ctx, c.conn, pgx.RowTo[string], dumpedQuery)
+		if err != nil {
+			return err
+		}
+		names = append(names, others...)
 	}
 	begin := snapshotStatements + " LOCK TABLE " + strings.Join(names, ", ") + " IN ACCESS SHARE MODE"
 	return c.conn.PgConn().Exec(ctx, begin).Close()
@@ -126,7 +133,10 @@ func (c *copier) copy(ctx context.Context, tables []string) error {
 			return fmt.Errorf("table %s: %w", table.Name, err)
 		}
 	}
-	return nil
+	if c.source.Dump == nil || len(content.Unexplained) == 0 {
+		return nil
+	}
+	return c.dump(ctx)
 }
 
 func copyStatement(table *database.ContentTable, direction string) string {

@@ -5,6 +5,11 @@ package copies
 const (
 	tablesQuery = `SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'public' AND c.relkind = 'r' ORDER BY 1`
+	// dumpedQuery names the tables whose rows pg_dump copies besides: it locks them only after
+	// the snapshot exists.
+	dumpedQuery = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND NOT starts_with(n.nspname, 'pg_')
+			AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
 	sequencesQuery = `SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'public' AND c.relkind = 'S' ORDER BY 1`
 	columnsQuery = `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a

@@ -1,0 +1,174 @@
+package copies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"multitenant/database"
+)
+
+const (
+	dumpProgram    = "pg_dump"
+	restoreProgram = "pg_restore"
+
+	// killWait bounds the wait for the pipes of a program that was killed.
+	killWait = 5 * time.Second
+	// maxSaid bounds what is kept of a program's messages.
+	maxSaid = 4 << 10
+)
+
+// dump gives the source's Dump what pg_dump makes of the snapshot of this transaction. It is
+// not compressed, since archives are. Privileges are in it: a restoration may leave them out.
+func (c *copier) dump(ctx context.Context) error {
+	var snapshot string
+	if err := c.conn.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&snapshot); err != nil {
+		return fmt.Errorf("export the snapshot: %w", err)
+	}
+	return c.source.Dump.Take(func(w io.Writer) error {
+		p := &program{
+			path: c.source.Dump.Program, environ: environ(c.conn.Config()), stdout: w,
+			arguments: []string{
+				"--format=custom", "--compress=0", "--no-password", "--lock-wait-timeout=30s", "--snapshot=" + snapshot,
+			},
+		}
+		return p.run(ctx)
+	})
+}
+
+// environ is where pg_dump connects, as the variables of libpq. A program's environment, other
+// than its arguments, is hidden from other users.
+func environ(config *pgx.ConnConfig) []string {
+	variables := []string{
+		"PGHOST=" + config.Host, "PGPORT=" + strconv.Itoa(int(config.Port)), "PGDATABASE=" + config.Database,
+		"PGUSER=" + config.User, "PGPASSWORD=" + config.Password, "PGAPPNAME=" + config.RuntimeParams["application_name"],
+	}
+	_, _, after := database.CutHosts(config.ConnString())
+	_, query, _ := strings.Cut(after, "?")
+	parameters, err := url.ParseQuery(query)
+	if err != nil { // it has been parsed before
+		return variables
+	}
+	for _, name := range []string{"sslmode", "sslrootcert", "sslcert", "sslkey", "sslsni", "options"} {
+		if parameters.Has(name) {
+			variables = append(variables, "PG"+strings.ToUpper(name)+"="+parameters.Get(name))
+		}
+	}
+	return variables
+}
+
+// Version returns the version of a program of PostgreSQL, such as "15.8 (Debian …)".
+func Version(ctx context.Context, path string) (string, error) {
+	said := &strings.Builder{}
+	p := &program{path: path, arguments: []string{"--version"}, stdout: said}
+	if err := p.run(ctx); err != nil {
+		return "", err
+	}
+	_, version, isKnown := strings.Cut(strings.TrimSpace(said.String()), "(PostgreSQL) ")
+	if !isKnown {
+		return "", fmt.Errorf("%s says that it is %q", path, said)
+	}
+	return version, nil
+}
+
+// ReadDump has the pg_restore beside a pg_dump read the dump that feed writes, to its end: a
+// list of its content would not find the end missing.
+func ReadDump(ctx context.Context, pgDump string, feed func(io.Writer) error) error {
+	path, err := exec.LookPath(besides(pgDump))
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return feed(io.Discard)
+	}
+	if err != nil {
+		return err
+	}
+	from, to := io.Pipe()
+	fed := make(chan error, 1)
+	go func() {
+		err := feed(to)
+		_ = to.CloseWithError(err) // it never fails
+		fed <- err
+	}()
+	p := &program{path: path, arguments: []string{"--file=-"}, stdin: from, stdout: io.Discard}
+	err = p.run(ctx)
+	if err == nil {
+		_, _ = io.Copy(io.Discard, from) // it ends with feed, whose error follows
+	}
+	_ = from.CloseWithError(err) // feed must not wait for a reader that has left
+	if cause := <-fed; cause != nil && !errors.Is(cause, err) {
+		return cause
+	}
+	return err
+}
+
+// besides is the pg_restore of a pg_dump.
+func besides(pgDump string) string {
+	folder, name := filepath.Split(pgDump)
+	return folder + strings.Replace(name, dumpProgram, restoreProgram, 1)
+}
+
+// program is a program of PostgreSQL that is run once.
+type program struct {
+	path      string
+	arguments []string
+	environ   []string
+	stdin     io.Reader
+	stdout    io.Writer
+}
+
+// run waits for the program. It is killed when ctx ends, with all that it has started.
+func (p *program) run(ctx context.Context) error {
+	command := exec.CommandContext(ctx, p.path, p.arguments...) //nolint:gosec // the operator names the program
+	command.Env = append(slices.DeleteFunc(command.Environ(), isNeedless), p.environ...)
+	out, said := &output{to: p.stdout}, &messages{}
+	command.Stdin, command.Stdout, command.Stderr, command.WaitDelay = p.stdin, out, said, killWait
+	killTogether(command)
+	err := command.Run()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case out.err != nil:
+		return out.err
+	}
+	return fmt.Errorf("%s: %w: %s", filepath.Base(p.path), err, strings.TrimSpace(said.text.String()))
+}
+
+// isNeedless reports whether a program can do without a variable of this process: it may be a
+// secret, or lead pg_dump to another server.
+func isNeedless(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return !slices.Contains([]string{"PATH", "HOME", "APPDATA", "LD_LIBRARY_PATH"}, name) && !strings.HasPrefix(name, "PGSSL")
+}
+
+// output remembers why a program could not write.
+type output struct {
+	to  io.Writer
+	err error
+}
+
+// Write writes.
+func (o *output) Write(piece []byte) (n int, err error) {
+	n, o.err = o.to.Write(piece)
+	return n, o.err
+}
+
+// messages keeps the beginning of what a program says.
+type messages struct{ text strings.Builder }
+
+// Write does not fail: the program must not wait.
+func (m *messages) Write(piece []byte) (int, error) {
+	m.text.Write(piece[:min(len(piece), maxSaid-m.text.Len())])
+	return len(piece), nil
+}
