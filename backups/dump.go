@@ -1,16 +1,20 @@
 package backups
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"filippo.io/age"
 
 	"multitenant/backups/archive"
 	"multitenant/backups/store"
+	"multitenant/database"
 )
 
 // DefaultPgDump is the program that makes dumps, where no other is named.
@@ -29,6 +33,48 @@ func (r *Record) Lacks() string {
 		names += ", which the dump in backup " + r.ID + " has"
 	}
 	return names
+}
+
+// Lacks names what a database that is made of the chosen backup lacks; empty for nothing.
+func (c *Choice) Lacks() string {
+	if c.make == nil {
+		if c.Record.IsExplained() {
+			return ""
+		}
+		return c.Record.Lacks()
+	}
+	return strings.Join(slices.DeleteFunc(slices.Clone(c.Record.Unexplained), isLoaded), ", ")
+}
+
+// isLoaded reports whether database.Loader.LoadDump makes such a thing again.
+func isLoaded(unexplained string) bool {
+	for _, left := range []string{"privileges of ", "default privileges of ", "setting "} {
+		if strings.HasPrefix(unexplained, left) {
+			return false
+		}
+	}
+	return true
+}
+
+// useDump has the database be made of the dump. It refuses a dump with objects of roles that
+// have fewer powers than the application's own, to which all would belong: a function of such a
+// role could do more then.
+func (b *Backups) useDump(c *Choice) error {
+	if owners := c.copied.content.Owners; len(owners) > 0 {
+		return fmt.Errorf("%w: things in its dump belong to %s, and would belong to the application's role: take them out by backup extract-dump",
+			database.ErrUnloadable, strings.Join(owners, ", "))
+	}
+	c.make = func(ctx context.Context, name string) error {
+		err := b.databases.Backend.LoadDump(ctx, name, cmp.Or(b.pgDump, DefaultPgDump), func(w io.Writer) error {
+			c.copied.dump = w
+			return c.copied.load(ctx, c.from, nil)
+		})
+		if err != nil {
+			return err
+		}
+		return b.compare(ctx, name, c.Record, c.copied, true)
+	}
+	return nil
 }
 
 // FindIn returns the backup in a store with that id; ErrNoBackup.

@@ -80,7 +80,7 @@ func (k Restoration) prepare(ctx context.Context, task *operations.Task, argumen
 	if err := task.Enter(ctx, phaseExamining, nil); err != nil {
 		return nil, err
 	}
-	choice, err := k.examine(ctx, record, k.identities)
+	choice, err := k.examine(ctx, record, k.identities, false)
 	if err != nil {
 		return nil, fmt.Errorf("backup %s: %w", record.ID, err)
 	}

@@ -24,22 +24,23 @@ type Choice struct {
 
 	from   *reader
 	copied *loading
+	make   func(ctx context.Context, name string) error // that of tenants.Copied
 }
 
-// Choose reads the newest backup of the tenant with that slug, or the one with that id.
+// Choose reads the newest backup of the tenant with that slug, or the one that is wanted.
 // A backup of an earlier tenant of that slug must be named, as must one that is not
-// explained. The errors: ErrNoBackup, ErrIdentityMissing, database.ErrOtherEngine,
+// explained, unless its dump is used. The errors: ErrNoBackup, ErrIdentityMissing, database.ErrOtherEngine,
 // database.ErrNewerSchema, archive.ErrDamaged, and one that says that the owner is gone.
-func (b *Backups) Choose(ctx context.Context, slug models.Slug, id string, identities []age.Identity) (*Choice, error) {
+func (b *Backups) Choose(ctx context.Context, slug models.Slug, wanted Wanted, identities []age.Identity) (*Choice, error) {
 	tenant, err := models.FindTenantBySlug(ctx, b.databases.Core, slug)
 	if err != nil && !models.IsKind(err, models.KindTenantNotFound) {
 		return nil, err
 	}
-	r, err := b.find(ctx, slug, &tenant, id)
+	r, err := b.find(ctx, slug, &tenant, wanted)
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.examine(ctx, r, identities)
+	c, err := b.examine(ctx, r, identities, wanted.ByDump)
 	if err == nil {
 		c.Owner, err = b.ownerOf(ctx, &tenant, c.copied.organization)
 	}
@@ -50,7 +51,7 @@ func (b *Backups) Choose(ctx context.Context, slug models.Slug, id string, ident
 }
 
 // examine reads all of a backup.
-func (b *Backups) examine(ctx context.Context, r *Record, identities []age.Identity) (c *Choice, err error) {
+func (b *Backups) examine(ctx context.Context, r *Record, identities []age.Identity, byDump bool) (c *Choice, err error) {
 	c = &Choice{Record: r, copied: &loading{}, from: &reader{from: b.store, record: r, identities: identities}}
 	if c.copied.migrations, err = b.migrationsOf(r); err == nil {
 		err = c.copied.load(ctx, c.from, nil)
@@ -58,12 +59,15 @@ func (b *Backups) examine(ctx context.Context, r *Record, identities []age.Ident
 	if err == nil && c.copied.organization == nil {
 		err = fmt.Errorf("%w: it has no %s", database.ErrUnloadable, organizationPart)
 	}
+	if err == nil && byDump && r.Dumped {
+		err = b.useDump(c)
+	}
 	return c, err
 }
 
-// find returns the newest backup, or the one with that id. tenant is the one that has
+// find returns the newest backup, or the one that is wanted. tenant is the one that has
 // the slug now, if there is one.
-func (b *Backups) find(ctx context.Context, slug models.Slug, tenant *models.Tenant, id string) (*Record, error) {
+func (b *Backups) find(ctx context.Context, slug models.Slug, tenant *models.Tenant, wanted Wanted) (*Record, error) {
 	entries, err := List(ctx, b.store)
 	if err != nil {
 		return nil, err
@@ -74,15 +78,15 @@ func (b *Backups) find(ctx context.Context, slug models.Slug, tenant *models.Ten
 		if r == nil || r.InstallationID != b.databases.InstallationID() || r.TenantID == CoreOwner {
 			continue
 		}
-		isOf := r.TenantID == tenant.ID || r.Slug == string(slug) && (tenant.ID == "" || id != "")
-		if isOf && (id == "" || id == r.ID) && (found == nil || !r.TakenAt.Before(found.TakenAt)) {
+		isOf := r.TenantID == tenant.ID || r.Slug == string(slug) && (tenant.ID == "" || wanted.ID != "")
+		if isOf && (wanted.ID == "" || wanted.ID == r.ID) && (found == nil || !r.TakenAt.Before(found.TakenAt)) {
 			found = r
 		}
 	}
 	if found == nil {
 		return nil, ErrNoBackup
 	}
-	if id == "" && !found.IsExplained() {
+	if wanted.ID == "" && !found.IsExplained() && (!wanted.ByDump || !found.Dumped) {
 		return nil, fmt.Errorf("restored, the newest backup lacks %s: to restore it all the same, name it by --backup %s",
 			found.Lacks(), found.ID)
 	}
@@ -128,7 +132,7 @@ func (b *Backups) RestoreInPlace(
 func (c *Choice) content(ctx context.Context) *tenants.Copied {
 	return &tenants.Copied{
 		From: c.Record.TenantID, Migrations: c.copied.migrations, Owner: c.Owner,
-		Feed: func(fill database.Fill) error { return c.copied.load(ctx, c.from, fill) },
+		Feed: func(fill database.Fill) error { return c.copied.load(ctx, c.from, fill) }, Make: c.make,
 	}
 }
 

@@ -14,10 +14,12 @@ import (
 // ErrNotDeleted says that a tenant exists, so that it cannot come back.
 var ErrNotDeleted = errors.New("it is not deleted")
 
-// Wanted says which backup of a deleted tenant is wanted, and for whom.
+// Wanted says which backup of a tenant is wanted, how, and for whom.
 type Wanted struct {
 	ID    string // the newest if it is empty
-	Owner string // the address of a core user; the owner then if it is empty
+	Owner string // of a deleted tenant: the address of a core user; the owner then if it is empty
+	// ByDump makes the database of the dump, where the backup has one.
+	ByDump bool
 }
 
 // ChooseDeleted is Choose for a deleted tenant that is to come back under the slug that it
@@ -32,14 +34,14 @@ func (b *Backups) ChooseDeleted(
 	if !models.IsKind(err, models.KindTenantNotFound) {
 		return nil, err
 	}
-	r, err := b.find(ctx, slug, &models.Tenant{}, wanted.ID)
+	r, err := b.find(ctx, slug, &models.Tenant{}, wanted)
 	if err != nil {
 		return nil, err
 	}
 	if err := b.checkDeleted(ctx, r, wanted.ID); err != nil {
 		return nil, err
 	}
-	c, err := b.examine(ctx, r, identities)
+	c, err := b.examine(ctx, r, identities, wanted.ByDump)
 	if err == nil {
 		c.Owner, err = b.ownerAgain(ctx, c.copied.organization, wanted.Owner)
 	}
@@ -62,7 +64,7 @@ func (b *Backups) checkDeleted(ctx context.Context, r *Record, named string) err
 	if named != "" {
 		return nil
 	}
-	last, err := b.find(ctx, "", &models.Tenant{ID: r.TenantID}, "")
+	last, err := b.find(ctx, "", &models.Tenant{ID: r.TenantID}, Wanted{ByDump: true})
 	if err == nil && last.Slug != r.Slug {
 		err = fmt.Errorf("it was %q when it was deleted: restore that", last.Slug)
 	}

@@ -26,6 +26,8 @@ type tenantsRestoreCommand struct {
 	Backup  string `placeholder:"ID" xor:"source" help:"Restore this backup; the newest if it is not given."`
 	Yes     bool   `help:"Do not ask."`
 	JSON    bool   `name:"json" help:"Write the result as JSON."`
+
+	WithPgDump bool `help:"Make the database of the dump in the backup, by pg_restore, where it has one."`
 }
 
 // Help describes the command.
@@ -36,7 +38,8 @@ func (tenantsRestoreCommand) Help() string {
 		"resets and invitations are not restored. The backup may be of an older schema, not of a newer one or another engine. " +
 		"An encrypted backup needs BACKUP_IDENTITY_FILE. In place, the command says first which users return, leave, or change " +
 		"their role or password. It keeps the replaced database for KEEP_REPLACED days, in which --undo puts it back. Audit " +
-		"events are kept. The restored tenant is whole or, also when the command is killed, as it was. With --from or --file " +
+		"events are kept. With --with-pg-dump also the things come back that no migration makes, if the backup has a dump of them; they " +
+		"belong to the application's role then. The restored tenant is whole or, also when the command is killed, as it was. With --from or --file " +
 		"the tenant is read from a database that another program has restored to some moment, and nothing is changed there; SLUG may be of a " +
 		"tenant that was deleted while its slug rests. Give the password of the URL by PGPASSWORD or PGPASSFILE."
 }
@@ -51,8 +54,10 @@ func (c *tenantsRestoreCommand) Validate() error {
 		return errors.New("--as makes another tenant: it cannot be used with --in-place or --undo")
 	case c.As == "" && !c.outside().IsNone():
 		return errors.New("--from and --file make another tenant: they need --as")
-	case c.Undo && (c.InPlace || c.Backup != ""):
-		return errors.New("--undo needs no backup: it cannot be used with --in-place or --backup")
+	case c.Undo && (c.InPlace || c.Backup != "" || c.WithPgDump):
+		return errors.New("--undo needs no backup: it cannot be used with --in-place, --backup or --with-pg-dump")
+	case c.WithPgDump && !c.outside().IsNone():
+		return errors.New("--with-pg-dump is for backups: it cannot be used with --from or --file")
 	case c.Owner != "" && (c.As != "" || c.InPlace || c.Undo):
 		return errors.New("--owner is for a tenant that comes back, without --as, --in-place and --undo")
 	}
@@ -110,7 +115,7 @@ func (c *tenantsRestoreCommand) runBeside(ctx context.Context, inv *Invocation) 
 			return c.restoreOutside(ctx, in, m, source, as)
 		}
 		return in.withBackups(ctx, func(all *backups.Backups, identities []age.Identity) error {
-			choice, err := all.Choose(ctx, source, c.Backup, identities)
+			choice, err := all.Choose(ctx, source, c.wanted(), identities)
 			if err != nil {
 				return tenantError(c.Slug, err)
 			}
@@ -126,6 +131,10 @@ func (c *tenantsRestoreCommand) runBeside(ctx context.Context, inv *Invocation) 
 			return c.show(inv, choice, made, "is restored as "+strconv.Quote(c.As))
 		})
 	})
+}
+
+func (c *tenantsRestoreCommand) wanted() backups.Wanted {
+	return backups.Wanted{ID: c.Backup, Owner: c.Owner, ByDump: c.WithPgDump}
 }
 
 func (c *tenantsRestoreCommand) question(choice *backups.Choice) string {
@@ -162,10 +171,15 @@ func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, ma
 		return writeJSON(inv.Stdout, view)
 	}
 	say(inv.Stdout, fmt.Sprintf("tenant %q as of %s %s", c.Slug, view.TakenAt.Format(time.RFC3339), done))
-	if !choice.Record.IsExplained() {
-		say(inv.Stderr, "it lacks "+oneLine(choice.Record.Lacks()))
-	}
+	sayLacks(inv, choice)
 	return nil
+}
+
+// sayLacks says what a restored tenant lacks.
+func sayLacks(inv *Invocation, choice *backups.Choice) {
+	if lacks := choice.Lacks(); lacks != "" {
+		say(inv.Stderr, "it lacks "+oneLine(lacks))
+	}
 }
 
 // undelete makes a deleted tenant again.
@@ -176,7 +190,7 @@ func (c *tenantsRestoreCommand) undelete(ctx context.Context, in *installation, 
 	}
 	inv := in.invocation
 	return in.withBackups(ctx, func(all *backups.Backups, identities []age.Identity) error {
-		choice, err := all.ChooseDeleted(ctx, slug, backups.Wanted{ID: c.Backup, Owner: c.Owner}, identities)
+		choice, err := all.ChooseDeleted(ctx, slug, c.wanted(), identities)
 		if err != nil {
 			return tenantError(c.Slug, err)
 		}

@@ -82,7 +82,7 @@ type replacement struct {
 func (c *tenantsRestoreCommand) runInPlace(ctx context.Context, in *installation, m *tenants.Manager, record *models.Tenant) error {
 	inv := in.invocation
 	return in.withBackups(ctx, func(all *backups.Backups, identities []age.Identity) error {
-		choice, err := all.Choose(ctx, record.Slug, c.Backup, identities)
+		choice, err := all.Choose(ctx, record.Slug, c.wanted(), identities)
 		if err != nil {
 			return tenantError(c.Slug, err)
 		}
@@ -102,8 +102,8 @@ func (c *tenantsRestoreCommand) runInPlace(ctx context.Context, in *installation
 				return all.RestoreInPlace(ctx, m, choice, r, inMegabytes(bar, choice.Record.Bytes))
 			},
 		})
-		if err == nil && !c.JSON && !choice.Record.IsExplained() {
-			say(inv.Stderr, "it lacks "+oneLine(choice.Record.Lacks()))
+		if err == nil && !c.JSON {
+			sayLacks(inv, choice)
 		}
 		return err
 	})

@@ -98,6 +98,9 @@ type Content struct {
 	// Unexplained names what the migrations do not make again and the copy does not
 	// hold.
 	Unexplained []string `json:"unexplained"`
+	// Owners are the roles, other than superusers and the application's own, to which
+	// something in a dump belongs. They are known where Source.Dump is set.
+	Owners []string `json:"owners,omitempty"`
 }
 
 // ContentTable is a table of a copy.

@@ -27,6 +27,12 @@ type Loader interface {
 	// dropped. The errors are those of OpenDatabase, ErrOtherEngine, ErrUnloadable
 	// and those of feed.
 	Load(ctx context.Context, name string, feed func(Fill) error) error
+	// LoadDump makes the content of an empty database of the dump that feed writes, by the
+	// pg_restore that is beside that program pg_dump, in one transaction. All belongs to the
+	// application's own role; privileges are left out. After an error the database must be
+	// dropped. The errors are ErrNoDump where pg_restore is missing, and those of feed and of
+	// pg_restore.
+	LoadDump(ctx context.Context, name, program string, feed func(io.Writer) error) error
 	// LoadCore makes core, which must be empty, of a copy that has the migrations of list,
 	// and calls finish on core as it is then. All of it is done, or nothing is and core
 	// is empty still. The errors are those of Load and of finish, and ErrInUse where

@@ -61,7 +61,7 @@ func (d *Databases) build(ctx context.Context, session database.Session, record 
 	}
 	d.step(StepCreated)
 	if copied != nil {
-		if err := d.Load(ctx, record.DatabaseName, copied.Migrations, copied.Feed); err != nil {
+		if err := d.fill(ctx, record.DatabaseName, copied); err != nil {
 			return fmt.Errorf("fill new database: %w", err)
 		}
 	}

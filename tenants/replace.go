@@ -36,7 +36,7 @@ func (m *Manager) RestoreInPlace(ctx context.Context, r *Restoration, content *C
 		return err
 	}
 	return m.databases.Scratch(ctx, func(name string) error {
-		if err := m.databases.Load(ctx, name, content.Migrations, content.Feed); err != nil {
+		if err := m.databases.fill(ctx, name, content); err != nil {
 			return err
 		}
 		made := *r.Tenant

@@ -25,6 +25,9 @@ type Copied struct {
 	NeedsOwner, Mask bool
 	// Feed fills a database that has been migrated by Migrations.
 	Feed func(database.Fill) error
+	// Make, unless it is nil, makes the content of an empty database, in place of Migrations
+	// and Feed.
+	Make func(ctx context.Context, name string) error
 	// Allowed bounds the owner's organizations.
 	Allowed Allowance
 	// Also, unless it is nil, is called in the transaction that makes the tenant ready. Its
@@ -81,12 +84,20 @@ func (d *Databases) Load(
 	return d.Backend.Load(ctx, name, feed)
 }
 
+// fill fills an empty database.
+func (d *Databases) fill(ctx context.Context, name string, content *Copied) error {
+	if content.Make != nil {
+		return content.Make(ctx, name)
+	}
+	return d.Load(ctx, name, content.Migrations, content.Feed)
+}
+
 // Restore makes a tenant of a copy of another, or makes a deleted tenant again, and its
 // organization if org is not nil. It fills in org as its row in core and records the
 // event. The tenant has no session, password reset or invitation, and the only core user
 // inside is the owner. The errors: KindInvalidSlug, KindReservedSlug, KindSlugTaken,
-// KindSlugResting, KindTooManyOrganizations, KindBusy, and those of Databases.Load and
-// content.Also.
+// KindSlugResting, KindTooManyOrganizations, KindBusy, and those of Databases.Load,
+// content.Make and content.Also.
 func (m *Manager) Restore(
 	ctx context.Context, event *models.Event, slug models.Slug, org *models.Organization, content *Copied,
 ) error {

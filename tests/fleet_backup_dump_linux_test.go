@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,6 +90,8 @@ func TestBackupsCarryADump(t *testing.T) {
 	folder := keepBackups(t, &settings, identity)
 	app := testkit.Start(t, settings)
 	fleetOf(app, "acme", "globex")
+	app.Register("acme", "grace@example.com")
+	token := app.TokenOf("acme", "grace@example.com")
 	acme := settings.DatabaseName("acme")
 	makeByHand(t, &settings, acme)
 	program := dumpProgram(t, "pg_dump --version", `printf '%s\n' "$@" >>"$0.arguments"; env >>"$0.environ"
@@ -130,7 +133,55 @@ exec pg_dump "$@"`)
 	requireByHand(t, &settings, other)
 
 	requireProvenDump(t, &settings, program)
+	requireMadeOfTheDump(t, app, &settings, token)
 	requireDumpsOnRequest(t, &settings, kept["acme"].ID)
+}
+
+// requireMadeOfTheDump requires that a tenant which is made of the dump has what was made by
+// hand, and is as every other restored tenant: without sessions, and with all events in place.
+func requireMadeOfTheDump(t *testing.T, app *testkit.App, settings *testkit.Settings, token string) {
+	t.Helper()
+	broken := settings.Command(t, "tenants", "restore", "acme", "--as", "broken", "--with-pg-dump", "--yes").RequireCode(t, 1)
+	require.Contains(t, broken.Stderr, "pg_restore: exit status 3: boom")
+	beside := filepath.Join(filepath.Dir(settings.Variables["BACKUP_PG_DUMP"]), "pg_restore")
+	require.NoError(t, os.WriteFile(beside, []byte("#!/bin/sh\npg_restore \"$@\" && psql -Xqc 'DELETE FROM public.sessions'"), 0o700))
+	lossy := settings.Command(t, "tenants", "restore", "acme", "--as", "lossy", "--with-pg-dump", "--yes").RequireCode(t, 1)
+	require.Contains(t, lossy.Stderr, "restored, table sessions has other rows")
+	settings.RequireTidy(t, settings.DatabaseName("other"))
+	delete(settings.Variables, "BACKUP_PG_DUMP")
+	count := func(name, table string) int {
+		return testkit.Scalar[int](t, settings, name, "SELECT count(*) FROM "+table)
+	}
+	made := func(outcome testkit.Outcome, slug string) string {
+		require.Equal(t, "it lacks privileges of PUBLIC on notes", strings.TrimSpace(outcome.RequireCode(t, 0).Stderr))
+		name := testkit.Scalar[string](t, settings, settings.CoreName(), "SELECT database_name FROM tenants WHERE slug = '"+slug+"'")
+		requireByHand(t, settings, name)
+		require.Zero(t, count(name, "sessions"))
+		return name
+	}
+
+	made(settings.Command(t, "tenants", "restore", "acme", "--as", "whole", "--with-pg-dump", "--yes"), "whole")
+	awaitLogin(t, app, "whole", "grace@example.com")
+	acme := databaseNow(t, settings)
+	settings.Exec(t, acme, "DROP TABLE notes")
+	events := count(acme, "audit_events")
+	acme = made(settings.Command(t, "tenants", "restore", "acme", "--in-place", "--with-pg-dump", "--yes"), "acme")
+	require.GreaterOrEqual(t, count(acme, "audit_events"), events)
+	testkit.Await(t, time.Minute, func() error {
+		if answer := app.Get("/api/users/me", token); answer.Code != http.StatusUnauthorized {
+			return errors.New(answer.Raw)
+		}
+		return nil
+	})
+	awaitLogin(t, app, "acme", "grace@example.com")
+	settings.Command(t, "tenants", "doctor", "--tenant", "whole").RequireCode(t, 0)
+
+	role := testkit.Scalar[string](t, settings, settings.CoreName(), "SELECT role FROM tenants WHERE slug = 'whole'")
+	administratorIn(t, settings, settings.DatabaseName("whole"))("CREATE FUNCTION public.theirs() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+		`ALTER FUNCTION public.theirs() OWNER TO "`+role+`"`)
+	settings.Command(t, "backup", "run", "--tenant", "whole", "--with-pg-dump").RequireCode(t, 0)
+	refused := settings.Command(t, "tenants", "restore", "whole", "--as", "risen", "--with-pg-dump", "--yes").RequireCode(t, 1)
+	require.Contains(t, refused.Stderr, "things in its dump belong to "+role)
 }
 
 // requireProvenDump requires that level 3 has pg_restore read the dump, where that is there.

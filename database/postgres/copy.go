@@ -107,6 +107,15 @@ func (b *backend) Load(ctx context.Context, name string, feed func(database.Fill
 	return b.onServerConn(ctx, into, "load", func(conn *pgx.Conn) error { return copies.Load(ctx, conn, feed) })
 }
 
+// LoadDump connects to the server that answers the program, so that pg_restore uses the same.
+func (b *backend) LoadDump(ctx context.Context, name, program string, feed func(io.Writer) error) error {
+	if err := b.checkTenant(name); err != nil {
+		return err
+	}
+	into := &target{server: b.server, name: name, path: catalogPath}
+	return b.onServerConn(ctx, into, "restore", func(conn *pgx.Conn) error { return copies.LoadDump(ctx, conn, program, feed) })
+}
+
 // onServerConn lends a connection of pgx to use, which does the act to the database.
 func (b *backend) onServerConn(ctx context.Context, t *target, act string, use func(*pgx.Conn) error) error {
 	db, err := b.open(ctx, b.pools.making, t)

@@ -35,6 +35,11 @@ func (*backend) ReadDump(_ context.Context, _ string, feed func(io.Writer) error
 	return feed(io.Discard)
 }
 
+// LoadDump refuses: no copy of a file has a dump.
+func (b *backend) LoadDump(ctx context.Context, _, program string, _ func(io.Writer) error) error {
+	return b.CheckDump(ctx, program)
+}
+
 // Copy copies the database to a file beside it by VACUUM INTO, which others do not
 // wait for, and hands that file on. It needs a connection of its own: those that
 // serve a tenant are kept from attaching files, and VACUUM INTO attaches one.

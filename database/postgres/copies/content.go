@@ -18,6 +18,11 @@ func (c *copier) describe(ctx context.Context, tables []string) (*database.Conte
 	if content.Unexplained, err = c.unexplained(ctx); err != nil {
 		return nil, fmt.Errorf("list the objects that migrations do not explain: %w", err)
 	}
+	if c.source.Dump != nil {
+		if content.Owners, err = collect(ctx, c.conn, pgx.RowTo[string], ownersQuery); err != nil {
+			return nil, fmt.Errorf("list owners: %w", err)
+		}
+	}
 	if content.Applied, err = collect(ctx, c.conn, pgx.RowTo[string], "SELECT id FROM public.schema_migrations ORDER BY id"); err != nil {
 		return nil, fmt.Errorf("list migrations: %w", err)
 	}

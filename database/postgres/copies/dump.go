@@ -92,6 +92,24 @@ func ReadDump(ctx context.Context, pgDump string, feed func(io.Writer) error) er
 	if err != nil {
 		return err
 	}
+	return (&program{path: path, arguments: []string{"--file=-"}, stdout: io.Discard}).eat(ctx, feed)
+}
+
+// LoadDump has the pg_restore beside a pg_dump make the content of the empty database that conn
+// is connected to of the dump that feed writes.
+func LoadDump(ctx context.Context, conn *pgx.Conn, pgDump string, feed func(io.Writer) error) error {
+	path, err := exec.LookPath(besides(pgDump))
+	if err != nil {
+		return fmt.Errorf("%w: %w: install PostgreSQL's client programs", database.ErrNoDump, err)
+	}
+	p := &program{path: path, environ: environ(conn.Config()), stdout: io.Discard, arguments: []string{
+		"--dbname=" + conn.Config().Database, "--no-password", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error",
+	}}
+	return p.eat(ctx, feed)
+}
+
+// eat runs the program on what feed writes.
+func (p *program) eat(ctx context.Context, feed func(io.Writer) error) error {
 	from, to := io.Pipe()
 	fed := make(chan error, 1)
 	go func() {
@@ -99,8 +117,8 @@ func ReadDump(ctx context.Context, pgDump string, feed func(io.Writer) error) er
 		_ = to.CloseWithError(err) // it never fails
 		fed <- err
 	}()
-	p := &program{path: path, arguments: []string{"--file=-"}, stdin: from, stdout: io.Discard}
-	err = p.run(ctx)
+	p.stdin = from
+	err := p.run(ctx)
 	if err == nil {
 		_, _ = io.Copy(io.Discard, from) // it ends with feed, whose error follows
 	}

@@ -10,6 +10,10 @@ const (
 	dumpedQuery = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND NOT starts_with(n.nspname, 'pg_')
 			AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
+	// ownersQuery names the roles whose objects would get more powers as ours.
+	ownersQuery = `SELECT DISTINCT r.rolname::text FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+		WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.deptype = 'o'
+			AND d.refclassid = 'pg_authid'::regclass AND NOT r.rolsuper AND r.rolname <> current_user ORDER BY 1`
 	sequencesQuery = `SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'public' AND c.relkind = 'S' ORDER BY 1`
 	columnsQuery = `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
