@@ -219,6 +219,9 @@ func requireDumpsOnRequest(t *testing.T, settings *testkit.Settings, id string) 
 	last := listBackups(t, settings)["acme"]
 	require.True(t, last.Dumped)
 	require.NotEqual(t, run.Items[0].ID, last.ID)
+	settings.Command(t, "tenants", "restore", "acme", "--yes").RequireCode(t, 1)
+	settings.Command(t, "tenants", "restore", "acme", "--with-pg-dump", "--yes").RequireCode(t, 0)
+	require.Equal(t, "THE FIRST", testkit.Scalar[string](t, settings, databaseNow(t, settings), "SELECT text FROM notes"))
 }
 
 // A pg_dump that is missing or older than the server is an error before anything is done. One
@@ -235,12 +238,15 @@ func TestBackupsWithoutTheDumpDoNotCount(t *testing.T) {
 		require.NoError(t, err)
 		return found
 	}
-	for version, want := range map[string]string{
-		"echo 'pg_dump (PostgreSQL) 9.6.24'": "is of version 9.6.24, and the server of",
-		"echo nonsense >&2; exit 127":        "exit status 127: nonsense: install PostgreSQL's client programs of version",
-		"echo me":                            `says that it is "me`,
+	missing := filepath.Join(t.TempDir(), "pg_dump")
+	require.NoError(t, os.WriteFile(missing, []byte("#!/missing/sh"), 0o700))
+	for program, want := range map[string]string{
+		missing: "no such file or directory: install PostgreSQL's client programs of version",
+		dumpProgram(t, "echo 'pg_dump (PostgreSQL) 9.6.24'", "exit 9"): "is of version 9.6.24, and the server of",
+		dumpProgram(t, "echo nonsense >&2; exit 127", "exit 9"):        "exit status 127: nonsense: install PostgreSQL's",
+		dumpProgram(t, "echo me", "exit 9"):                            `says that it is "me`,
 	} {
-		settings.Variables["BACKUP_PG_DUMP"] = dumpProgram(t, version, "exit 9")
+		settings.Variables["BACKUP_PG_DUMP"] = program
 		require.Contains(t, settings.Command(t, "backup", "run").RequireCode(t, 1).Stderr, want)
 		require.Contains(t, settings.Command(t, "tenants", "delete", "acme", "--yes").RequireCode(t, 1).Stderr, want)
 		require.Empty(t, objects())

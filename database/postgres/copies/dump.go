@@ -53,6 +53,7 @@ func environ(config *pgx.ConnConfig) []string {
 	variables := []string{
 		"PGHOST=" + config.Host, "PGPORT=" + strconv.Itoa(int(config.Port)), "PGDATABASE=" + config.Database,
 		"PGUSER=" + config.User, "PGPASSWORD=" + config.Password, "PGAPPNAME=" + config.RuntimeParams["application_name"],
+		"PGSSLMODE=" + sslMode(config),
 	}
 	_, _, after := database.CutHosts(config.ConnString())
 	_, query, _ := strings.Cut(after, "?")
@@ -60,12 +61,28 @@ func environ(config *pgx.ConnConfig) []string {
 	if err != nil { // it has been parsed before
 		return variables
 	}
-	for _, name := range []string{"sslmode", "sslrootcert", "sslcert", "sslkey", "sslsni", "options"} {
+	for _, name := range []string{"sslrootcert", "sslcert", "sslkey", "sslsni", "options"} {
 		if parameters.Has(name) {
 			variables = append(variables, "PG"+strings.ToUpper(name)+"="+parameters.Get(name))
 		}
 	}
 	return variables
+}
+
+// sslMode is libpq's word for how the connection is protected, wherever pgx has found that.
+func sslMode(config *pgx.ConnConfig) string {
+	secured, isAlone := config.TLSConfig, len(config.Fallbacks) == 0
+	switch {
+	case secured == nil && isAlone:
+		return "disable"
+	case secured == nil || !isAlone:
+		return "prefer"
+	case !secured.InsecureSkipVerify:
+		return "verify-full"
+	case secured.VerifyPeerCertificate != nil:
+		return "verify-ca"
+	}
+	return "require"
 }
 
 // Version returns the version of a program of PostgreSQL, such as "15.8 (Debian …)".
@@ -132,6 +149,9 @@ func (p *program) eat(ctx context.Context, feed func(io.Writer) error) error {
 // besides is the pg_restore of a pg_dump.
 func besides(pgDump string) string {
 	folder, name := filepath.Split(pgDump)
+	if !strings.Contains(name, dumpProgram) {
+		return folder + restoreProgram
+	}
 	return folder + strings.Replace(name, dumpProgram, restoreProgram, 1)
 }
 
@@ -160,7 +180,11 @@ func (p *program) run(ctx context.Context) error {
 	case out.err != nil:
 		return out.err
 	}
-	return fmt.Errorf("%s: %w: %s", filepath.Base(p.path), err, strings.TrimSpace(said.text.String()))
+	why := strings.TrimSpace(said.text.String())
+	if why == "" {
+		return fmt.Errorf("%s: %w", filepath.Base(p.path), err)
+	}
+	return fmt.Errorf("%s: %w: %s", filepath.Base(p.path), err, why)
 }
 
 // isNeedless reports whether a program can do without a variable of this process: it may be a
