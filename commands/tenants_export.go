@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"multitenant/backups/export"
-	"multitenant/backups/store"
 	"multitenant/models"
 	"multitenant/tenants"
 )
@@ -70,26 +66,19 @@ func (c *tenantsExportCommand) Run(ctx context.Context, inv *Invocation) error {
 func (c *tenantsExportCommand) export(
 	ctx context.Context, inv *Invocation, d *tenants.Databases, record *models.Tenant,
 ) (*exportedView, error) {
-	if _, err := os.Lstat(c.File); !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(fmt.Errorf("%s: %w", c.File, fs.ErrExist), err)
-	}
-	folder, err := store.OpenFolder(filepath.Dir(c.File), false)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.File, err)
-	}
 	session, err := d.Lock(ctx, record.ID)
 	if models.IsKind(err, models.KindBusy) {
 		err = tenants.ErrAtWork
 	}
 	if err != nil {
-		return nil, errors.Join(err, folder.Close())
+		return nil, err
 	}
 	defer session.Unlock()
 	view := &exportedView{File: c.File}
 	bar := startProgress(inv, "exporting")
 	defer bar.finish()
 	show := inMegabytes(bar, 0)
-	err = folder.Put(ctx, filepath.Base(c.File), func(w io.Writer) error {
+	err = putFile(ctx, c.File, func(w io.Writer) error {
 		made, err := export.Write(ctx, d, record.ID, w, func(bytes int64) {
 			view.Bytes = bytes
 			show(bytes)
@@ -100,7 +89,7 @@ func (c *tenantsExportCommand) export(
 		view.ExportedAt, view.Tables, view.Lacks = made.ExportedAt, made.Tables, made.Lacks
 		return recordExport(ctx, d, record)
 	})
-	return view, errors.Join(err, folder.Close())
+	return view, err
 }
 
 func recordExport(ctx context.Context, d *tenants.Databases, record *models.Tenant) error {
