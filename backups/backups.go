@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -19,6 +18,7 @@ import (
 	"multitenant/database"
 	"multitenant/database/migrations"
 	"multitenant/tenants"
+	"multitenant/version"
 )
 
 // Options are the settings of backups.
@@ -56,7 +56,7 @@ type Backups struct {
 func New(o *Options) (*Backups, error) {
 	b := &Backups{
 		databases: o.Databases, store: o.Store, names: o.Recipients, keyFile: o.TokenKeyFile, pgDump: o.PgDump,
-		identities: o.Identities,
+		identities: o.Identities, version: version.Read().Number,
 	}
 	b.coreLayout = &layout{look: func(ctx context.Context) (database.Layout, error) {
 		return o.Databases.Backend.Layout(ctx, migrations.Core(o.Databases.Prefix))
@@ -70,9 +70,6 @@ func New(o *Options) (*Backups, error) {
 			return nil, err
 		}
 		b.recipients = append(b.recipients, recipient)
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		b.version = info.Main.Version
 	}
 	return b, nil
 }

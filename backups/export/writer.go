@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"runtime/debug"
 	"time"
 
 	"multitenant/database"
 	"multitenant/models"
 	"multitenant/tenants"
+	"multitenant/version"
 )
 
 const fileMode fs.FileMode = 0o600
@@ -32,11 +32,8 @@ func Write(ctx context.Context, d *tenants.Databases, id string, w io.Writer, re
 			zip: zip.NewWriter(&counter{ctx: ctx, w: w, report: report}), databases: d,
 			manifest: Manifest{
 				Format: Format, Tenant: Tenant{ID: record.ID, Slug: record.Slug}, Registration: record.Registration,
-				ExportedAt: time.Now().UTC().Truncate(time.Millisecond), Tables: []Table{},
+				ExportedAt: time.Now().UTC().Truncate(time.Millisecond), Tables: []Table{}, ProgramVersion: version.Read().Number,
 			},
-		}
-		if info, ok := debug.ReadBuildInfo(); ok {
-			out.manifest.ProgramVersion = info.Main.Version
 		}
 		org, err := models.FindOrganizationOf(ctx, d.Core, record.ID)
 		switch {
