@@ -53,6 +53,8 @@ const eventsPage = 500
 
 // auditCommand has the commands about the audit trail.
 type auditCommand struct {
+	group
+
 	Export auditExportCommand `cmd:"" help:"Write the events of the core, or of a tenant, as JSON Lines."`
 }
 

@@ -158,7 +158,7 @@ func newFleetRestoreView(fleet *backups.Fleet, summary *backups.Summary) fleetRe
 }
 
 func (v *fleetRestoreView) show(inv *Invocation) error {
-	table := newTable(inv.Stdout)
+	table := newTable(inv.Stdout).withStatus(inv, 1)
 	say(table, "TENANT\tOUTCOME\tAS OF\tBACKUP\tREASON")
 	for i := range v.Items {
 		item := &v.Items[i]

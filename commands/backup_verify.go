@@ -13,7 +13,7 @@ import (
 )
 
 type backupVerifyCommand struct {
-	Level int  `default:"2" help:"1: each archive is the one that was written. 2: it can also be read, each table to its last row. 3: it can also be restored."`
+	Level int  `default:"2" enum:"1,2,3" help:"1: each archive is the one that was written. 2: it can also be read, each table to its last row. 3: it can also be restored."`
 	JSON  bool `name:"json" help:"Write an array of JSON."`
 }
 
@@ -23,14 +23,6 @@ func (backupVerifyCommand) Help() string {
 		"restores each into a scratch database of this installation, compares that with the backup, and drops it. Levels 2 and 3 " +
 		"need BACKUP_IDENTITY_FILE for backups that are encrypted, so run it where the identity is kept. The exit code is 1 when " +
 		"a backup is not whole, and when there is none. What was found is kept in BACKUP_URL, beside the backup."
-}
-
-// Validate is called by kong.
-func (c *backupVerifyCommand) Validate() error {
-	if c.Level < backups.LevelStored || c.Level > backups.LevelRestored {
-		return errors.New("--level must be 1, 2 or 3")
-	}
-	return nil
 }
 
 // proofView is what became of the proof of one backup.
@@ -103,7 +95,7 @@ func (c *backupVerifyCommand) verify(
 	case failed > 0:
 		return fmt.Errorf("%d of %d backups are not whole", failed, len(entries))
 	case len(entries) == 0:
-		return errors.New("there is no backup")
+		return withHint(errors.New("there is no backup"), "`multitenant backup run` makes them")
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/go-gormigrate/gormigrate/v2"
 
 	"multitenant/tenants"
+	"multitenant/version"
 )
 
 // The program's exit codes.
@@ -24,6 +25,8 @@ const (
 	ExitFailed = 1
 	ExitUsage  = 2 // the command line was not understood, and nothing was done
 )
+
+const programName = "multitenant"
 
 const description = "A multi-tenant backend with a database for each tenant. Without a command it serves."
 
@@ -53,6 +56,24 @@ type commandLine struct {
 	Backup  backupCommand      `cmd:"" help:"Back up core and tenants; list, prove or remove backups, or restore all."`
 
 	Operations operationsCommand `cmd:"" help:"List, show or cancel the long work of servers."`
+
+	Version    versionCommand    `cmd:"" help:"Say which program this is; --version says it in a line."`
+	Completion completionCommand `cmd:"" help:"Write a script by which a shell completes commands."`
+	Help       helpCommand       `cmd:"" help:"Explain the program, or one of its commands."`
+	Complete   completeCommand   `cmd:"" name:"__complete" hidden:""`
+
+	VersionFlag kong.VersionFlag `name:"version" hidden:""`
+}
+
+// group is a command that only has others. By itself it shows its help, which lists them.
+type group struct{}
+
+// Run shows the help. Kong calls it after each command of the group, too.
+func (group) Run(command *kong.Context) error {
+	if command.Selected().Leaf() {
+		return nil
+	}
+	return command.PrintUsage(false)
 }
 
 // Run does what the command line says and returns the exit code. The process
@@ -75,11 +96,14 @@ func exitCode(inv *Invocation, err error) int {
 	if err == nil {
 		return ExitOK
 	}
+	message := oneLine(err.Error())
 	if wrong, ok := errors.AsType[*settingsError](err); ok {
-		say(inv.Stderr, wrong)
-		return ExitFailed
+		message = wrong.Error()
 	}
-	say(inv.Stderr, oneLine(err.Error()))
+	say(inv.Stderr, inv.colour(inv.Stderr, red, "error:")+" "+message)
+	if hinted, ok := errors.AsType[*hintedError](err); ok {
+		say(inv.Stderr, inv.colour(inv.Stderr, yellow, "hint:")+" "+hinted.hint)
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return ExitUsage
 	}
@@ -89,11 +113,34 @@ func exitCode(inv *Invocation, err error) int {
 // settingsError lists mistakes in the settings, one a line.
 type settingsError struct{ error }
 
-// usageError says that something is missing on the command line.
+// missingSetting is a mistake in the settings, for a command that cannot do without one.
+func missingSetting(name, says, example string) error {
+	return withHint(&settingsError{errors.New("settings:\n" + name + ": must be set")}, name+" says "+says+", such as "+example)
+}
+
+// usageError says that the command line is wrong, or that something is missing there.
 type usageError struct{ message string }
 
 // Error says what.
 func (e *usageError) Error() string { return e.message }
+
+// hintedError is an error with a hint of what to do next, which is a line of its own.
+type hintedError struct {
+	error
+
+	hint string
+}
+
+// Unwrap returns the error without the hint.
+func (e *hintedError) Unwrap() error { return e.error }
+
+// withHint attaches a hint to an error. It returns nil for nil.
+func withHint(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return &hintedError{error: err, hint: hint}
+}
 
 // oneLine keeps a message from looking like several.
 func oneLine(text string) string {
@@ -106,25 +153,48 @@ func parse(inv *Invocation) (command *kong.Context, code int) {
 	helped := false
 	parser, err := kong.New(
 		&commandLine{},
-		kong.Name("multitenant"),
+		kong.Name(programName),
 		kong.Description(description),
 		kong.Writers(inv.Stdout, inv.Stderr),
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": programName + " " + orUnknown(version.Read().Number)},
 	)
 	if err != nil {
-		say(inv.Stderr, err)
-		return nil, ExitFailed
+		return nil, exitCode(inv, err)
 	}
 	command, err = parser.Parse(inv.Args)
 	switch {
 	case helped: // kong goes on after the help, and complains
 		return nil, ExitOK
 	case err != nil:
-		say(inv.Stderr, err)
-		return nil, ExitUsage
+		return nil, exitCode(inv, misused(command, err))
 	}
 	return command, ExitOK
+}
+
+// misused returns the error of a command line that kong does not understand. Its hint is
+// what was probably meant or, failing that, where to look.
+func misused(command *kong.Context, err error) error {
+	message, guess, isGuessed := strings.Cut(err.Error(), ", did you mean ")
+	if isGuessed {
+		return withHint(&usageError{message}, "did you mean "+guess)
+	}
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
+		command = wrong.Context
+	}
+	node := command.Selected()
+	switch {
+	case node == nil:
+		node = command.Model.Node
+	case node.Parent.DefaultCmd == node: // kong takes what follows for its arguments
+		node = node.Parent
+		node.DefaultCmd = nil
+		if again, err := kong.Trace(command.Kong, command.Args); err == nil && again.Error != nil {
+			return misused(again, again.Error)
+		}
+	}
+	return withHint(&usageError{message}, "`"+node.FullPath()+" --help` explains it")
 }
 
 // say writes a line for the operator. Where it cannot be written, nothing can be said

@@ -40,7 +40,7 @@ func (c *healthcheckCommand) Run(ctx context.Context, inv *Invocation) error {
 	}
 	status, err := askLocally(ctx, cfg.HTTPAddr, path)
 	if err != nil {
-		return err
+		return withHint(err, "HTTP_ADDR says where the server listens: is it right, and does the server run?")
 	}
 	if status != http.StatusOK {
 		return fmt.Errorf("%s answers %d", path, status)

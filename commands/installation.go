@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -42,6 +43,9 @@ func openInstallation(
 	backend, err := connect.Open(ctx, cfg.Database)
 	if err != nil {
 		flush()
+		if !errors.Is(err, database.ErrNotExist) { // that says what to run
+			err = withHint(err, "DATABASE_URL says where core is: is it right, and does its server run?")
+		}
 		return nil, err
 	}
 	return &installation{config: cfg, logger: logger, flush: flush, backend: backend, invocation: inv}, nil
@@ -51,7 +55,8 @@ func openInstallation(
 func (inv *Invocation) settings(load func(map[string]string, string) (config.Config, error)) (config.Config, error) {
 	cfg, err := load(inv.Environ, ".")
 	if err != nil {
-		return config.Config{}, &settingsError{fmt.Errorf("settings:\n%w", err)}
+		return config.Config{}, withHint(&settingsError{fmt.Errorf("settings:\n%w", err)},
+			"set them in the environment or in .env.local; .env and docs/settings.md explain each")
 	}
 	return cfg, nil
 }

@@ -19,6 +19,7 @@ const maxParallel = 64
 type migrateCommand struct {
 	Run      migrateRunCommand      `cmd:"" default:"withargs" help:"Migrate core, then all tenants. This is what migrate does by itself."`
 	Status   migrateStatusCommand   `cmd:"" help:"Show how far core and the tenants are migrated."`
+	List     migrateListCommand     `cmd:"" help:"List the migrations that the program has."`
 	Rollback migrateRollbackCommand `cmd:"" help:"Take migrations of tenants back."`
 }
 
@@ -130,6 +131,9 @@ func (c *migrateRunCommand) migrate(
 	summary, err := all.Migrate(ctx, plan, bar.update)
 	bar.finish()
 	ended := runError(ctx, &summary, c.named(err))
+	if len(summary.Failures) > 0 {
+		ended = withHint(ended, "mend what is named above, then `multitenant migrate --only-failed` tries those again")
+	}
 
 	status, err := all.Status(context.WithoutCancel(ctx))
 	if err != nil {
@@ -184,13 +188,18 @@ func last(ids []string) string {
 
 // tenantError names the tenant. That a row was not found says nothing more.
 func tenantError(name string, err error) error {
+	hint := ""
 	switch {
 	case models.IsKind(err, models.KindTenantNotFound):
-		err = models.ErrTenantNotFound
+		err, hint = models.ErrTenantNotFound, "`multitenant tenants list` lists the tenants"
 	case models.IsKind(err, models.KindSlugResting): // the text for users must not tell
-		err = errors.New("its slug rests, because a tenant was deleted: `tenants release` ends that")
+		err, hint = errors.New("its slug rests, because a tenant was deleted"), "`multitenant tenants release "+name+"` ends that"
 	}
-	return fmt.Errorf("tenant %q: %w", name, err)
+	named := fmt.Errorf("tenant %q: %w", name, err)
+	if hint == "" {
+		return named
+	}
+	return withHint(named, hint)
 }
 
 // dryRun says what migrate would do, and changes nothing.

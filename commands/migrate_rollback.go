@@ -2,8 +2,10 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"multitenant/database"
 	"multitenant/models"
 	"multitenant/tenants/fleet"
 )
@@ -60,8 +62,11 @@ func (c *migrateRollbackCommand) Run(ctx context.Context, inv *Invocation) error
 // nameTenant adds the tenant to the error if the tenant is not found. Other errors
 // concern the migration.
 func (c *migrateRollbackCommand) nameTenant(err error) error {
-	if models.IsKind(err, models.KindTenantNotFound) {
+	switch {
+	case models.IsKind(err, models.KindTenantNotFound):
 		return c.named(err)
+	case errors.Is(err, database.ErrNoMigration):
+		return withHint(err, "`multitenant migrate list` lists the migrations")
 	}
 	return err
 }

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/go-gormigrate/gormigrate/v2"
+
+	"multitenant/database/migrations"
 	"multitenant/models"
 	"multitenant/tenants/fleet"
 )
 
 type migrateStatusCommand struct {
-	Check bool `help:"Exit with 1 if migrate has work to do."`
+	Check bool `help:"Exit with 1 if anything is behind, or has failed."`
 	JSON  bool `name:"json" help:"Write it as JSON."`
 }
 
@@ -18,7 +22,58 @@ type migrateStatusCommand struct {
 func (migrateStatusCommand) Help() string {
 	return "Reads the registry in core alone, and opens no tenant's database. It works on a core database of any schema. " +
 		"Tenants that are being made or removed do not count; spare databases are counted apart. With --check the exit code " +
-		"is 1 while core, a tenant or a spare is behind."
+		"is 1 while core, a tenant or a spare is behind, or the last migration of a tenant has failed."
+}
+
+type migrateListCommand struct {
+	JSON bool `name:"json" help:"Write an array of JSON."`
+}
+
+// Help describes the command.
+func (migrateListCommand) Help() string {
+	return "They are in the order in which they are run. It needs neither settings nor a database: migrate status says how far " +
+		"the databases are."
+}
+
+// migrationView is a migration as programs see it.
+type migrationView struct {
+	ID         string `json:"id"`
+	Database   string `json:"database"` // core, or tenant for that of each tenant
+	Does       string `json:"does"`
+	Reversible bool   `json:"reversible"` // migrate rollback can take it back
+}
+
+func (v migrationView) row() string {
+	back := "no"
+	if v.Reversible {
+		back = "yes"
+	}
+	return v.Database + "\t" + v.ID + "\t" + v.Does + "\t" + back
+}
+
+// Run lists.
+func (c *migrateListCommand) Run(inv *Invocation) error {
+	list := newListing(inv, c.JSON, "DATABASE\tMIGRATION\tDOES\tCAN GO BACK")
+	ofTenants := inv.Migrations
+	if ofTenants == nil {
+		ofTenants = migrations.Tenant()
+	}
+	for _, each := range []struct {
+		database     string
+		migrations   []*gormigrate.Migration
+		isReversible bool
+	}{{"core", migrations.Core(""), false}, {"tenant", ofTenants, true}} {
+		for _, migration := range each.migrations {
+			_, name, _ := strings.Cut(migration.ID, "_") // after the time
+			view := migrationView{
+				ID: migration.ID, Database: each.database, Does: strings.ReplaceAll(name, "_", " "), Reversible: each.isReversible && migration.Rollback != nil,
+			}
+			if err := list.add(view); err != nil {
+				return err
+			}
+		}
+	}
+	return list.end()
 }
 
 type statusView struct {
@@ -72,8 +127,8 @@ func (c *migrateStatusCommand) Run(ctx context.Context, inv *Invocation) error {
 }
 
 func (c *migrateStatusCommand) judge(status *fleet.Status) error {
-	if c.Check && status.IsPending() {
-		return errors.New("work is pending: run migrate")
+	if c.Check && (status.IsPending() || status.Failed > 0) {
+		return withHint(errors.New("work is pending"), "`multitenant migrate` does it")
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 
 // operationsCommand has the commands about long work.
 type operationsCommand struct {
+	group
+
 	List   operationsListCommand   `cmd:"" help:"List the operations, the newest first."`
 	Show   operationsShowCommand   `cmd:"" help:"Show one operation."`
 	Cancel operationsCancelCommand `cmd:"" help:"Cancel an operation, and undo it if it has begun."`
@@ -132,7 +134,13 @@ func (a *operationArgument) find(ctx context.Context, core *gorm.DB) (models.Ope
 	return op, &record, err
 }
 
-func operationError(id string, err error) error { return fmt.Errorf("operation %q: %w", id, err) }
+func operationError(id string, err error) error {
+	named := fmt.Errorf("operation %q: %w", id, err)
+	if models.IsKind(err, models.KindOperationNotFound) {
+		return withHint(named, "`multitenant operations list` lists the operations")
+	}
+	return named
+}
 
 type operationsShowCommand struct {
 	operationArgument `embed:""`
@@ -164,7 +172,7 @@ func (v *operationView) show(inv *Invocation) error {
 	say(table, "operation\t"+v.ID)
 	say(table, "kind\t"+string(v.Kind))
 	say(table, "tenant\t"+v.name())
-	say(table, "status\t"+string(v.Status))
+	say(table, "status\t"+inv.colour(inv.Stdout, colourOf(string(v.Status)), string(v.Status)))
 	if v.EndsAs != "" && v.EndedAt == nil {
 		say(table, "is undone, and ends as\t"+string(v.EndsAs))
 	}

@@ -8,15 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"multitenant/models"
 	"multitenant/tenants/fleet"
 )
-
-const tabWidth = 2
 
 // writeJSON writes one value, for programs.
 func writeJSON(w io.Writer, value any) error {
@@ -27,11 +26,6 @@ func writeJSON(w io.Writer, value any) error {
 		return fmt.Errorf("write output: %w", err)
 	}
 	return nil
-}
-
-// newTable lines columns up, which are separated by tabs; Flush writes it.
-func newTable(w io.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(w, 0, 0, tabWidth, ' ', 0)
 }
 
 // orNone makes the absence of a version visible.
@@ -209,7 +203,7 @@ type listed interface {
 // is no valid JSON.
 type listing struct {
 	out   *bufio.Writer
-	table *tabwriter.Writer // nil for JSON
+	table *table // nil for JSON
 	count int
 }
 
@@ -217,7 +211,8 @@ type listing struct {
 func newListing(inv *Invocation, asJSON bool, heading string) *listing {
 	l := &listing{out: bufio.NewWriter(inv.Stdout)}
 	if !asJSON {
-		l.table = newTable(l.out)
+		column := slices.Index(strings.Split(heading, "\t"), "STATUS")
+		l.table = newTable(l.out).withStatus(inv, column)
 		say(l.table, heading)
 	}
 	return l

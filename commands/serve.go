@@ -102,11 +102,11 @@ func openPorts(ctx context.Context, inv *Invocation) (*ports, error) {
 	}
 	opened := &ports{}
 	if opened.api, err = server.Listen(ctx, cfg.HTTPAddr); err != nil || cfg.MetricsAddr == "" {
-		return opened, err
+		return opened, withHint(err, "HTTP_ADDR says where the API listens: choose an address that is free")
 	}
 	if opened.metrics, err = server.Listen(ctx, cfg.MetricsAddr); err != nil {
 		opened.close()
-		return nil, fmt.Errorf("metrics: %w", err)
+		return nil, withHint(fmt.Errorf("metrics: %w", err), "METRICS_ADDR says where they are served: choose an address that is free")
 	}
 	return opened, nil
 }

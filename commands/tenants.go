@@ -13,6 +13,8 @@ import (
 
 // tenantsCommand has the commands about single tenants.
 type tenantsCommand struct {
+	group
+
 	List    tenantsListCommand    `cmd:"" help:"List all tenants."`
 	Show    tenantsShowCommand    `cmd:"" help:"Show one tenant."`
 	Create  tenantsCreateCommand  `cmd:"" help:"Make a tenant."`
@@ -139,7 +141,7 @@ func (v *tenantShowView) show(inv *Invocation) error {
 	table := newTable(inv.Stdout)
 	say(table, "tenant\t"+v.name())
 	say(table, "id\t"+v.ID)
-	say(table, "status\t"+v.state())
+	say(table, "status\t"+inv.colour(inv.Stdout, colourOf(string(v.Status)), v.state()))
 	say(table, "database\t"+v.DatabaseName)
 	if v.SizeBytes != nil {
 		say(table, fmt.Sprintf("size\t%.1f MB", float64(*v.SizeBytes)/1e6))

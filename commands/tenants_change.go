@@ -55,7 +55,7 @@ func (c *tenantsCreateCommand) create(ctx context.Context, m *tenants.Manager) e
 	}
 	owner, err := models.FindUserByEmail[models.CoreUser](ctx, m.Core(), c.Owner)
 	if err != nil {
-		return fmt.Errorf("owner: %w", err)
+		return ownerError(err)
 	}
 	name := cmp.Or(c.Name, c.Slug)
 	var checks models.Checks

@@ -82,9 +82,17 @@ func findOwner(ctx context.Context, m *tenants.Manager, email string) (*models.C
 	}
 	owner, err := models.FindUserByEmail[models.CoreUser](ctx, m.Core(), email)
 	if err != nil {
-		return nil, fmt.Errorf("owner: %w", err)
+		return nil, ownerError(err)
 	}
 	return &owner, nil
+}
+
+func ownerError(err error) error {
+	err = fmt.Errorf("owner: %w", err)
+	if models.IsKind(err, models.KindUserNotFound) {
+		return withHint(err, "an owner is a core user: `multitenant users list` lists them, `multitenant users create` makes one")
+	}
+	return err
 }
 
 // clone shows progress while it clones, and returns what the clone lacks.

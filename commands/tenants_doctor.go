@@ -221,7 +221,7 @@ func (c *tenantsDoctorCommand) show(inv *Invocation, views []findingView) error 
 		say(inv.Stdout, "nothing is wrong")
 		return nil
 	}
-	table := newTable(inv.Stdout)
+	table := newTable(inv.Stdout).withStatus(inv, 2)
 	for _, view := range views {
 		subject := view.Name
 		if view.Tenant != nil {

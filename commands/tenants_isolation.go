@@ -55,7 +55,8 @@ func (c *tenantsIsolationCommand) Run(ctx context.Context, inv *Invocation) erro
 			say(inv.Stdout, fmt.Sprintf("%d trials: %d passed, %d noted, %d failed", len(views), len(views)-notes-failures, notes, failures))
 		}
 		if failures > 0 {
-			return fmt.Errorf("%d of %d trials failed: tenants are not kept apart", failures, len(views))
+			return withHint(fmt.Errorf("%d of %d trials failed: tenants are not kept apart", failures, len(views)),
+				"`multitenant tenants doctor --repair` gives roles and rights again")
 		}
 		return nil
 	})
@@ -77,7 +78,7 @@ func (c *tenantsIsolationCommand) show(inv *Invocation, views []trialView) error
 	if c.JSON {
 		return writeJSON(inv.Stdout, views)
 	}
-	table := newTable(inv.Stdout)
+	table := newTable(inv.Stdout).withStatus(inv, 0)
 	for _, view := range views {
 		say(table, fmt.Sprintf("%s\t%s\t%s", view.Result, view.Trial, view.Detail))
 	}

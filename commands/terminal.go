@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -21,6 +22,80 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
+// Colours of a terminal. One without a colour has that of the text around it.
+const (
+	red     = "31"
+	green   = "32"
+	yellow  = "33"
+	neutral = "39"
+)
+
+// hasColours reports whether a stream shows colours. See https://no-color.org.
+func (inv *Invocation) hasColours(stream any) bool {
+	return isTerminal(stream) && inv.Environ["NO_COLOR"] == "" && inv.Environ["TERM"] != "dumb"
+}
+
+// colour returns the text in that colour, if the stream shows colours.
+func (inv *Invocation) colour(stream any, colour, text string) string {
+	if !inv.hasColours(stream) {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}
+
+// colourOf says how good a status is.
+func colourOf(status string) string {
+	switch status {
+	case "ready", "done", outcomeComplete, outcomeRestored, "pass", "repaired":
+		return green
+	case outcomeFailed, outcomeIncomplete, "fail", "to be decided":
+		return red
+	case "STATUS", "OUTCOME", "":
+		return neutral
+	}
+	return yellow
+}
+
+// table lines columns up, which are separated by tabs; Flush writes it.
+type table struct {
+	*tabwriter.Writer
+
+	inv    *Invocation // nil for a table without colours
+	status int         // the column that is coloured
+}
+
+const tabWidth = 2
+
+func newTable(w io.Writer) *table {
+	return &table{Writer: tabwriter.NewWriter(w, 0, 0, tabWidth, ' ', 0)}
+}
+
+// withStatus colours the statuses in that column; there is none if it is negative.
+func (t *table) withStatus(inv *Invocation, column int) *table {
+	if column >= 0 {
+		t.inv, t.status = inv, column
+	}
+	return t
+}
+
+// Write takes one line. In each line the same number of bytes is added to the column of
+// statuses, so that the next column still lines up.
+func (t *table) Write(line []byte) (int, error) {
+	if t.inv == nil || !t.inv.hasColours(t.inv.Stdout) {
+		return t.Writer.Write(line)
+	}
+	cells := strings.Split(strings.TrimSuffix(string(line), "\n"), "\t")
+	if t.status < len(cells) {
+		text := cells[t.status]
+		first, _, _ := strings.Cut(text, ",") // as in "ready, last backup due"
+		cells[t.status] = t.inv.colour(t.inv.Stdout, colourOf(first), text)
+	}
+	if _, err := t.Writer.Write([]byte(strings.Join(cells, "\t") + "\n")); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
 // confirm asks for the answer that means yes. Where there is no terminal, the
 // command line must have said so.
 func confirm(inv *Invocation, yes bool, question, answer string) error {
@@ -28,7 +103,7 @@ func confirm(inv *Invocation, yes bool, question, answer string) error {
 		return nil
 	}
 	if !isTerminal(inv.Stdin) {
-		return &usageError{"nothing was done: without a terminal to ask on, --yes is needed"}
+		return withHint(&usageError{"nothing was done: there is no terminal to ask on"}, "--yes agrees to what would be asked")
 	}
 	_, _ = fmt.Fprintf(inv.Stderr, "%s Type %s to go on: ", question, answer)
 	line, _ := bufio.NewReader(inv.Stdin).ReadString('\n') // the end of input is no answer

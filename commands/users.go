@@ -16,6 +16,8 @@ import (
 
 // usersCommand has the commands about single users.
 type usersCommand struct {
+	group
+
 	List          usersListCommand          `cmd:"" help:"List the users of the core, or of a tenant."`
 	Create        usersCreateCommand        `cmd:"" help:"Create a user of the core, or of a tenant."`
 	ResetPassword usersResetPasswordCommand `cmd:"" help:"Make a token by which a user chooses a new password."`
@@ -154,7 +156,8 @@ func issueReset(
 // userError says whom an error is about, and where they were looked for.
 func userError(email, place string, err error) error {
 	if models.IsKind(err, models.KindUserNotFound) {
-		return fmt.Errorf("no user at %s has the address %q", place, strings.TrimSpace(email))
+		return withHint(fmt.Errorf("no user at %s has the address %q", place, strings.TrimSpace(email)),
+			"`multitenant users list` lists the users of the core, and with --tenant SLUG those of a tenant")
 	}
 	return err
 }

@@ -20,7 +20,7 @@ type usersCreateCommand struct {
 
 	Email         string  `arg:"" placeholder:"EMAIL" help:"The user's e-mail address."`
 	FullName      *string `placeholder:"NAME" help:"The user's name."`
-	Role          string  `placeholder:"ROLE" help:"In a tenant: owner, admin or member; member if it is not given."`
+	Role          *string `placeholder:"ROLE" enum:"owner,admin,member" help:"In a tenant: owner, admin or member; member if it is not given."`
 	PasswordStdin bool    `help:"Read the password from stdin, one line, instead of making a token."`
 	JSON          bool    `name:"json" help:"Write the token as JSON."`
 }
@@ -35,10 +35,8 @@ func (usersCreateCommand) Help() string {
 // Validate is called by kong.
 func (c *usersCreateCommand) Validate() error {
 	switch {
-	case c.Role != "" && c.Tenant == nil:
+	case c.Role != nil && c.Tenant == nil:
 		return errors.New("--role needs --tenant: users of the core have no role")
-	case c.Role != "" && !models.Role(c.Role).IsValid():
-		return errors.New("--role must be owner, admin or member")
 	case c.JSON && c.PasswordStdin:
 		return errors.New("--json is for the token, and with --password-stdin there is none")
 	}
@@ -108,8 +106,8 @@ func (c *usersCreateCommand) create(ctx context.Context, m *tenants.Manager, acc
 		return models.AddUser(ctx, m.Core(), event, &models.CoreUser{Account: *account})
 	}, func(tenant *tenants.Tenant) error {
 		role := models.RoleMember
-		if c.Role != "" {
-			role = models.Role(c.Role)
+		if c.Role != nil {
+			role = models.Role(*c.Role)
 		}
 		return tenant.Classify(models.AddUser(ctx, tenant.DB, event, &models.TenantUser{Account: *account, Role: role}))
 	})

@@ -9,11 +9,16 @@ import (
 	"gorm.io/gorm"
 )
 
-// ErrNoWayBack says that a migration cannot be undone.
-var ErrNoWayBack = errors.New("migration cannot be rolled back")
+var (
+	// ErrNoWayBack says that a migration cannot be undone.
+	ErrNoWayBack = errors.New("migration cannot be rolled back")
+	// ErrNoMigration says that no migration has an id.
+	ErrNoMigration = errors.New("there is no migration")
+)
 
 // Undoable returns the migrations of list after the one with that id. It fails with
-// ErrNoWayBack when one of them cannot be undone.
+// ErrNoMigration when there is none, and with ErrNoWayBack when one of them cannot be
+// undone.
 func Undoable(list []*gormigrate.Migration, id string) ([]*gormigrate.Migration, error) {
 	for i, migration := range list {
 		if migration.ID != id {
@@ -27,7 +32,7 @@ func Undoable(list []*gormigrate.Migration, id string) ([]*gormigrate.Migration,
 		}
 		return later, nil
 	}
-	return nil, fmt.Errorf("there is no migration %s", id)
+	return nil, fmt.Errorf("%w %s", ErrNoMigration, id)
 }
 
 // RollbackTo undoes the migrations after the one with that id, the newest first, in

@@ -19,7 +19,7 @@ func requireResting(t *testing.T, app *testkit.App, stranger string) {
 	app.CreateOrganization(stranger, slug).RequireProblem(app, 400, "slug_resting", "Organization slug already exists")
 	app.Register(slug, "eve@example.com").RequireProblem(app, 404, "slug_resting", "Tenant not found")
 	refused := app.Settings.Command(t, "tenants", "create", slug).RequireCode(t, 1)
-	require.Contains(t, refused.Stderr, "`tenants release` ends that")
+	require.Contains(t, refused.Stderr, "`multitenant tenants release acme` ends that")
 }
 
 // TestADeletedSlugRests: users of a deleted tenant would trust whoever took its name.

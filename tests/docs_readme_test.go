@@ -190,18 +190,6 @@ func TestDocsOperations(t *testing.T) {
 	require.ElementsMatch(t, documented, captures("`((?:GET|POST|PUT|DELETE) /[^` ]*)`", rows.String()))
 }
 
-// The table of commands has those that the program's own help lists.
-func TestDocsCommands(t *testing.T) {
-	t.Parallel()
-	settings := testkit.Fresh(t, testkit.SQLite)
-	help := settings.Command(t, "--help").RequireCode(t, 0).Stdout
-	_, list, found := strings.Cut(help, "\nCommands:\n")
-	require.True(t, found, help)
-
-	require.Equal(t, captures(`(?m)^  ([a-z]+(?: [a-z-]+)?)  +\S`, list),
-		captures("(?m)^\\| `([a-z -]+)` \\|", section(t, "docs/operating.md", "The command line")))
-}
-
 // openAPIDocument is the part of the OpenAPI document that docs/ repeats.
 type openAPIDocument struct {
 	Paths      map[string]map[string]json.RawMessage

@@ -20,7 +20,7 @@ func TestRollback(t *testing.T) {
 		settings.Exec(t, settings.DatabaseName("globex"), "DROP TABLE notes") // its way back fails
 
 		alone := next.Command(t, "migrate", "rollback", "--to", old).RequireCode(t, 2)
-		require.Contains(t, alone.Stderr, "--yes is needed")
+		require.Contains(t, alone.Stderr, "\nhint: --yes ")
 		require.Equal(t, tagsID, schemaOf(t, &settings, "acme"))
 
 		outcome := next.Command(t, "migrate", "rollback", "--to", old, "--yes").RequireCode(t, 1)
@@ -62,13 +62,13 @@ func TestRollbackRefusesBeforehand(t *testing.T) {
 
 		for arguments, want := range map[string]string{
 			old:       "migration cannot be rolled back: " + notesID,
-			"unknown": "there is no migration unknown",
+			"unknown": "there is no migration unknown\nhint: `multitenant migrate list` lists the migrations",
 		} {
 			outcome := next.Command(t, "migrate", "rollback", "--yes", "--to", arguments).RequireCode(t, 1)
-			require.Equal(t, want+"\n", outcome.Stderr)
+			require.Equal(t, "error: "+want+"\n", outcome.Stderr)
 		}
 		nobody := next.Command(t, "migrate", "rollback", "--yes", "--to", notesID, "--tenant", "nobody").RequireCode(t, 1)
-		require.Equal(t, "tenant \"nobody\": Tenant not found\n", nobody.Stderr)
+		require.Equal(t, "error: tenant \"nobody\": Tenant not found\nhint: `multitenant tenants list` lists the tenants\n", nobody.Stderr)
 		require.Equal(t, before, settings.Dump(t, settings.CoreName())+settings.Dump(t, settings.DatabaseName("acme")))
 
 		// The program that does not know the migrations cannot take them back.

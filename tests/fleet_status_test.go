@@ -21,7 +21,7 @@ func TestMigrateStatusSaysWhetherWorkIsPending(t *testing.T) {
 
 		behind := next.Command(t, "migrate", "status", "--check").RequireCode(t, 1)
 		require.Contains(t, behind.Stdout, "tenants: 2, of which 2 pending, 0 failed, 0 of a newer version\nspares: 1, of which 1 pending\n")
-		require.Contains(t, behind.Stderr, "work is pending: run migrate")
+		require.Contains(t, behind.Stderr, "work is pending\nhint: `multitenant migrate` does it")
 		next.Command(t, "migrate", "status").RequireCode(t, 0)
 
 		next.Command(t, "migrate").RequireCode(t, 0)

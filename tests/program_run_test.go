@@ -95,7 +95,7 @@ func (p *program) signal(t *testing.T, signal os.Signal) {
 func TestTheProgram(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "multitenant")
-	built, err := exec.CommandContext(t.Context(), "go", "run", "-ldflags=-s -w", "-exec=cp", "..", binary).CombinedOutput()
+	built, err := exec.CommandContext(t.Context(), "go", "run", "-ldflags=-s -w -X multitenant/version.number=v1.2.3", "-exec=cp", "..", binary).CombinedOutput()
 	require.NoError(t, err, string(built))
 
 	for name, test := range map[string]func(t *testing.T, binary string){
@@ -108,6 +108,7 @@ func TestTheProgram(t *testing.T) {
 		"needs a port":                 needsAPort,
 		"serves what came early":       servesWhatCameEarly,
 		"checks its health":            checksItsHealth,
+		"says which it is":             saysWhichItIs,
 		"serves metrics":               servesMetrics,
 		"shares its folder":            sharesItsFolder,
 		"obeys beside a server":        obeysBesideAServer,

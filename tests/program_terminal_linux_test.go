@@ -3,7 +3,9 @@ package tests_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -53,6 +55,55 @@ func atTerminal(t *testing.T, settings *testkit.Settings, typed string, argument
 	})
 	require.NoError(t, program.Close())
 	return testkit.Outcome{Code: code, Stdout: stdout.String(), Stderr: <-seen}
+}
+
+// onScreen runs a command whose whole output goes to a terminal, and returns that.
+func onScreen(t *testing.T, settings *testkit.Settings, variables map[string]string, arguments ...string) string {
+	t.Helper()
+	person, program := openTerminal(t)
+	seen := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(person) // until the program's end is closed, which is an error
+		seen <- string(text)
+	}()
+	environ := settings.Environ()
+	maps.Copy(environ, variables)
+	environ["LOG_LEVEL"] = "error"
+	commands.Run(t.Context(), &commands.Invocation{Args: arguments, Environ: environ, Stdin: program, Stdout: program, Stderr: program})
+	require.NoError(t, program.Close())
+	return strings.ReplaceAll(<-seen, "\r\n", "\n")
+}
+
+// Colours are for terminals that show them and for users who want them. They move no column.
+func TestColoursAtATerminal(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.SQLite)
+	settings.Command(t, "migrate").RequireCode(t, 0)
+	for _, slug := range []string{"acme", "globex"} {
+		settings.Command(t, "tenants", "create", slug).RequireCode(t, 0)
+	}
+	settings.Command(t, "tenants", "suspend", "globex").RequireCode(t, 0)
+
+	for command, coloured := range map[string][]string{
+		"tenants list":        {"\x1b[32mready\x1b[0m ", "\x1b[33msuspended\x1b[0m "},
+		"tenants show acme":   {"\x1b[32mready\x1b[0m\n"},
+		"tenants show nobody": {"\x1b[31merror:\x1b[0m tenant", "\x1b[33mhint:\x1b[0m `multitenant"},
+		"tenants isolation":   {"\x1b[32mpass\x1b[0m "},
+		"srve":                {"\x1b[31merror:\x1b[0m unexpected"},
+	} {
+		arguments := strings.Fields(command)
+		seen := onScreen(t, &settings, map[string]string{"NO_COLOR": "", "TERM": "xterm"}, arguments...)
+		for _, text := range coloured {
+			require.Contains(t, seen, text, command)
+		}
+		plain := onScreen(t, &settings, map[string]string{"NO_COLOR": "0"}, arguments...)
+		require.NotContains(t, plain, "\x1b[3", command)
+		require.NotContains(t, onScreen(t, &settings, map[string]string{"TERM": "dumb"}, arguments...), "\x1b[3", command)
+		require.NotContains(t, settings.Command(t, arguments...).Stdout, "\x1b")
+		if command != "tenants isolation" { // it has a bar
+			require.Equal(t, plain, regexp.MustCompile("\x1b\\[[0-9]+m").ReplaceAllString(seen, ""))
+		}
+	}
 }
 
 func TestDeletionAsksAtATerminal(t *testing.T) {
