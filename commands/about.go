@@ -99,7 +99,7 @@ func (completionCommand) Help() string {
 		"    bash: echo 'source <(multitenant completion bash)' >>~/.bashrc",
 		"    zsh:  echo 'source <(multitenant completion zsh)' >>~/.zshrc     # after compinit",
 		"    fish: multitenant completion fish >~/.config/fish/completions/multitenant.fish",
-		"The script asks the program for what fits, so it need not be written again for another release.",
+		"The script asks the program for all that fits, so the script of one release is good for the next.",
 	}, "\n\n")
 }
 
@@ -118,7 +118,7 @@ type completeCommand struct {
 	Words []string `arg:"" optional:""`
 }
 
-// Run writes what fits in the place of the last word, a line each.
+// Run writes all that fits in the place of the last word, a line each.
 func (c *completeCommand) Run(program *kong.Kong, inv *Invocation) error {
 	for _, found := range completion.Find(program.Model.Node, c.Words) {
 		if _, err := fmt.Fprintln(inv.Stdout, found); err != nil {

@@ -173,8 +173,8 @@ func parse(inv *Invocation) (command *kong.Context, code int) {
 	return command, ExitOK
 }
 
-// misused returns the error of a command line that kong does not understand. Its hint is
-// what was probably meant or, failing that, where to look.
+// misused returns the error of a command line that kong does not understand. The hint is
+// the word that was probably meant or else the help to read.
 func misused(command *kong.Context, err error) error {
 	message, guess, isGuessed := strings.Cut(err.Error(), ", did you mean ")
 	if isGuessed {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
+	"multitenant/backups"
 	"multitenant/config"
 	"multitenant/database"
 	"multitenant/models"
@@ -194,6 +196,10 @@ func tenantError(name string, err error) error {
 		err, hint = models.ErrTenantNotFound, "`multitenant tenants list` lists the tenants"
 	case models.IsKind(err, models.KindSlugResting): // the text for users must not tell
 		err, hint = errors.New("its slug rests, because a tenant was deleted"), "`multitenant tenants release "+name+"` ends that"
+	case errors.Is(err, backups.ErrNoBackup):
+		hint = "`multitenant backup list` lists the backups"
+	case errors.Is(err, fs.ErrExist):
+		hint = "choose a name that no file has"
 	}
 	named := fmt.Errorf("tenant %q: %w", name, err)
 	if hint == "" {

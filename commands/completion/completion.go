@@ -1,5 +1,5 @@
 // Package completion completes the command line in shells. The script of a shell asks the
-// program what fits, so that there is one set of rules, and it is that of the program.
+// program for what fits, so that one set of rules serves them all.
 package completion
 
 import (
@@ -39,7 +39,7 @@ func Find(program *kong.Node, words []string) []string {
 }
 
 // split returns the words that are complete and the one that is to be completed. Bash takes
-// an equals sign for a word. What follows `help` is a command line, too.
+// an equals sign for a word. The words after `help` are a command line, too.
 func split(words []string) (before []string, last string) {
 	if len(words) == 0 {
 		return nil, ""
