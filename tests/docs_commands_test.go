@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"multitenant/commands"
+	"multitenant/database"
+	"multitenant/database/migrations"
 	"multitenant/tests/testkit"
 )
 
@@ -149,7 +151,9 @@ func (m *manual) run(t *testing.T, line string) string {
 	if line == "multitenant serve" {
 		return m.serve(t)
 	}
-	arguments := strings.Fields(strings.ReplaceAll(line, "/tmp/", m.folder+"/"))[1:]
+	line = strings.ReplaceAll(line, "/tmp/", m.folder+"/")
+	line = regexp.MustCompile(`\d{12}_\w+`).ReplaceAllString(line, database.LatestID(migrations.Tenant()))
+	arguments := strings.Fields(line)[1:]
 	outcome := m.settings.Command(t, arguments...)
 	return strings.ReplaceAll(outcome.Stdout+outcome.Stderr, m.folder+"/", "/tmp/")
 }
@@ -178,12 +182,15 @@ func (m *manual) serve(t *testing.T) string {
 	return strings.ReplaceAll(log.String(), address, "http://127.0.0.1:8000")
 }
 
-// shapeOf replaces what differs from run to run. The width of columns depends on it, and the
-// order of lists on the ids of tenants.
+// shapeOf replaces what differs from run to run, or with each migration. The width of columns
+// depends on it, and the order of lists on the ids of tenants.
 func shapeOf(text string) string {
 	for _, chance := range [][2]string{
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`, "TIME"},
 		{`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, "ID"},
+		{`(?m)^(core|tenant) +\d{12}_\w+ .* (yes|no)$`, "$1 MIGRATION $2"},
+		{`\d{12}_\w+`, "MIGRATION"},
+		{`all users but the owner: .*`, "all users but the owner: COLUMNS"},
 		{`mtpw_[\w-]+`, "TOKEN"},
 		{`\d{8}T\d{6}Z-[0-9a-z]{8}`, "BACKUP"},
 		{`\d+\.\d MB`, "SIZE"},
@@ -196,5 +203,5 @@ func shapeOf(text string) string {
 	} {
 		text = regexp.MustCompile(chance[0]).ReplaceAllString(text, chance[1])
 	}
-	return strings.Join(slices.Sorted(strings.SplitSeq(text, "\n")), "\n")
+	return strings.Join(slices.Compact(slices.Sorted(strings.SplitSeq(text, "\n"))), "\n")
 }
