@@ -96,6 +96,9 @@ func exitCode(inv *Invocation, err error) int {
 	if err == nil {
 		return ExitOK
 	}
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		return exit.code
+	}
 	message := oneLine(err.Error())
 	if wrong, ok := errors.AsType[*settingsError](err); ok {
 		message = wrong.Error()

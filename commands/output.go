@@ -36,6 +36,23 @@ func orNone(version string) string {
 	return version
 }
 
+// noOwner makes the absence of an owner visible.
+const noOwner = "-"
+
+func inMB(size int64) string { return fmt.Sprintf("%.1f MB", float64(size)/1e6) }
+
+// inWords is a time that has passed in its largest unit.
+func inWords(passed time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case passed >= 2*day:
+		return fmt.Sprintf("%d days", passed/day)
+	case passed >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", passed/time.Hour)
+	}
+	return fmt.Sprintf("%d minutes", passed/time.Minute)
+}
+
 func countTenants(n int) string {
 	if n == 1 {
 		return "1 tenant"
@@ -72,11 +89,6 @@ func newTenantView(record *models.Tenant) tenantView {
 		view.Slug = &slug
 	}
 	return view
-}
-
-func (v tenantView) row() string {
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", v.name(), v.state(), orNone(v.SchemaVersion),
-		v.CreatedAt.Format(time.RFC3339), oneLine(v.Error))
 }
 
 func (v *tenantView) name() string {

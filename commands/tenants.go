@@ -15,7 +15,7 @@ import (
 type tenantsCommand struct {
 	group
 
-	List    tenantsListCommand    `cmd:"" help:"List all tenants."`
+	List    tenantsListCommand    `cmd:"" help:"List tenants."`
 	Show    tenantsShowCommand    `cmd:"" help:"Show one tenant."`
 	Create  tenantsCreateCommand  `cmd:"" help:"Make a tenant."`
 	Suspend tenantsSuspendCommand `cmd:"" help:"Refuse all requests to a tenant until it is resumed."`
@@ -28,26 +28,11 @@ type tenantsCommand struct {
 	Import  tenantsImportCommand  `cmd:"" help:"Make a new tenant of an export."`
 	Release tenantsReleaseCommand `cmd:"" help:"Free the slug of a deleted tenant, or an alias."`
 
+	Exec tenantsExecCommand `cmd:"" help:"Run SQL in a tenant's database, or in all."`
+	SQL  tenantsSQLCommand  `cmd:"" name:"sql" help:"Open psql or sqlite3 as a tenant."`
+
 	Doctor    tenantsDoctorCommand    `cmd:"" help:"Find what is wrong with tenants, and mend it."`
 	Isolation tenantsIsolationCommand `cmd:"" help:"Try to cross from tenant to tenant."`
-}
-
-type tenantsListCommand struct {
-	JSON bool `name:"json" help:"Write an array of JSON."`
-}
-
-// Run lists.
-func (c *tenantsListCommand) Run(ctx context.Context, inv *Invocation) error {
-	return withManager(ctx, inv, func(m *tenants.Manager) error {
-		list := newListing(inv, c.JSON, "TENANT\tSTATUS\tSCHEMA\tCREATED\tERROR")
-		err := models.EachTenant(ctx, m.Core(), models.Selection{Claimed: true}, func(record *models.Tenant) error {
-			return list.add(newTenantView(record))
-		})
-		if err != nil {
-			return err
-		}
-		return list.end()
-	})
 }
 
 // tenantArgument is the tenant a command is about.
@@ -144,7 +129,7 @@ func (v *tenantShowView) show(inv *Invocation) error {
 	say(table, "status\t"+inv.colour(inv.Stdout, colourOf(string(v.Status)), v.state()))
 	say(table, "database\t"+v.DatabaseName)
 	if v.SizeBytes != nil {
-		say(table, fmt.Sprintf("size\t%.1f MB", float64(*v.SizeBytes)/1e6))
+		say(table, "size\t"+inMB(*v.SizeBytes))
 	}
 	say(table, "schema\t"+orNone(v.SchemaVersion))
 	if v.Error != "" {

@@ -80,6 +80,7 @@ type Check func(ctx context.Context, q Querier) error
 type Backend interface {
 	Copier
 	Loader
+	Adhoc
 
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
@@ -108,6 +109,8 @@ type Backend interface {
 	List(ctx context.Context, prefix string) (Inventory, error)
 	// Size returns the bytes that the database takes on the disk; ErrNotExist.
 	Size(ctx context.Context, name string) (int64, error)
+	// Sizes is Size for many databases. Those that are missing are not in the answer.
+	Sizes(ctx context.Context, names []string) (map[string]int64, error)
 	// Cross tries every known way out of a tenant's database. It leaves nothing
 	// behind, even where it succeeds.
 	Cross(ctx context.Context, c *Crossing) ([]Trial, error)

@@ -40,6 +40,7 @@ const (
 	ActionOrganizationExported  Action = "organization.exported"
 	ActionOrganizationFetched   Action = "organization.export_downloaded"
 	ActionOrganizationImported  Action = "organization.imported"
+	ActionOrganizationQueried   Action = "organization.sql_run"
 	ActionFleetRestoreBegun     Action = "fleet.restore_begun"
 	ActionFleetRestored         Action = "fleet.restored"
 	ActionSlugReleased          Action = "slug.released"
@@ -59,7 +60,7 @@ func Actions() []Action {
 		ActionOrganizationCreated, ActionOrganizationUpdated, ActionOrganizationRenamed, ActionOrganizationSuspended,
 		ActionOrganizationResumed, ActionOrganizationDeleted, ActionOrganizationEntered, ActionOrganizationForgotten,
 		ActionOrganizationRestored, ActionOrganizationCloned, ActionOrganizationBackedUp, ActionOrganizationExported,
-		ActionOrganizationFetched, ActionOrganizationImported, ActionFleetRestoreBegun, ActionFleetRestored, ActionSlugReleased,
+		ActionOrganizationFetched, ActionOrganizationImported, ActionOrganizationQueried, ActionFleetRestoreBegun, ActionFleetRestored, ActionSlugReleased,
 		ActionOperationCancelled, ActionAuditPruned, ActionRequestRefused,
 	}
 }

@@ -1,8 +1,10 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -39,6 +41,10 @@ type Selection struct {
 	Roleless bool
 	// Failed picks those with an error.
 	Failed bool
+	// Status, if it is set, picks those with it.
+	Status TenantStatus
+	// OwnerID, if it is set, picks those whose organization this core user owns.
+	OwnerID int64
 	// Brief reads only the columns that every registry has, whatever its schema.
 	Brief bool
 }
@@ -60,6 +66,12 @@ func (s Selection) where(db *gorm.DB) gorm.ChainInterface[Tenant] {
 	}
 	if s.Fleet {
 		query = query.Where("status IN ?", finished())
+	}
+	if s.Status != "" {
+		query = query.Where("status = ?", s.Status)
+	}
+	if s.OwnerID > 0 {
+		query = query.Where("id IN (?)", db.Model(&Organization{}).Select("tenant_id").Where("owner_id = ?", s.OwnerID))
 	}
 	switch {
 	case s.Roleless:
@@ -109,6 +121,43 @@ func (s Selection) page(db *gorm.DB, after string) gorm.ChainInterface[Tenant] {
 		query = query.Select(briefColumns)
 	}
 	return query
+}
+
+// TenantKey is the least that has to be known of a tenant to find the rest.
+type TenantKey struct {
+	ID           string
+	DatabaseName string
+}
+
+// ListTenantKeys lists the tenants of a selection in the order of their slugs, or the oldest
+// first. A hundred thousand take a few megabytes.
+func ListTenantKeys(ctx context.Context, db *gorm.DB, s Selection, isByAge bool) (keys []TenantKey, err error) {
+	order := "slug"
+	if isByAge {
+		order = "created_at, slug"
+	}
+	return keys, s.where(db).Select("id, database_name").Order(order).Scan(ctx, &keys)
+}
+
+// OwnedTenant is a tenant with the address of its owner.
+type OwnedTenant struct {
+	Tenant `gorm:"embedded"`
+
+	OwnerEmail *string // nil for a tenant without an organization
+}
+
+// ListOwned returns those of the tenants that are registered, in the order of their keys.
+func ListOwned(ctx context.Context, db *gorm.DB, keys []TenantKey) ([]OwnedTenant, error) {
+	ids, at := make([]string, len(keys)), make(map[string]int, len(keys))
+	for i := range keys {
+		ids[i], at[keys[i].ID] = keys[i].ID, i
+	}
+	var owned []OwnedTenant
+	err := db.WithContext(ctx).Table("tenants").Select("tenants.*, u.email AS owner_email").
+		Joins("LEFT JOIN organizations o ON o.tenant_id = tenants.id LEFT JOIN core_users u ON u.id = o.owner_id").
+		Where("tenants.id IN ?", ids).Find(&owned).Error
+	slices.SortFunc(owned, func(a, b OwnedTenant) int { return cmp.Compare(at[a.ID], at[b.ID]) })
+	return owned, err
 }
 
 // ListNamed returns the tenants whose databases have one of these names, and those whose

@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 
@@ -22,6 +24,22 @@ func (d *Databases) Login(record *models.Tenant) database.Login {
 	mac := hmac.New(sha256.New, []byte(d.installation.Secret))
 	mac.Write([]byte("password of the role of tenant " + record.ID))
 	return database.Login{Role: record.Role, Password: base64.RawURLEncoding.EncodeToString(mac.Sum(nil))}
+}
+
+// Entry returns the way of an operator into the tenant's database, with the tenant's rights
+// alone. A tenant that has no role, or whose database may not be its own, has none.
+func (d *Databases) Entry(record *models.Tenant) (*database.Entry, error) {
+	switch {
+	case !record.Status.IsFinished():
+		return nil, fmt.Errorf("it is %s: what is being made or removed is not touched", record.Status)
+	case record.SchemaVersion == "":
+		return nil, errors.New("it is not taken over yet: run migrate first")
+	case d.Roles != nil && record.Role == "":
+		return nil, errors.New("it has no role of its own, and the application's may do too much: run migrate; `tenants doctor` says what is missing")
+	}
+	return &database.Entry{
+		Name: record.DatabaseName, Login: d.Login(record), Check: d.StampedWith(record.ID), Guarded: guardedTables(),
+	}, nil
 }
 
 // CanCreateRoles reports whether each tenant can have a role of its own.

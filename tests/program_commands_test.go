@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,6 +50,8 @@ type tenantJSON struct {
 	BackupDue     bool              `json:"backup_due"`
 	CreatedAt     string            `json:"created_at"`
 	UpdatedAt     string            `json:"updated_at"`
+	OwnerEmail    *string           `json:"owner_email"`
+	AgeSeconds    int64             `json:"age_seconds"`
 	SizeBytes     *int64            `json:"size_bytes"`
 	Organization  *organizationJSON `json:"organization"`
 	Backups       *struct{}         `json:"backups"`
@@ -67,7 +70,7 @@ func TestTenantsAreListedAndShown(t *testing.T) {
 		}
 		require.Equal(t, map[string]string{"acme": "ready", "globex": "ready"}, slugs)
 		text := app.Settings.Command(t, "tenants", "list").RequireCode(t, 0)
-		require.Regexp(t, `(?m)^TENANT +STATUS +SCHEMA +CREATED +ERROR\n(acme|globex) +ready +\d{12}_`, text.Stdout)
+		require.Regexp(t, `^TENANT +OWNER +STATUS +SCHEMA +AGE +ERROR\nacme +ada@example.com +ready +\d{12}_\w+ +0 minutes +\nglobex +- +ready `, text.Stdout)
 
 		shown := testkit.Decode[tenantJSON](t, app.Settings.Command(t, "tenants", "show", "acme", "--json").RequireCode(t, 0))
 		require.Equal(t, app.Settings.DatabaseName("acme"), shown.DatabaseName)
@@ -83,6 +86,53 @@ func TestTenantsAreListedAndShown(t *testing.T) {
 			require.Empty(t, outcome.Stdout)
 			require.Contains(t, outcome.Stderr, `tenant "`+unknown+`": `)
 		}
+	})
+}
+
+func TestTenantsAreListedInOrder(t *testing.T) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		fleetOf(app, "globex", "acme")
+		app.Token("initech", "grace@example.com")
+		app.Token("", "grace@example.com")
+		settings := &app.Settings
+		settings.Command(t, "tenants", "suspend", "acme").RequireCode(t, 0)
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET created_at = '2020-01-01 00:00:00' WHERE slug = 'initech'",
+			"UPDATE tenants SET schema_version = '' WHERE slug = 'globex'")
+		settings.Exec(t, settings.DatabaseName("acme"), "CREATE TABLE large (text varchar)")
+		var large strings.Builder // that PostgreSQL cannot compress much
+		for i := range 60_000 {
+			large.WriteString(strconv.FormatUint(uint64(i)*0x9e3779b97f4a7c15, 36))
+		}
+		settings.Exec(t, settings.DatabaseName("acme"), "INSERT INTO large VALUES ('"+large.String()+"')")
+		list := func(flags ...string) []tenantJSON {
+			return testkit.Decode[[]tenantJSON](t, settings.Command(t, append([]string{"tenants", "list", "--json"}, flags...)...).RequireCode(t, 0))
+		}
+		slugs := func(flags ...string) (all []string) {
+			for _, tenant := range list(flags...) {
+				all = append(all, *tenant.Slug)
+			}
+			return all
+		}
+
+		require.Equal(t, []string{"acme", "globex", "initech"}, slugs())
+		require.Equal(t, []string{"initech", "globex", "acme"}, slugs("--sort", "created"))
+		require.Equal(t, []string{"acme"}, slugs("--sort", "size", "--limit", "1"))
+		require.Equal(t, []string{"acme"}, slugs("--status", "suspended"))
+		require.Equal(t, []string{"globex"}, slugs("--behind"))
+		require.Equal(t, []string{"acme", "globex"}, slugs("--owner", "ADA@example.com"))
+		require.Empty(t, slugs("--owner", "grace@example.com"))
+		require.Empty(t, slugs("--owner", "ada@example.com", "--status", "deleting"))
+
+		plain, sized := list(), list("--size")
+		require.Nil(t, plain[0].SizeBytes, "a size that nobody asked for costs time")
+		require.Greater(t, *sized[0].SizeBytes, *sized[1].SizeBytes)
+		require.Equal(t, "ada@example.com", *sized[1].OwnerEmail)
+		require.Nil(t, sized[2].OwnerEmail)
+		require.Greater(t, sized[2].AgeSeconds, int64(365*24*3600))
+		require.Regexp(t, `(?m)^TENANT +OWNER +STATUS +SIZE +SCHEMA +AGE +ERROR\nacme +ada@example.com +suspended +\d+\.\d MB +\d{12}_\w+ +0 minutes`,
+			settings.Command(t, "tenants", "list", "--size").Stdout)
+		require.Regexp(t, `(?m)^initech +- +ready +\d{12}_\w+ +\d{4} days`, settings.Command(t, "tenants", "list").Stdout)
+		require.Contains(t, settings.Command(t, "tenants", "list", "--owner", "nobody@example.com").RequireCode(t, 1).Stderr, "owner: ")
 	})
 }
 
@@ -219,6 +269,9 @@ func TestUsageErrors(t *testing.T) {
 		"migrate --parallel 0", "migrate --parallel 65", "migrate --parallel many", "migrate --nope", "tenants create acme --name Acme",
 		"users reset-password", "users reset-password a@example.com b@example.com", "users reset-password a@example.com --tenant",
 		"tenants doctor acme", "tenants doctor --parallel 0", "tenants isolation acme",
+		"tenants list --status spare", "tenants list --sort name", "tenants list --limit -1", "tenants exec", "tenants exec acme", "tenants sql",
+		"tenants exec acme SELECT 1", "tenants exec --all acme SELECT", "tenants exec --all", "tenants exec acme -- COMMIT", "tenants exec acme --",
+		"tenants exec acme SELECT --max-rows 0", "tenants exec acme SELECT --timeout 0s", "tenants exec acme SELECT --parallel 0",
 	} {
 		outcome := settings.Command(t, strings.Fields(command)...).RequireCode(t, 2)
 		require.Empty(t, outcome.Stdout, command)

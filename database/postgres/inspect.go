@@ -3,10 +3,15 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"multitenant/database"
+	"multitenant/database/postgres/adhoc"
 )
 
 // List reads the catalogs of the server.
@@ -44,6 +49,80 @@ func (b *backend) Size(ctx context.Context, name string) (bytes int64, err error
 		return 0, fmt.Errorf("size of database %s: %w", name, err)
 	}
 	return bytes, nil
+}
+
+// Sizes asks the server once. A database of others has no size.
+func (b *backend) Sizes(ctx context.Context, names []string) (map[string]int64, error) {
+	sizes := make(map[string]int64, len(names))
+	rows, err := b.core.Statement.ConnPool.QueryContext(ctx, `SELECT datname, pg_database_size(oid) FROM pg_database
+		WHERE datname = ANY($1) AND has_database_privilege(oid, 'CONNECT')`, names)
+	if err != nil {
+		return nil, fmt.Errorf("sizes of databases: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err says what is wrong
+	for rows.Next() {
+		var name string
+		var bytes sql.NullInt64 // null when it was dropped meanwhile
+		if err := rows.Scan(&name, &bytes); err != nil {
+			return nil, fmt.Errorf("sizes of databases: %w", err)
+		}
+		if bytes.Valid {
+			sizes[name] = bytes.Int64
+		}
+	}
+	return sizes, rows.Err()
+}
+
+// Execute runs the statement on a connection of its own, as the tenant's role and not
+// through a pooler, which would keep the settings of the session.
+func (b *backend) Execute(ctx context.Context, e *database.Entry, s *database.Statement) (isCut bool, err error) {
+	if err := s.Check(); err != nil {
+		return false, err
+	}
+	if e.Login.Role == "" {
+		return false, errors.New("the tenant has no role of its own")
+	}
+	db, err := b.openTenant(ctx, b.pools.making, &target{server: b.server, name: e.Name, login: e.Login, check: e.Check, path: tablesPath})
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, database.Close(db)) }()
+	pool, err := db.DB()
+	if err != nil {
+		return false, err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close() }() // it is the pool's
+	err = conn.Raw(func(held any) error {
+		lent, ok := held.(*lease)
+		if !ok {
+			return fmt.Errorf("run a statement: the pool has a %T", held)
+		}
+		lent.isBroken = true // what the statement has left in the session ends with it
+		isCut, err = adhoc.Run(ctx, lent.Conn.Conn().PgConn(), s)
+		return err
+	})
+	return isCut, err
+}
+
+// Client says how to start psql.
+func (b *backend) Client(e *database.Entry, write bool) (database.Client, error) {
+	if e.Login.Role == "" {
+		return database.Client{}, errors.New("the tenant has no role of its own")
+	}
+	before, _, after := database.CutHosts(b.config.ConnString())
+	parsed, err := url.Parse(before + "host" + after)
+	if err != nil {
+		return database.Client{}, errors.New("the database URL is malformed") // the error would quote it
+	}
+	hosts := make([]*pgconn.FallbackConfig, len(b.hosts.ways))
+	for i, ways := range b.hosts.ways {
+		hosts[i] = ways[0]
+	}
+	return adhoc.Client(e, hosts, parsed.Query(), write)
 }
 
 // Survey reads the catalogs of the server.

@@ -124,6 +124,19 @@ func (b *backend) Close() error { return database.Close(b.core) }
 
 // OpenDatabase opens a tenant's file.
 func (b *backend) OpenDatabase(ctx context.Context, name string, check database.Check) (*gorm.DB, error) {
+	if err := b.checkTenant(name); err != nil {
+		return nil, err
+	}
+	c := b.newConnector(b.path(name), confined(check))
+	db, err := b.open(ctx, c, tenantConnections)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", name, err)
+	}
+	return db, nil
+}
+
+// checkTenant refuses the core database and what is not there.
+func (b *backend) checkTenant(name string) error {
 	exists, err := b.exists(name)
 	if err == nil && b.isCore(name) {
 		err = fmt.Errorf("%w: it is the core database", database.ErrForeign)
@@ -132,14 +145,9 @@ func (b *backend) OpenDatabase(ctx context.Context, name string, check database.
 		err = database.ErrNotExist
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", name, err)
+		return fmt.Errorf("open database %s: %w", name, err)
 	}
-	c := b.newConnector(b.path(name), confined(check))
-	db, err := b.open(ctx, c, tenantConnections)
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", name, err)
-	}
-	return db, nil
+	return nil
 }
 
 // OpenTenant is OpenDatabase, but for a database that was replaced: a file knows no roles.

@@ -21,7 +21,11 @@ import (
 
 // newConnector makes connections to the file at path, which must exist.
 func (b *backend) newConnector(path string, check database.Check) *connector {
-	dial := dialFile(path)
+	return b.connectorTo(path, dsnOf(path, "rw"), check)
+}
+
+func (b *backend) connectorTo(path, dsn string, check database.Check) *connector {
+	dial := dialFile(path, dsn)
 	counted := func(ctx context.Context, gone func()) (database.Physical, error) {
 		b.connections.Add(1)
 		return dial(ctx, func() {
@@ -41,8 +45,7 @@ func (noDriver) Open(string) (driver.Conn, error) {
 	return nil, errors.New("open by a connector")
 }
 
-func dialFile(path string) dialer {
-	dsn := dsnOf(path)
+func dialFile(path, dsn string) dialer {
 	return func(ctx context.Context, gone func()) (database.Physical, error) {
 		conn, err := connectFile(ctx, path, dsn, gone)
 		if err != nil {
@@ -77,15 +80,15 @@ func connectFile(ctx context.Context, path, dsn string, gone func()) (database.P
 	return &fileConn{Physical: made, path: path, file: file, gone: gone}, nil
 }
 
-// dsnOf returns the settings of a connection. The driver applies busy_timeout
-// first.
-func dsnOf(path string) string {
+// dsnOf returns the settings of a connection in a mode of SQLite's, which must not be one
+// that makes a file. The driver applies busy_timeout first.
+func dsnOf(path, mode string) string {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // C:/…
 	}
 	query := url.Values{
-		"mode":          {"rw"}, // opening never makes a file
+		"mode":          {mode},
 		"_busy_timeout": {"5000"},
 		"_foreign_keys": {"on"},
 		"_synchronous":  {"NORMAL"},

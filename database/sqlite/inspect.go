@@ -63,6 +63,21 @@ func (b *backend) Size(_ context.Context, name string) (bytes int64, err error) 
 	return bytes, nil
 }
 
+// Sizes is Size of each.
+func (b *backend) Sizes(ctx context.Context, names []string) (map[string]int64, error) {
+	sizes := make(map[string]int64, len(names))
+	for _, name := range names {
+		bytes, err := b.Size(ctx, name)
+		switch {
+		case err == nil:
+			sizes[name] = bytes
+		case !errors.Is(err, database.ErrNotExist):
+			return nil, err
+		}
+	}
+	return sizes, nil
+}
+
 func isCompanion(file string) bool { return withoutCompanion(file) != file }
 
 // withoutCompanion is the name of the file that a companion belongs to.

@@ -35,6 +35,9 @@ func (f *Fleet) EachBehind(ctx context.Context, plan Plan, do func(Move) error) 
 	})
 }
 
+// Behind selects the tenants that Migrate would migrate.
+func (f *Fleet) Behind() models.Selection { return f.behind(Plan{}) }
+
 // behind selects the tenants with an older schema than this code's, and those
 // without a role that they could have. A tenant that a newer version has migrated
 // is not behind.

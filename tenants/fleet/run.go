@@ -73,6 +73,13 @@ type task struct {
 
 // run carries out the task for the selected tenants, plan.Parallel at once.
 func (f *Fleet) run(ctx context.Context, plan Plan, selection models.Selection, t *task) (Summary, error) {
+	return f.spread(ctx, plan, selection, t, func(record *models.Tenant) { f.runOne(ctx, t, record, selection) })
+}
+
+// spread calls do with each selected tenant, plan.Parallel at once. do notes the result.
+func (f *Fleet) spread(
+	ctx context.Context, plan Plan, selection models.Selection, t *task, do func(*models.Tenant),
+) (Summary, error) {
 	selection, err := f.choose(ctx, plan, selection)
 	if err != nil {
 		return Summary{}, err
@@ -85,7 +92,7 @@ func (f *Fleet) run(ctx context.Context, plan Plan, selection models.Selection, 
 	workers.SetLimit(max(plan.Parallel, 1))
 	err = models.EachTenant(ctx, f.databases.Core, selection, func(record *models.Tenant) error {
 		workers.Go(func() error {
-			f.runOne(ctx, t, record, selection)
+			do(record)
 			return nil
 		})
 		return ctx.Err()

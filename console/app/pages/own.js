@@ -99,7 +99,7 @@ const actions = [
   'invitation.accepted', 'organization.created', 'organization.updated', 'organization.renamed', 'organization.suspended',
   'organization.resumed', 'organization.deleted', 'organization.entered', 'organization.forgotten', 'organization.restored',
   'organization.cloned', 'organization.backed_up', 'organization.exported', 'organization.export_downloaded',
-  'organization.imported', 'fleet.restore_begun', 'fleet.restored', 'slug.released',
+  'organization.imported', 'organization.sql_run', 'fleet.restore_begun', 'fleet.restored', 'slug.released',
   'operation.cancelled', 'audit.pruned', 'request.refused',
 ]
 
