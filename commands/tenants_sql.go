@@ -143,28 +143,26 @@ type execution struct {
 	all       *fleet.Fleet
 	output    *sqlrun.Output
 
-	mu     sync.Mutex // guards rows, behind and what is said of them
-	rows   map[string]*sqlrun.Rows
+	mu     sync.Mutex // guards behind and what is said of tenants
 	behind int
 }
 
 func (x *execution) run(ctx context.Context, plan fleet.Plan) (fleet.Summary, error) {
-	x.rows = make(map[string]*sqlrun.Rows)
 	report := func(*fleet.Summary) {}
 	if x.All {
 		bar := startProgress(x.inv, "running")
 		defer bar.finish()
 		report = bar.update
 	}
-	summary, err := x.all.Execute(ctx, plan, &fleet.Script{Statement: x.of, Done: x.done, Write: x.Write}, report)
+	summary, err := x.all.Execute(ctx, plan, &fleet.Script{Statement: x.of, Write: x.Write}, report)
 	if x.behind > 0 {
 		say(x.inv.Stderr, countTenants(x.behind)+" with another schema than this program's: see migrate status")
 	}
 	return summary, err
 }
 
-// of returns the statement for a tenant.
-func (x *execution) of(record *models.Tenant) *database.Statement {
+// of returns the statement for a tenant, and what ends its output.
+func (x *execution) of(record *models.Tenant) (*database.Statement, func(isCut bool) error) {
 	statement, rows := x.statement, x.output.Of(record.Name())
 	statement.Columns, statement.Row = rows.Columns, rows.Row
 	statement.BeforeCommit = func(ctx context.Context) error {
@@ -172,22 +170,21 @@ func (x *execution) of(record *models.Tenant) *database.Statement {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.rows[record.ID] = rows
 	if x.all.IsBehind(record) {
 		x.behind++
 	}
-	return &statement
+	return &statement, func(isCut bool) error {
+		if isCut {
+			x.sayCut(record)
+		}
+		return rows.End()
+	}
 }
 
-func (x *execution) done(record *models.Tenant, isCut bool) error {
+func (x *execution) sayCut(record *models.Tenant) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if isCut {
-		say(x.inv.Stderr, fmt.Sprintf("tenant %q: only the first %d rows are shown: see --max-rows", record.Name(), x.MaxRows))
-	}
-	rows := x.rows[record.ID]
-	delete(x.rows, record.ID)
-	return rows.End()
+	say(x.inv.Stderr, fmt.Sprintf("tenant %q: only the first %d rows are shown: see --max-rows", record.Name(), x.MaxRows))
 }
 
 // recordSQL records that SQL may change the tenant's data. The text may hold secrets, and

@@ -127,7 +127,7 @@ func TestSQLCannotLeaveItsTransaction(t *testing.T) {
 		before := settings.Dump(t, name)
 
 		texts := []string{
-			"DELETE FROM sessions", "SELECT 1; DELETE FROM sessions", "SELECT 1; COMMIT", ";COMMIT; DELETE FROM sessions", "/* */ BEGIN",
+			"DELETE FROM sessions", "SELECT 1; DELETE FROM sessions", "SELECT 1; COMMIT; DELETE FROM sessions", ";COMMIT; DELETE FROM sessions", "/* */ BEGIN",
 			"INSERT INTO sessions SELECT * FROM sessions", "SELECT 'a'';b'; DELETE FROM sessions", "CREATE TABLE own (id integer)",
 		}
 		if settings.Engine == testkit.Postgres {
@@ -257,8 +257,7 @@ func TestSQLInAllTenants(t *testing.T) {
 
 		settings.Exec(t, settings.DatabaseName("globex"), "ALTER TABLE tenant_invitations RENAME TO gone")
 		part := run("SELECT count(*) AS n FROM tenant_invitations", "--json", "--parallel", "1").RequireCode(t, 1)
-		rows := rowsOf(t, part.Stdout)
-		require.Len(t, rows, 2)
+		require.Len(t, rowsOf(t, part.Stdout), 2)
 		require.NotContains(t, part.Stdout, "globex")
 		require.Regexp(t, `(?m)^globex: .*tenant_invitations`, part.Stderr)
 		require.Contains(t, part.Stderr, "\n1 tenant of 3 failed\n")
@@ -268,6 +267,8 @@ func TestSQLInAllTenants(t *testing.T) {
 		require.Len(t, rowsOf(t, changed.Stdout), 3)
 		require.Equal(t, 3, testkit.Scalar[int](t, settings, settings.CoreName(), "SELECT count(*) FROM audit_events WHERE action = 'organization.sql_run'"))
 		require.Contains(t, run("DELETE FROM tenant_users").RequireCode(t, 1).Stderr, "3 tenants of 3 failed")
+		read := settings.CommandReading(t, "SELECT 1 AS one", "tenants", "exec", "--all", "--json", "-").RequireCode(t, 0)
+		require.Equal(t, 3, strings.Count(read.Stdout, `"row":{"one":1}`))
 	})
 }
 

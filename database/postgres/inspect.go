@@ -73,8 +73,8 @@ func (b *backend) Sizes(ctx context.Context, names []string) (map[string]int64, 
 	return sizes, rows.Err()
 }
 
-// Execute runs the statement on a connection of its own, as the tenant's role and not
-// through a pooler, which would keep the settings of the session.
+// Execute runs the statement in a session of its own, as the tenant's role and not through
+// a pooler, which would keep what the statement leaves in the session.
 func (b *backend) Execute(ctx context.Context, e *database.Entry, s *database.Statement) (isCut bool, err error) {
 	if err := s.Check(); err != nil {
 		return false, err
@@ -101,7 +101,6 @@ func (b *backend) Execute(ctx context.Context, e *database.Entry, s *database.St
 		if !ok {
 			return fmt.Errorf("run a statement: the pool has a %T", held)
 		}
-		lent.isBroken = true // what the statement has left in the session ends with it
 		isCut, err = adhoc.Run(ctx, lent.Conn.Conn().PgConn(), s)
 		return err
 	})

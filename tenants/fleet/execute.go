@@ -11,13 +11,11 @@ import (
 
 // Script is a statement that an operator runs in tenants' databases.
 type Script struct {
-	// Statement returns the statement for a tenant, and takes its rows. It is called by
-	// several goroutines.
-	Statement func(record *models.Tenant) *database.Statement
-	// Done is called where the statement has succeeded, by several goroutines. It learns
-	// whether rows were left out.
-	Done  func(record *models.Tenant, isCut bool) error
-	Write bool // of all statements
+	// Statement returns the statement for a tenant, which takes its rows, and done, which is
+	// called where it has succeeded and learns whether rows were left out. Several goroutines
+	// call both.
+	Statement func(record *models.Tenant) (statement *database.Statement, done func(isCut bool) error)
+	Write     bool // of all statements
 }
 
 // Execute runs the script in the database of the plan's tenant, or of all, plan.Parallel at
@@ -64,11 +62,12 @@ func (f *Fleet) execute(ctx context.Context, script *Script, record *models.Tena
 	if err != nil {
 		return err
 	}
-	isCut, err := f.databases.Backend.Execute(ctx, entry, script.Statement(record))
+	statement, done := script.Statement(record)
+	isCut, err := f.databases.Backend.Execute(ctx, entry, statement)
 	if err != nil {
 		return err
 	}
-	return script.Done(record, isCut)
+	return done(isCut)
 }
 
 // IsBehind reports whether the tenant's database has another schema than this code's.
