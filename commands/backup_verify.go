@@ -157,7 +157,7 @@ func (c *backupExtractDumpCommand) Run(ctx context.Context, inv *Invocation) err
 			})
 		}
 		if err != nil {
-			return fmt.Errorf("backup %s: %w", c.Backup, err)
+			return withHint(fmt.Errorf("backup %s: %w", c.Backup, err), hintOnFiles(err))
 		}
 		say(inv.Stdout, fmt.Sprintf("the dump of %q as of %s is in %s", record.Name(), record.TakenAt.Format(time.RFC3339), c.File))
 		return nil

@@ -137,10 +137,10 @@ type hintedError struct {
 // Unwrap returns the error without the hint.
 func (e *hintedError) Unwrap() error { return e.error }
 
-// withHint attaches a hint to an error. It returns nil for nil.
+// withHint attaches a hint, if it is one, to an error. It returns nil for nil.
 func withHint(err error, hint string) error {
-	if err == nil {
-		return nil
+	if err == nil || hint == "" {
+		return err
 	}
 	return &hintedError{error: err, hint: hint}
 }

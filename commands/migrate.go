@@ -190,22 +190,27 @@ func last(ids []string) string {
 
 // tenantError names the tenant. That a row was not found says nothing more.
 func tenantError(name string, err error) error {
-	hint := ""
+	var hint string
 	switch {
 	case models.IsKind(err, models.KindTenantNotFound):
 		err, hint = models.ErrTenantNotFound, "`multitenant tenants list` lists the tenants"
 	case models.IsKind(err, models.KindSlugResting): // the text for users must not tell
 		err, hint = errors.New("its slug rests, because a tenant was deleted"), "`multitenant tenants release "+name+"` ends that"
+	default:
+		hint = hintOnFiles(err)
+	}
+	return withHint(fmt.Errorf("tenant %q: %w", name, err), hint)
+}
+
+// hintOnFiles is the hint where a backup is missing or a file is there already, or "".
+func hintOnFiles(err error) string {
+	switch {
 	case errors.Is(err, backups.ErrNoBackup):
-		hint = "`multitenant backup list` lists the backups"
+		return "`multitenant backup list` lists the backups"
 	case errors.Is(err, fs.ErrExist):
-		hint = "choose a name that no file has"
+		return "choose a name that no file has"
 	}
-	named := fmt.Errorf("tenant %q: %w", name, err)
-	if hint == "" {
-		return named
-	}
-	return withHint(named, hint)
+	return ""
 }
 
 // dryRun says what migrate would do, and changes nothing.

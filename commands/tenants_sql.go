@@ -15,12 +15,11 @@ import (
 )
 
 const (
-	maxSQLBytes      = 1 << 20
-	maxSQLRows       = 1_000_000
-	maxSQLTime       = time.Hour
-	sqlFromStdin     = "-"
-	shellDetail      = "shell"
-	suggestionToRead = "; --write lets it change rows"
+	maxSQLBytes  = 1 << 20
+	maxSQLRows   = 1_000_000
+	maxSQLTime   = time.Hour
+	sqlFromStdin = "-"
+	shellDetail  = "shell"
 )
 
 type tenantsExecCommand struct {
@@ -117,9 +116,10 @@ func (c *tenantsExecCommand) confirm(inv *Invocation) error {
 
 // end says how the run ended.
 func (c *tenantsExecCommand) end(ctx context.Context, inv *Invocation, summary *fleet.Summary, err error) error {
-	for i := range summary.Failures {
-		if reason := summary.Failures[i].Reason; errors.Is(reason, database.ErrNeedsWrite) && !c.Write {
-			summary.Failures[i].Reason = fmt.Errorf("%w%s", reason, suggestionToRead)
+	hint := ""
+	for _, failure := range summary.Failures {
+		if errors.Is(failure.Reason, database.ErrNeedsWrite) && !c.Write {
+			hint = "with --write the statement may change rows"
 		}
 	}
 	switch {
@@ -127,10 +127,10 @@ func (c *tenantsExecCommand) end(ctx context.Context, inv *Invocation, summary *
 		sayFailures(inv, summary)
 		return fmt.Errorf("interrupted: %s left", countTenants(summary.Left()))
 	case !c.All && len(summary.Failures) > 0:
-		return tenantError(c.Slug, summary.Failures[0].Reason)
+		return withHint(tenantError(c.Slug, summary.Failures[0].Reason), hint)
 	}
 	sayFailures(inv, summary)
-	return runError(ctx, summary, err)
+	return withHint(runError(ctx, summary, err), hint)
 }
 
 // execution is a run of a statement.

@@ -1,6 +1,7 @@
 package tests_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -153,7 +154,10 @@ func (m *manual) run(t *testing.T, line string) string {
 	}
 	line = strings.ReplaceAll(line, "/tmp/", m.folder+"/")
 	line = regexp.MustCompile(`\d{12}_\w+`).ReplaceAllString(line, database.LatestID(migrations.Tenant()))
-	arguments := strings.Fields(line)[1:]
+	var arguments []string
+	for _, found := range regexp.MustCompile(`'([^']*)'|\S+`).FindAllStringSubmatch(line, -1)[1:] {
+		arguments = append(arguments, cmp.Or(found[1], found[0]))
+	}
 	outcome := m.settings.Command(t, arguments...)
 	return strings.ReplaceAll(outcome.Stdout+outcome.Stderr, m.folder+"/", "/tmp/")
 }

@@ -158,7 +158,7 @@ func TestSQLCannotLeaveItsTransaction(t *testing.T) {
 			require.Empty(t, refused.Stdout, text)
 		}
 		require.Equal(t, before, settings.Dump(t, name))
-		require.Contains(t, execute(t, settings, "acme", texts[0]).Stderr, "--write lets it change rows")
+		require.Contains(t, execute(t, settings, "acme", texts[0]).Stderr, "with --write the statement may change rows")
 		require.Contains(t, execute(t, settings, "acme", texts[1]).Stderr, "several statements in one text are refused")
 		execute(t, settings, "acme", "SELECT 'a;b', 'it''s; so' -- ; c\n; /* ; */ ;").RequireCode(t, 0)
 	})
