@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -49,9 +50,7 @@ func NewRouter(o *Options) (*gin.Engine, error) {
 	router.GET("/", middleware.Handle(o.Status.Root))
 	router.GET("/health", middleware.Handle(o.Status.Health))
 	router.GET("/ready", middleware.Handle(o.Status.Ready))
-	if err := addDocs(router); err != nil {
-		return nil, err
-	}
+	addDocs(router)
 	if err := addConsole(router); err != nil {
 		return nil, err
 	}
@@ -175,19 +174,20 @@ func refuseMe(c *gin.Context) {
 }
 
 // addDocs adds the interactive page and the document that it shows.
-func addDocs(router *gin.Engine) error {
-	document, err := docs.OpenAPI()
-	if err != nil {
-		return err
-	}
-	router.GET("/openapi.json", func(c *gin.Context) {
+func addDocs(router *gin.Engine) {
+	read := sync.OnceValues(docs.OpenAPI) // which converts it: no start waits for that
+	router.GET("/openapi.json", middleware.Handle(func(c *gin.Context) error {
+		document, err := read()
+		if err != nil {
+			return err
+		}
 		c.Data(http.StatusOK, "application/json", document)
-	})
+		return nil
+	}))
 	page := docs.NewPage()
 	for _, path := range page.Paths() {
 		router.GET(path, gin.WrapH(page))
 	}
-	return nil
 }
 
 // addConsole adds the console. Its files have one route, because their paths change with

@@ -25,7 +25,7 @@ var openAPI = sync.OnceValues(func() (string, error) {
 })
 
 // OpenAPI returns the OpenAPI 3.1 document as JSON. It fails only where the
-// embedded document is no YAML, and then always: ask for it at start.
+// embedded document is no YAML, and then always, which a test shows.
 func OpenAPI() ([]byte, error) {
 	document, err := openAPI()
 	return []byte(document), err
