@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os/signal"
 	"runtime/debug"
@@ -56,9 +55,6 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 		return err
 	}
 	defer in.close()
-	for _, warning := range in.config.Warnings {
-		in.logger.WarnContext(ctx, "settings", "warning", warning)
-	}
 	options := in.options()
 	exported := newMetrics(&in.config)
 	if exported != nil {
@@ -84,7 +80,7 @@ func (serveCommand) Run(ctx context.Context, inv *Invocation) error {
 		exported.Backups = work.schedule.Figures
 	}
 	defer in.serveMetrics(ctx, ports.metrics, exported, manager)()
-	return serve(ctx, ports.api, handler, status, in.logger)
+	return in.serve(ctx, ports, handler, status)
 }
 
 // ports are the program's addresses.
@@ -154,9 +150,10 @@ func newHandler(
 }
 
 // serve answers requests until ctx ends, then lets those under way finish.
-func serve(ctx context.Context, api *server.Server, handler http.Handler, status *controllers.Status, logger *slog.Logger) error {
-	api.Serve(handler, logger)
-	logger.InfoContext(ctx, "serving", "api", api.URL(), "docs", api.URL()+"/docs", "console", api.URL()+"/console")
+func (in *installation) serve(ctx context.Context, ports *ports, handler http.Handler, status *controllers.Status) error {
+	api := ports.api
+	api.Serve(handler, in.logger)
+	in.announce(ctx, ports)
 
 	select {
 	case <-api.Ended():
@@ -165,12 +162,36 @@ func serve(ctx context.Context, api *server.Server, handler http.Handler, status
 	}
 	status.Leave()
 	api.Leave()
-	logger.InfoContext(ctx, "stopping")
+	in.logger.InfoContext(ctx, "stopping")
 	<-time.After(leaveDelay)
 	if err := api.Stop(ctx, shutdownTimeout); err != nil {
-		logger.WarnContext(ctx, "stop", "error", err) // their clients were slow; the stop is still in order
+		in.logger.WarnContext(ctx, "stop", "error", err) // their clients were slow; the stop is still in order
 	}
 	return nil
+}
+
+// announce says in one line, as a rule the first of the log, what serves, with which data
+// and where. It holds no secret. Warnings about the settings follow.
+func (in *installation) announce(ctx context.Context, ports *ports) {
+	url := ports.api.URL()
+	told := []any{"api", url, "docs", url + "/docs", "console", url + "/console"}
+	if ports.metrics != nil {
+		told = append(told, "metrics", ports.metrics.URL()+"/metrics")
+	}
+	told = append(told, "version", programVersion(), "engine", in.backend.Core().Name(), "data", in.backend.Place())
+	in.logger.InfoContext(ctx, "serving", told...)
+	for _, warning := range in.config.Warnings {
+		in.logger.WarnContext(ctx, "settings", "warning", warning)
+	}
+}
+
+// programVersion is empty where the program was built without one.
+func programVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return info.Main.Version
 }
 
 // metricsShutdownTimeout is short: it comes on top of the API's, and what a
@@ -195,7 +216,6 @@ func (in *installation) serveMetrics(
 	}
 	exported.Watch(manager, in.backend)
 	api.Serve(exported.Handler(in.logger), in.logger)
-	in.logger.InfoContext(ctx, "serving metrics", "url", api.URL()+"/metrics")
 	go func() {
 		<-api.Ended()
 		// The API goes on without: only the operator misses them.

@@ -84,6 +84,9 @@ type Backend interface {
 
 	// Core returns the core database, open as long as the Backend is.
 	Core() *gorm.DB
+	// Place says where the core database is, such as a file, or hosts and a name. It holds
+	// no secret.
+	Place() string
 	// Ready asks core one question. It fails if core does not answer, and with
 	// ErrReadOnly if the server does not let it be written.
 	Ready(ctx context.Context) error

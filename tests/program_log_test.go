@@ -1,8 +1,13 @@
 package tests_test
 
 import (
+	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"net/url"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/commands"
 	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
@@ -22,6 +28,44 @@ func awaitLog(t *testing.T, app *testkit.App, want string) {
 			return errors.New("the log does not say " + want)
 		}
 		return nil
+	})
+}
+
+// TestTheFirstLineSaysWhatServesAndWhere, with addresses that a browser on the machine can
+// use, and without the password of the database.
+func TestTheFirstLineSaysWhatServesAndWhere(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		environ := settings.Environ()
+		maps.Copy(environ, map[string]string{
+			"HTTP_ADDR": "0.0.0.0:0", "METRICS_ADDR": ":0", "LOG_LEVEL": "info", "GOGC": "100", // serve would set the whole test's
+		})
+		var log testkit.Log
+		serving, stop := context.WithCancel(t.Context())
+		ended := make(chan int, 1)
+		go func() {
+			ended <- commands.Run(serving, &commands.Invocation{Environ: environ, Stdout: &log, Stderr: &log})
+		}()
+		testkit.Await(t, 20*time.Second, func() error {
+			if !strings.Contains(log.String(), "msg=settings") {
+				return errors.New("no warning says that all can make tenants: " + log.String())
+			}
+			return nil
+		})
+		stop()
+		require.Equal(t, commands.ExitOK, <-ended)
+
+		place := filepath.Join(settings.Folder(), "core.db")
+		if settings.Engine == testkit.Postgres {
+			database, err := url.Parse(settings.Database.URL)
+			require.NoError(t, err)
+			password, _ := database.User.Password()
+			require.NotEmpty(t, password)
+			require.NotContains(t, log.String(), password)
+			place = database.Host + database.Path
+		}
+		first, _, _ := strings.Cut(log.String(), "\n")
+		require.Regexp(t, `level=INFO msg=serving api=(http://localhost:\d+) docs=http://localhost:\d+/docs console=http://localhost:\d+/console `+
+			`metrics=http://localhost:\d+/metrics version=\S+ engine=`+string(settings.Engine)+` data=`+regexp.QuoteMeta(place)+`$`, first)
 	})
 }
 

@@ -51,8 +51,14 @@ func Listen(ctx context.Context, addr string) (*Server, error) {
 // Close closes the port of a server that does not serve. After Stop it does nothing.
 func (s *Server) Close() { _ = s.listener.Close() }
 
-// URL is where the server is reached.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+// URL is where the server is reached from this machine.
+func (s *Server) URL() string {
+	host, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err == nil && net.ParseIP(host).IsUnspecified() { // it listens on all addresses
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
 
 // Serve begins to answer requests. The caller must call Stop.
 func (s *Server) Serve(handler http.Handler, logger *slog.Logger) {

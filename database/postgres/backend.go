@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,6 +96,15 @@ func unwrapRefusal(err error) error {
 
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
+
+// Place is the hosts and the name of the core database, as a URL has them.
+func (b *backend) Place() string {
+	hosts := make([]string, 0, len(b.hosts.ways))
+	for _, ways := range b.hosts.ways {
+		hosts = append(hosts, net.JoinHostPort(ways[0].Host, strconv.Itoa(int(ways[0].Port))))
+	}
+	return strings.Join(hosts, ",") + "/" + b.config.Database
+}
 
 // Ready asks whether core takes writes and whether our role may use its tables.
 func (b *backend) Ready(ctx context.Context) error {

@@ -113,6 +113,9 @@ func parseSQLiteURL(raw string) (string, error) {
 // Core returns the core database.
 func (b *backend) Core() *gorm.DB { return b.core }
 
+// Place is the path of the core database's file.
+func (b *backend) Place() string { return b.file }
+
 // MaxOpen is bounded by the usual limit of open files.
 func (b *backend) MaxOpen() int { return maxOpen }
 
