@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-pg lint fmt bench ci
+.PHONY: help setup run test test-pg lint fmt bench release ci
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ fmt: ## Format the code
 
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+release: ## Build binaries for all platforms into dist/, with checksums and lists of what is in them
+	.ci/goreleaser release --snapshot --clean
 
 ci: ## Run everything that must hold before a change is merged
 	.ci/run

@@ -55,6 +55,21 @@ free_port() {
 	node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
 }
 
+# build_release builds the program for this machine as a release has it, and asks it which
+# one it is. The steps that need a server start this program.
+build_release() {
+	local version
+	{
+		cat .goreleaser.yaml
+		echo "dist: $work/dist"
+	} >"$work/goreleaser.yaml"
+	.ci/goreleaser build --config "$work/goreleaser.yaml" --snapshot --single-target --output "$work/multitenant"
+	version=$(node -p 'JSON.parse(fs.readFileSync(process.argv[1])).version' "$work/dist/metadata.json")
+	if "$work/multitenant" version >/dev/null 2>&1; then # there is such a command
+		"$work/multitenant" version | grep -qF "$version" || fail "the program does not know that it is $version"
+	fi
+}
+
 # serve NAME=VALUE... starts the app with these settings and those of a fresh
 # clone, and returns once it is ready. Sets base and app.
 serve() {
