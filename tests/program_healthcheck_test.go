@@ -77,7 +77,7 @@ func TestTheContainerGetsItsSettings(t *testing.T) {
 	app := compose.Services.App
 
 	require.Len(t, app.EnvFile, 1)
-	require.Equal(t, ".env.local", app.EnvFile[0].Path)
+	require.Equal(t, "${SETTINGS_FILE:-.env.local}", app.EnvFile[0].Path, "one of another name can be used")
 	require.False(t, app.EnvFile[0].Required)
 	var fixed []string
 	for _, name := range config.Names() {
