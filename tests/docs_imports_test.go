@@ -91,3 +91,15 @@ func TestImagesAreExact(t *testing.T) {
 		}
 	}
 }
+
+// TestTheImageIsBuiltAsARelease, with the same flags but for those of Git, which an image
+// is built without.
+func TestTheImageIsBuiltAsARelease(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{".goreleaser.yaml", "Dockerfile"} {
+		text := readFile(t, file)
+		for _, flag := range []string{"CGO_ENABLED=0", "-trimpath", "-tags=nomsgpack", `"-s -w -X multitenant/version.number=`} {
+			require.Contains(t, text, flag, file)
+		}
+	}
+}
