@@ -16,6 +16,7 @@ import (
 	"multitenant/config"
 	"multitenant/controllers"
 	"multitenant/tenants"
+	"multitenant/version"
 )
 
 const (
@@ -178,20 +179,11 @@ func (in *installation) announce(ctx context.Context, ports *ports) {
 	if ports.metrics != nil {
 		told = append(told, "metrics", ports.metrics.URL()+"/metrics")
 	}
-	told = append(told, "version", programVersion(), "engine", in.backend.Core().Name(), "data", in.backend.Place())
+	told = append(told, "version", version.Read().Number, "engine", in.backend.Core().Name(), "data", in.backend.Place())
 	in.logger.InfoContext(ctx, "serving", told...)
 	for _, warning := range in.config.Warnings {
 		in.logger.WarnContext(ctx, "settings", "warning", warning)
 	}
-}
-
-// programVersion is empty where the program was built without one.
-func programVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	return info.Main.Version
 }
 
 // metricsShutdownTimeout is short: it comes on top of the API's, and what a

@@ -161,7 +161,7 @@ func TestFrontLeadsToThePages(t *testing.T) {
 	require.Equal(t, http.StatusOK, answer.Code)
 	known := append(docs.NewPage().Paths(), "/openapi.json", "/console")
 	links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(answer.Body.String(), -1)
-	require.Len(t, links, 7)
+	require.Len(t, links, 8)
 	for _, link := range links {
 		require.Contains(t, known, link[1])
 	}

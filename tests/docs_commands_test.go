@@ -183,7 +183,8 @@ func (m *manual) serve(t *testing.T) string {
 	})
 	stop()
 	require.Equal(t, commands.ExitOK, <-ended, log.String())
-	return strings.ReplaceAll(log.String(), address, "http://127.0.0.1:8000")
+	told := regexp.MustCompile(`version=\S+ (.*) data=\S+`).ReplaceAllString(log.String(), "version=v1.0.0 $1 data=/srv/data/core.db")
+	return strings.ReplaceAll(told, address, "http://127.0.0.1:8000")
 }
 
 // shapeOf replaces what differs from run to run, or with each migration. The width of columns
