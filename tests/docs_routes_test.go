@@ -14,9 +14,14 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// documentedRoutes returns what the OpenAPI document has, by "METHOD /path/{parameter}", and of
-// each whether it refers to a parameter for X-TENANT.
-func documentedRoutes(t *testing.T) map[string]bool {
+// routeEntry is what the OpenAPI document says of a route.
+type routeEntry struct {
+	readsTenant bool     // it refers to a parameter for X-TENANT
+	tokens      []string // the kinds that it takes
+}
+
+// documentedRoutes returns what the OpenAPI document has, by "METHOD /path/{parameter}".
+func documentedRoutes(t *testing.T) map[string]routeEntry {
 	t.Helper()
 	raw, err := docs.OpenAPI()
 	require.NoError(t, err)
@@ -24,11 +29,12 @@ func documentedRoutes(t *testing.T) map[string]bool {
 		Paths map[string]map[string]json.RawMessage
 	}
 	require.NoError(t, json.Unmarshal(raw, &document))
-	routes := map[string]bool{}
+	routes := map[string]routeEntry{}
 	for path, item := range document.Paths {
 		delete(item, "parameters")
 		for method, raw := range item {
 			var operation struct {
+				Security   []map[string]any
 				Parameters []struct {
 					Ref string `json:"$ref"`
 				}
@@ -41,7 +47,11 @@ func documentedRoutes(t *testing.T) map[string]bool {
 				}
 			}
 			require.LessOrEqual(t, named, 1, "%s %s", method, path)
-			routes[strings.ToUpper(method)+" "+path] = named == 1
+			route := routeEntry{readsTenant: named == 1}
+			for _, scheme := range operation.Security {
+				route.tokens = slices.AppendSeq(route.tokens, maps.Keys(scheme))
+			}
+			routes[strings.ToUpper(method)+" "+path] = route
 		}
 	}
 	return routes
@@ -65,21 +75,39 @@ func documentedRoute(route string) string {
 }
 
 // TestEveryRouteIsDocumented, and nothing is that does not exist. Each that reads X-TENANT
-// has the parameter for it, and no other has it.
+// has the parameter for it, and no other has it. Each refuses the kinds of tokens that it is
+// not said to take.
 func TestEveryRouteIsDocumented(t *testing.T) {
 	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		document := documentedRoutes(t)
-		core := app.Token("", "ada@example.com")
+		core, member := app.Token("", "ada@example.com"), app.Token("acme", "grace@example.com")
 		served := map[string]bool{}
 		for _, route := range documentableRoutes(t, app) {
 			method, path, _ := strings.Cut(route, " ")
 			answer := app.Do(testkit.Request{Method: method, Path: path, Token: core, Tenant: "Not A Slug"})
 			isRead := answer.Code == http.StatusBadRequest && strings.Contains(answer.Raw, `"invalid_tenant"`)
-			require.Equal(t, document[documentedRoute(route)], isRead, "%s: %d %s", route, answer.Code, answer.Raw)
+			told := document[documentedRoute(route)]
+			require.Equal(t, told.readsTenant, isRead, "%s: %d %s", route, answer.Code, answer.Raw)
+			requireRefused(t, app, testkit.Request{Method: method, Path: path}, told.tokens, map[string]string{"coreToken": core, "tenantToken": member})
 			served[documentedRoute(route)] = true
 		}
 		require.Equal(t, slices.Sorted(maps.Keys(document)), slices.Sorted(maps.Keys(served)))
 	})
+}
+
+// requireRefused makes the request with the kinds of tokens that are not in the list, if any
+// is: a token of the other kind is asked for.
+func requireRefused(t *testing.T, app *testkit.App, request testkit.Request, taken []string, tokens map[string]string) {
+	t.Helper()
+	codes := map[string]string{"coreToken": "tenant_token_required", "tenantToken": "core_token_required"}
+	for kind, token := range tokens {
+		if slices.Contains(taken, kind) || len(taken) == 0 || slices.Contains(taken, "exportKey") {
+			continue
+		}
+		request.Token = token
+		answer := app.Do(request)
+		require.Equal(t, codes[kind], answer.Text(app, "code"), "%s %s: %s", request.Method, request.Path, answer.Raw)
+	}
 }
 
 // TestDocsGenerators holds the commands for generators to the versions that CI uses.

@@ -73,18 +73,14 @@ export class Description {
   }
 }
 
-// Operations of these tags take a token of a tenant alone. The document says so in words.
-const insideOnly = ['Invitations', 'Tenant', 'Users']
-
 // waysOf returns how an operation can be called: at the core, inside a tenant, or both, each
 // with its token. A way has no token where the operation needs none.
-function waysOf({ tag, tenant }, security) {
+function waysOf({ tenant }, security) {
   const schemes = security.flatMap((requirement) => Object.keys(requirement))
   if (schemes.length === 0 && !tenant) return [{ name: 'open' }]
   if (schemes.includes('exportKey')) return [{ name: 'export', token: 'exportKey' }]
-  const needsToken = schemes.length > 0
-  const core = { name: 'core', label: 'At the core', token: needsToken && 'coreToken' }
-  const inside = { name: 'tenant', label: 'Inside the tenant', token: needsToken && 'tenantToken', sendsTenant: true }
-  if (!tenant) return [core]
-  return insideOnly.includes(tag) ? [inside] : [core, inside]
+  const isOpen = schemes.length === 0
+  const core = { name: 'core', label: 'At the core', token: !isOpen && 'coreToken' }
+  const inside = { name: 'tenant', label: 'Inside the tenant', token: !isOpen && 'tenantToken', sendsTenant: true }
+  return [core, inside].filter(({ token }) => isOpen || schemes.includes(token))
 }
