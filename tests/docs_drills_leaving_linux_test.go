@@ -46,6 +46,21 @@ func drillByHand(t *testing.T, o *operator) {
 	o.settings.Exec(t, acme, "DROP TABLE notes", "DROP VIEW report")
 }
 
+func drillSQL(t *testing.T, o *operator) {
+	t.Helper()
+	const mend = "UPDATE tenant_users SET full_name = 'Ada' WHERE role = 'owner'"
+	require.NoError(t, os.WriteFile(filepath.Join(o.folder, "mend.sql"), []byte(mend), 0o600))
+	seen := o.follow(t, "SQL in tenants", 0)
+	require.Regexp(t, `(?m)^owner +1$`, seen)
+	require.Regexp(t, `(?m)^\{"tenant":"globex","row":\{"users":\d+\}\}$`, seen)
+	require.Contains(t, seen, "rows_affected\n1\n")
+	if o.settings.Engine == testkit.Postgres {
+		requirePrograms(t, "psql")
+		role := testkit.Scalar[string](t, o.settings, o.settings.CoreName(), "SELECT role FROM tenants WHERE slug = 'acme'")
+		require.Contains(t, o.follow(t, "SQL in tenants", 1), role)
+	}
+}
+
 // The customer goes on with another installation.
 func drillLeaving(t *testing.T, o *operator) {
 	t.Helper()

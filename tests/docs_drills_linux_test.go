@@ -36,6 +36,7 @@ func drills() []struct {
 		{"A customer asks for their data", drillExport},
 		{"Exports by owners", drillExportByOwner},
 		{"Things made by hand", drillByHand},
+		{"SQL in tenants", drillSQL},
 		{"A lost server", drillLostServer},
 		{"Lost everything", drillLostEverything},
 		{"A customer leaves", drillLeaving},

@@ -213,7 +213,7 @@ func TestSQLWrites(t *testing.T) {
 		settings := &app.Settings
 
 		const secret = "UPDATE tenant_users SET full_name = 'secret words' WHERE email = 'grace@example.com'"
-		require.Contains(t, execute(t, settings, "acme", secret, "--write").RequireCode(t, 2).Stderr, "--yes is needed")
+		require.Contains(t, execute(t, settings, "acme", secret, "--write").RequireCode(t, 2).Stderr, "--yes agrees")
 		done := execute(t, settings, "acme", secret, "--write", "--yes").RequireCode(t, 0)
 		require.Equal(t, "rows_affected\n1\n", done.Stdout)
 		require.Equal(t, "secret words", testkit.Scalar[string](t, settings, settings.DatabaseName("acme"), "SELECT full_name FROM tenant_users WHERE email = 'grace@example.com'"))
@@ -260,9 +260,9 @@ func TestSQLInAllTenants(t *testing.T) {
 		require.Len(t, rowsOf(t, part.Stdout), 2)
 		require.NotContains(t, part.Stdout, "globex")
 		require.Regexp(t, `(?m)^globex: .*tenant_invitations`, part.Stderr)
-		require.Contains(t, part.Stderr, "\n1 tenant of 3 failed\n")
+		require.Contains(t, part.Stderr, "\nerror: 1 tenant of 3 failed\n")
 
-		require.Contains(t, run("DELETE FROM tenant_users", "--write").RequireCode(t, 2).Stderr, "--yes is needed")
+		require.Contains(t, run("DELETE FROM tenant_users", "--write").RequireCode(t, 2).Stderr, "--yes agrees")
 		changed := run("UPDATE tenant_users SET full_name = 'all'", "--write", "--yes", "--json").RequireCode(t, 0)
 		require.Len(t, rowsOf(t, changed.Stdout), 3)
 		require.Equal(t, 3, testkit.Scalar[int](t, settings, settings.CoreName(), "SELECT count(*) FROM audit_events WHERE action = 'organization.sql_run'"))
