@@ -171,7 +171,7 @@ func (s *sink) File(size int64, content io.Reader) error {
 	return s.Writer.File(databasePart, size, content)
 }
 
-// dump adds what pg_dump writes.
+// dump adds the output of pg_dump.
 func (s *sink) dump(write func(io.Writer) error) error {
 	s.job.record.Dumped = true
 	return s.Stream(dumpPart, dumpSuffix, write)

@@ -26,7 +26,7 @@ var ErrNoDump = errors.New("it has no dump: backup list shows which backups have
 // isDump reports whether a part is a piece of the dump.
 func isDump(part string) bool { return path.Dir(part) == dumpPart }
 
-// Lacks names what a database that is made of the backup lacks, and says where it is.
+// Lacks names the things that a database made of the backup lacks, and says where they are.
 func (r *Record) Lacks() string {
 	names := strings.Join(r.Unexplained, ", ")
 	if r.Dumped {
@@ -35,7 +35,7 @@ func (r *Record) Lacks() string {
 	return names
 }
 
-// Lacks names what a database that is made of the chosen backup lacks; empty for nothing.
+// Lacks names the things that a database made of the chosen backup lacks; empty for none.
 func (c *Choice) Lacks() string {
 	if c.make == nil {
 		if c.Record.IsExplained() {

@@ -38,7 +38,7 @@ type Record struct {
 	SchemaVersion  string    `json:"schema_version"`
 	ProgramVersion string    `json:"program_version"`
 	TakenAt        time.Time `json:"taken_at"`
-	// Unexplained names what no migration makes again. Only a dump can have it.
+	// Unexplained names the things that no migration makes again. Only a dump can have them.
 	Unexplained []string `json:"unexplained"`
 	// Dumped says that the archive has a dump by pg_dump, too.
 	Dumped     bool     `json:"dumped,omitempty"`

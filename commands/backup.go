@@ -118,8 +118,8 @@ type backupView struct {
 	Organization   string    `json:"organization"`
 	TakenAt        time.Time `json:"taken_at"`
 	Status         string    `json:"status"`
-	Unexplained    []string  `json:"unexplained"` // what no migration makes
-	Dumped         bool      `json:"dumped"`      // a dump has that, too
+	Unexplained    []string  `json:"unexplained"` // things that no migration makes
+	Dumped         bool      `json:"dumped"`      // a dump has them, too
 	Encrypted      bool      `json:"encrypted"`
 	Engine         string    `json:"engine"`
 	EngineVersion  string    `json:"engine_version"`

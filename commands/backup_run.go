@@ -46,7 +46,7 @@ type backupResultView struct {
 	ID      string `json:"id"` // of the backup; empty if there is none
 	Bytes   int64  `json:"bytes"`
 	Reason  string `json:"reason"` // why it is not complete
-	// Dumped names what only the dump has; none without a dump.
+	// Dumped names the things that only the dump has; none without a dump.
 	Dumped []string `json:"dumped"`
 }
 

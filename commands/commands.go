@@ -127,7 +127,7 @@ type usageError struct{ message string }
 // Error says what.
 func (e *usageError) Error() string { return e.message }
 
-// hintedError is an error with a hint of what to do next, which is a line of its own.
+// hintedError is an error with a hint on the next step, which is a line of its own.
 type hintedError struct {
 	error
 
@@ -190,7 +190,7 @@ func misused(command *kong.Context, err error) error {
 	switch {
 	case node == nil:
 		node = command.Model.Node
-	case node.Parent.DefaultCmd == node: // kong takes what follows for its arguments
+	case node.Parent.DefaultCmd == node: // kong takes the words that follow for its arguments
 		node = node.Parent
 		node.DefaultCmd = nil
 		if again, err := kong.Trace(command.Kong, command.Args); err == nil && again.Error != nil {

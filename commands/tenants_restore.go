@@ -175,7 +175,7 @@ func (c *tenantsRestoreCommand) show(inv *Invocation, choice *backups.Choice, ma
 	return nil
 }
 
-// sayLacks says what a restored tenant lacks.
+// sayLacks names the things that a restored tenant lacks.
 func sayLacks(inv *Invocation, choice *backups.Choice) {
 	if lacks := choice.Lacks(); lacks != "" {
 		say(inv.Stderr, "it lacks "+oneLine(lacks))

@@ -143,7 +143,7 @@ type execution struct {
 	all       *fleet.Fleet
 	output    *sqlrun.Output
 
-	mu     sync.Mutex // guards behind and what is said of tenants
+	mu     sync.Mutex // guards behind and the lines about tenants
 	behind int
 }
 
@@ -161,7 +161,7 @@ func (x *execution) run(ctx context.Context, plan fleet.Plan) (fleet.Summary, er
 	return summary, err
 }
 
-// of returns the statement for a tenant, and what ends its output.
+// of returns the statement for a tenant, and the function that ends its output.
 func (x *execution) of(record *models.Tenant) (*database.Statement, func(isCut bool) error) {
 	statement, rows := x.statement, x.output.Of(record.Name())
 	statement.Columns, statement.Row = rows.Columns, rows.Row
@@ -214,7 +214,7 @@ func (tenantsSQLCommand) Help() string {
 		"file for reading only. With --write the start is on record. Arguments follow after --: tenants sql acme -- -c 'SELECT 1'."
 }
 
-// exitError has the code of a program that has said itself what is wrong.
+// exitError has the code of a program that has explained its error itself.
 type exitError struct{ code int }
 
 // Error names the code.

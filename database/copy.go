@@ -49,7 +49,7 @@ type Source struct {
 	AsRows bool
 }
 
-// Dump is how a copy also gets what pg_dump makes of the database at the same moment.
+// Dump is how a copy also gets a dump by pg_dump, of the same moment.
 type Dump struct {
 	Program string // pg_dump: its name or its path
 	// Take is called after the tables, where there are things that the layout does not

@@ -56,7 +56,7 @@ type useExample struct {
 	Header             []useValue
 }
 
-// operation returns the name that the OpenAPI document has for what the request does.
+// operation returns the name of the request's operation in the OpenAPI document.
 func (r *useRequest) operation() string {
 	path := strings.TrimPrefix(r.URL.Raw, "{{baseUrl}}")
 	return r.Method + " " + regexp.MustCompile(`:([a-z]+)`).ReplaceAllString(path, "{$1}")
@@ -186,7 +186,7 @@ func TestPostmanUseScripts(t *testing.T) {
 	secret := regexp.MustCompile(`(Token|Key)$`)
 	for _, item := range requests {
 		for _, event := range item.Event {
-			require.Equal(t, "test", event.Listen, item.Name) // Postman's name for what comes after the answer
+			require.Equal(t, "test", event.Listen, item.Name) // Postman's name for the time after the answer
 			script := strings.Join(event.Script.Exec, "\n")
 			require.NotRegexp(t, `pm\.(test|expect|sendRequest|execution|setNextRequest|environment|globals)`, script, item.Name)
 			for _, set := range regexp.MustCompile(`\.set\('(\w+)'`).FindAllStringSubmatch(script, -1) {

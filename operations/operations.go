@@ -48,7 +48,7 @@ func isPermanent(err error) bool {
 	return permanent || models.IsKind(err, models.KindTenantNotFound)
 }
 
-// leftError is an error of a process that lacks what others may have.
+// leftError is an error of a process that lacks a thing which others may have.
 type leftError struct{ error }
 
 // Unwrap returns the error itself.

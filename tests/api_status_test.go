@@ -32,7 +32,7 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// TestRootIsAPageForBrowsers, and for all others what it was in the original.
+// TestRootIsAPageForBrowsers, and for all others the original's JSON.
 func TestRootIsAPageForBrowsers(t *testing.T) {
 	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		ask := func(method, accept string) testkit.Response {

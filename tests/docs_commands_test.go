@@ -83,7 +83,7 @@ func (m *manual) begin(t *testing.T) {
 	m.settings.Variables["LOG_LEVEL"] = "error"
 }
 
-// prepare makes what the commands of a section are about.
+// prepare makes the things that the commands of a section are about.
 func (m *manual) prepare(t *testing.T, section string) {
 	t.Helper()
 	switch section {
@@ -122,7 +122,7 @@ func (m *manual) follow(t *testing.T, command, text string) string {
 	})
 }
 
-// usage is the help of a command without what is the same for all.
+// usage is the help of a command without the lines that are the same for all.
 func (m *manual) usage(t *testing.T, command string) string {
 	t.Helper()
 	help := m.settings.Command(t, append(strings.Fields(command), "--help")...).RequireCode(t, 0).Stdout
@@ -146,7 +146,7 @@ func (m *manual) sample(t *testing.T, block string) string {
 	return printed
 }
 
-// run returns what a command prints, with the names of the page.
+// run returns the output of a command, with the names of the page.
 func (m *manual) run(t *testing.T, line string) string {
 	t.Helper()
 	if line == "multitenant serve" {

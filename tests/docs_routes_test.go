@@ -14,13 +14,13 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// routeEntry is what the OpenAPI document says of a route.
+// routeEntry is a route in the OpenAPI document.
 type routeEntry struct {
 	readsTenant bool     // it refers to a parameter for X-TENANT
 	tokens      []string // the kinds that it takes
 }
 
-// documentedRoutes returns what the OpenAPI document has, by "METHOD /path/{parameter}".
+// documentedRoutes returns the routes of the OpenAPI document, by "METHOD /path/{parameter}".
 func documentedRoutes(t *testing.T) map[string]routeEntry {
 	t.Helper()
 	raw, err := docs.OpenAPI()

@@ -60,7 +60,7 @@ func makeByHand(t *testing.T, settings *testkit.Settings, name string) {
 		"SELECT lo_from_bytea(4711, 'big')", "GRANT SELECT ON notes TO PUBLIC")
 }
 
-// requireByHand requires that a database has what makeByHand makes.
+// requireByHand requires that a database has the things of makeByHand.
 func requireByHand(t *testing.T, settings *testkit.Settings, name string) {
 	t.Helper()
 	for query, want := range map[string]string{

@@ -34,7 +34,7 @@ func execute(t *testing.T, settings *testkit.Settings, slug, text string, flags 
 	return settings.Command(t, append(append([]string{"tenants", "exec"}, flags...), slug, "--", text)...)
 }
 
-// inEngine chooses what differs.
+// inEngine chooses the text for the engine.
 func inEngine(settings *testkit.Settings, postgres, sqlite string) string {
 	if settings.Engine == testkit.Postgres {
 		return postgres
@@ -286,7 +286,7 @@ type stoppingLog struct {
 	stop context.CancelFunc
 }
 
-// Write takes what a command writes.
+// Write takes the output of a command.
 func (s *stoppingLog) Write(text []byte) (int, error) {
 	s.stop()
 	return s.Log.Write(text)

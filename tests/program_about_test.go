@@ -40,7 +40,7 @@ func TestHelpIsACommand(t *testing.T) {
 	require.NoDirExists(t, settings.Folder())
 }
 
-// An error says what to do next, where that is known.
+// An error has a hint on the next step, where one is known.
 func TestErrorsHaveHints(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.SQLite)
@@ -180,7 +180,7 @@ tenants import exp ->
 `, said)
 }
 
-// The functions of zsh that show what was found are stood in for.
+// The functions of zsh that show the matches are stood in for.
 func TestZshCompletes(t *testing.T) {
 	t.Parallel()
 	said := completeIn(t, "zsh", `set -e

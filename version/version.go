@@ -12,7 +12,7 @@ import (
 // -ldflags "-X multitenant/version.number=v1.2.3".
 var number string
 
-// Build is what is known of how the program was made.
+// Build says how the program was made, as far as that is known.
 type Build struct {
 	Number      string    // such as v1.2.3; (devel) or empty where it was not made from a release
 	Commit      string    // empty where the program was made without Git
@@ -22,7 +22,7 @@ type Build struct {
 	Platform    string    // such as linux/amd64
 }
 
-// Read returns what the linker has left in the program.
+// Read returns the facts that the linker has left in the program.
 func Read() Build {
 	build := Build{Number: number, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

@@ -1,4 +1,4 @@
-// Package sqlrun writes what SQL in tenants' databases has returned, and starts the
+// Package sqlrun writes the results of SQL in tenants' databases, and starts the
 // programs of the engines.
 package sqlrun
 
@@ -55,7 +55,7 @@ type Rows struct {
 	lines   []string // that wait for the last one
 }
 
-// Of returns what takes the rows of a tenant. The caller must call End.
+// Of returns the sink for the rows of a tenant. The caller must call End.
 func (o *Output) Of(tenant string) *Rows { return &Rows{output: o, tenant: tenant} }
 
 // Columns takes the names of the columns.

@@ -39,7 +39,7 @@ func (b *backend) Execute(ctx context.Context, e *database.Entry, s *database.St
 	if err != nil {
 		return false, fmt.Errorf("open database %s: %w", e.Name, err)
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }() // what is not committed is taken back
+	defer func() { err = errors.Join(err, conn.Close()) }() // changes that are not committed are taken back
 	err = database.Lend(ctx, conn, func(q *sql.Conn) error {
 		isCut, err = runAlone(ctx, conn, q, &watch{entry: e, statement: s})
 		return err

@@ -138,7 +138,7 @@ func (b *backend) OpenDatabase(ctx context.Context, name string, check database.
 	return db, nil
 }
 
-// checkTenant refuses the core database and what is not there.
+// checkTenant refuses the core database and a missing one.
 func (b *backend) checkTenant(name string) error {
 	exists, err := b.exists(name)
 	if err == nil && b.isCore(name) {

@@ -94,7 +94,7 @@ func nameOf(action sqlite.AuthorizerActionCode, first string) string {
 	return "a change of the schema"
 }
 
-// explain says what was refused. SQLite reports that without saying what.
+// explain names the refused action. SQLite reports a refusal alone.
 func (w *watch) explain(err error) error {
 	err = translate(err)
 	switch {

@@ -68,7 +68,7 @@ func (j *journey) register(email string, tenant, invitation *string) *User {
 	return answered(registered, err).JSON200
 }
 
-// logIn returns what adds the user's token to a request.
+// logIn returns an editor of requests, which adds the user's token.
 func (j *journey) logIn(email string, tenant *string) RequestEditorFn {
 	login, err := j.LoginWithResponse(j.ctx, &LoginParams{XTENANT: tenant}, Credentials{Email: email, Password: j.password})
 	token := answered(login, err).JSON200.AccessToken

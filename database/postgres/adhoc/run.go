@@ -152,7 +152,7 @@ func jsonTypes() []uint32 {
 	}
 }
 
-// explain adds what the server says beside its message.
+// explain adds the server's detail, hint and place to its message.
 func explain(err error) error {
 	server, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {

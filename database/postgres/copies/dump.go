@@ -25,11 +25,11 @@ const (
 
 	// killWait bounds the wait for the pipes of a program that was killed.
 	killWait = 5 * time.Second
-	// maxSaid bounds what is kept of a program's messages.
+	// maxSaid bounds the messages of a program that are kept.
 	maxSaid = 4 << 10
 )
 
-// dump gives the source's Dump what pg_dump makes of the snapshot of this transaction. It is
+// dump gives the source's Dump a dump of this transaction's snapshot, by pg_dump. It is
 // not compressed, since archives are. Privileges are in it: a restoration may leave them out.
 func (c *copier) dump(ctx context.Context) error {
 	var snapshot string
@@ -125,7 +125,7 @@ func LoadDump(ctx context.Context, conn *pgx.Conn, pgDump string, feed func(io.W
 	return p.eat(ctx, feed)
 }
 
-// eat runs the program on what feed writes.
+// eat runs the program on the output of feed.
 func (p *program) eat(ctx context.Context, feed func(io.Writer) error) error {
 	from, to := io.Pipe()
 	fed := make(chan error, 1)
@@ -206,7 +206,7 @@ func (o *output) Write(piece []byte) (n int, err error) {
 	return n, o.err
 }
 
-// messages keeps the beginning of what a program says.
+// messages keeps the beginning of a program's messages.
 type messages struct{ text strings.Builder }
 
 // Write does not fail: the program must not wait.
