@@ -2,7 +2,6 @@ package tests_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,18 +11,10 @@ import (
 	"multitenant/tests/testkit"
 )
 
-// needProgram skips the test where the program is not installed.
-func needProgram(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-}
-
 func TestSQLShell(t *testing.T) {
 	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
 		settings := &app.Settings
-		needProgram(t, inEngine(settings, "psql", "sqlite3"))
+		requirePrograms(t, inEngine(settings, "psql", "sqlite3"))
 		owner := fleetOf(app, "acme", "globex")
 		shell := func(flags, arguments []string) testkit.Outcome {
 			return settings.Command(t, append(append(append([]string{"tenants", "sql"}, flags...), "acme", "--"), arguments...)...)

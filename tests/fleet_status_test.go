@@ -26,6 +26,10 @@ func TestMigrateStatusSaysWhetherWorkIsPending(t *testing.T) {
 
 		next.Command(t, "migrate").RequireCode(t, 0)
 		next.Command(t, "migrate", "status", "--check").RequireCode(t, 0)
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET error = 'out of room' WHERE slug IS NOT NULL")
+		failed := next.Command(t, "migrate", "status", "--check").RequireCode(t, 1)
+		require.Contains(t, failed.Stdout, "tenants: 2, of which 0 pending, 2 failed")
+		settings.Exec(t, settings.CoreName(), "UPDATE tenants SET error = ''")
 		settings.Exec(t, settings.CoreName(), "DELETE FROM schema_migrations WHERE id = '202611291110_set_core_sequences'")
 		next.Command(t, "migrate", "status", "--check", "--json").RequireCode(t, 1)
 	})
