@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"io/fs"
 	"maps"
 	"net/http"
 	"path"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -80,15 +82,30 @@ func serve(w http.ResponseWriter, r *http.Request, name string) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	sum := sha256.Sum256(content) // a fingerprint that does not depend on the machine
 	header := w.Header()
 	header.Set("Content-Security-Policy", contentSecurityPolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Content-Type", typeOf(name))
-	header.Set("ETag", `"`+hex.EncodeToString(sum[:])+`"`)
+	header.Set("ETag", fingerprints()[name])
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
+
+// fingerprints are those of all files, by their names. They are made when the first file is
+// asked for, and do not depend on the machine.
+var fingerprints = sync.OnceValue(func() map[string]string {
+	all := map[string]string{}
+	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error { // embedded files can be read
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := files.ReadFile(name)
+		sum := sha256.Sum256(content)
+		all[name] = `"` + hex.EncodeToString(sum[:]) + `"`
+		return err
+	})
+	return all
+})
 
 // typeOf does not ask the machine, which may know other types.
 func typeOf(name string) string {
