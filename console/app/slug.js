@@ -17,3 +17,11 @@ export function slugFault(slug) {
   if (slug.includes('xn--')) return 'It may not contain “xn--”.'
   return ''
 }
+
+// slugCheck is the check of a form with a slug in the field of that name.
+export function slugCheck(name) {
+  return (values) => {
+    const fault = slugFault(values[name])
+    return fault ? { [name]: fault } : {}
+  }
+}

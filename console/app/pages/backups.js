@@ -4,7 +4,7 @@ import { download } from '../api.js'
 import { bytes, Pages, Secret, Tag, Time, usePages, words } from '../lists.js'
 import { go } from '../router.js'
 import { call, get } from '../sessions.js'
-import { slugFault } from '../slug.js'
+import { slugCheck } from '../slug.js'
 import { Action, Field, Form, html, Loaded, Page, say, useLoad } from '../ui.js'
 
 const proofs = ['damaged', 'read back', 'content compared', 'restored for a trial']
@@ -13,9 +13,9 @@ export function Backups({ slug }) {
   const path = `/api/organizations/${slug}/backups`
   const list = usePages('', path)
   const make = async () => {
-    const { location, body } = await call('', 'POST', path)
+    const answer = await call('', 'POST', path)
     say('The server makes a backup.')
-    go(location ? location.replace('/api/', '/core/') : `/core/operations/${body.id}`)
+    follow(answer)
   }
   const columns = [
     { label: 'Taken', cell: (b) => html`<${Time} at=${b.taken_at} />` },
@@ -72,17 +72,22 @@ function Exported({ slug, made }) {
 // Restoration makes another organization of a backup.
 export function Restoration({ slug, backup }) {
   const submit = async (values) => {
-    const { location, body } = await call('', 'POST', `/api/organizations/${slug}/restore`, { ...values, backup })
+    const answer = await call('', 'POST', `/api/organizations/${slug}/restore`, { ...values, backup })
     say(`The server makes ${values.as}. It will be among your organizations.`)
-    go(location ? location.replace('/api/', '/core/') : `/core/operations/${body.id}`)
+    follow(answer)
   }
   return html`<${Page} title="Restore a backup" lead=${html`<a href="#/core/organizations/${slug}">Back to ${slug}</a>`}>
     <p>The backup <code>${backup}</code> becomes a new organization of yours. <strong>${slug}</strong> stays as it is.</p>
-    <${Form} submit=${submit} label="Restore" busyLabel="Asking…" check=${(values) => slugFault(values.as) ? { as: slugFault(values.as) } : {}}>
+    <${Form} submit=${submit} label="Restore" busyLabel="Asking…" check=${slugCheck('as')}>
       <${Field} name="as" label="Short name of the new organization" required autocomplete="off" autocapitalize="none" spellcheck=${false}
         hint="Its users sign in with it, by the passwords that they had then." />
     <//>
   <//>`
+}
+
+// follow leads to the page of the operation that an answer has queued.
+function follow({ location, body }) {
+  go(location ? location.replace('/api/', '/core/') : `/core/operations/${body.id}`)
 }
 
 const isBusy = (op) => ['queued', 'running'].includes(op?.status)

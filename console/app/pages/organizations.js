@@ -3,7 +3,7 @@ import { useState } from '../../lib/hooks/index.js'
 import { Pages, Tag, Time, usePages } from '../lists.js'
 import { go, home } from '../router.js'
 import { call, enter, find, forget, get } from '../sessions.js'
-import { slugFault, slugOf } from '../slug.js'
+import { slugCheck, slugFault, slugOf } from '../slug.js'
 import { Action, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
 import { Backups } from './backups.js'
 
@@ -53,7 +53,7 @@ export function NewOrganization() {
     go(`/core/organizations/${values.slug}`)
   }
   return html`<${Page} title="New organization" lead="It gets a database of its own, with you as its first owner.">
-    <${Form} submit=${submit} label="Create" busyLabel="Creating…" check=${(values) => slugFault(values.slug) ? { slug: slugFault(values.slug) } : {}}>
+    <${Form} submit=${submit} label="Create" busyLabel="Creating…" check=${slugCheck('slug')}>
       <${Field} name="name" label="Name" required maxlength="200" autocomplete="off" onInput=${(event) => !own && change(slugOf(event.target.value))} />
       <${Field} name="slug" label="Short name" required autocomplete="off" autocapitalize="none" spellcheck=${false} value=${slug} fault=${fault}
         onInput=${(event) => { setOwn(event.target.value !== ''); change(event.target.value) }}
