@@ -18,8 +18,8 @@ import (
 // Prove restores a backup into a scratch database and compares that with the archive:
 // the rows and the sum of each table, what the migrations make, sequences and keys; for
 // a file its integrity, its keys, the rows of each table and the stamp. A dump is read by
-// pg_restore, if that is there. The scratch database is dropped, and the store notes the result. The errors are those of Verify and
-// Load.
+// pg_restore, if that is there. The scratch database is dropped, and the store notes the
+// result. The errors are those of Verify and Load.
 func (b *Backups) Prove(ctx context.Context, r *Record, identities []age.Identity) error {
 	return NoteProof(ctx, b.store, r, LevelRestored, b.prove(ctx, r, identities))
 }

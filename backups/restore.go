@@ -29,8 +29,9 @@ type Choice struct {
 
 // Choose reads the newest backup of the tenant with that slug, or the one that is wanted.
 // A backup of an earlier tenant of that slug must be named, as must one that is not
-// explained, unless its dump is used. The errors: ErrNoBackup, ErrIdentityMissing, database.ErrOtherEngine,
-// database.ErrNewerSchema, archive.ErrDamaged, and one that says that the owner is gone.
+// explained, unless its dump is used. The errors: ErrNoBackup, ErrIdentityMissing,
+// database.ErrOtherEngine, database.ErrNewerSchema, archive.ErrDamaged, and one that says
+// that the owner is gone.
 func (b *Backups) Choose(ctx context.Context, slug models.Slug, wanted Wanted, identities []age.Identity) (*Choice, error) {
 	tenant, err := models.FindTenantBySlug(ctx, b.databases.Core, slug)
 	if err != nil && !models.IsKind(err, models.KindTenantNotFound) {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (c *versionCommand) Run(inv *Invocation) error {
 }
 
 func (v *programView) show(inv *Invocation) error {
-	commit, committed := orUnknown(v.Commit), "unknown"
+	commit, committed := cmp.Or(v.Commit, "unknown"), "unknown"
 	if v.Modified {
 		commit += ", with changes"
 	}
@@ -54,7 +55,7 @@ func (v *programView) show(inv *Invocation) error {
 		committed = v.CommittedAt.Format(time.RFC3339)
 	}
 	table := newTable(inv.Stdout)
-	say(table, "version\t"+orUnknown(v.Version))
+	say(table, "version\t"+cmp.Or(v.Version, "unknown"))
 	say(table, "commit\t"+commit)
 	say(table, "committed\t"+committed)
 	say(table, "go\t"+v.Go)
@@ -62,19 +63,12 @@ func (v *programView) show(inv *Invocation) error {
 	return wrapOutput(table.Flush())
 }
 
-func orUnknown(text string) string {
-	if text == "" {
-		return "unknown"
-	}
-	return text
-}
-
 type helpCommand struct {
 	Command []string `arg:"" optional:"" help:"The command to explain, such as tenants list."`
 }
 
 // Help describes the command.
-func (helpCommand) Help() string { return "It says what --help after the command says." }
+func (helpCommand) Help() string { return "It prints the same as --help after the command." }
 
 // Run explains.
 func (c *helpCommand) Run(program *kong.Kong) error {

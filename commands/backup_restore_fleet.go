@@ -164,8 +164,8 @@ func (v *fleetRestoreView) show(inv *Invocation) error {
 		item := &v.Items[i]
 		say(table, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", item.Name, item.Outcome, orNever(item.TakenAt), item.Backup, item.Reason))
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
+	if err := wrapOutput(table.Flush()); err != nil {
+		return err
 	}
 	say(inv.Stdout, fmt.Sprintf("core of %s; tenants: %d restored, %d skipped, %d failed, %d left: each as of its own moment",
 		v.Core, v.Restored, v.Skipped, v.Failed, v.Left))

@@ -3,6 +3,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +162,7 @@ func parse(inv *Invocation) (command *kong.Context, code int) {
 		kong.Writers(inv.Stdout, inv.Stderr),
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"version": programName + " " + orUnknown(version.Read().Number)},
+		kong.Vars{"version": programName + " " + cmp.Or(version.Read().Number, "unknown")},
 	)
 	if err != nil {
 		return nil, exitCode(inv, err)

@@ -156,8 +156,8 @@ func (v *statusView) show(inv *Invocation) error {
 		say(table, fmt.Sprintf("%s\thave %s\tthis program's is %s",
 			countTenants(version.Tenants), orNone(version.SchemaVersion), v.Tenants.Latest))
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
+	if err := wrapOutput(table.Flush()); err != nil {
+		return err
 	}
 	say(inv.Stdout, fmt.Sprintf("tenants: %d, of which %d pending, %d failed, %d of a newer version",
 		v.Tenants.Total, v.Tenants.Pending, v.Tenants.Failed, v.Tenants.Newer))

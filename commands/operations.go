@@ -186,10 +186,7 @@ func (v *operationView) show(inv *Invocation) error {
 	say(table, "created\t"+v.CreatedAt.Format(time.RFC3339))
 	say(table, "updated\t"+v.UpdatedAt.Format(time.RFC3339))
 	say(table, "ended\t"+orNever(v.EndedAt))
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
+	return wrapOutput(table.Flush())
 }
 
 type operationsCancelCommand struct {

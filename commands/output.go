@@ -3,6 +3,7 @@ package commands
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,10 +31,7 @@ func writeJSON(w io.Writer, value any) error {
 
 // orNone makes the absence of a version visible.
 func orNone(version string) string {
-	if version == "" {
-		return "none"
-	}
-	return version
+	return cmp.Or(version, "none")
 }
 
 // noOwner makes the absence of an owner visible.

@@ -171,8 +171,8 @@ func (in *installation) serve(ctx context.Context, ports *ports, handler http.Ha
 	return nil
 }
 
-// announce says in one line, as a rule the first of the log, what serves, with which data
-// and where. It holds no secret. Warnings about the settings follow.
+// announce names in one line, as a rule the first of the log, the addresses, the program and
+// its data. It holds no secret. Warnings about the settings follow.
 func (in *installation) announce(ctx context.Context, ports *ports) {
 	url := ports.api.URL()
 	told := []any{"api", url, "docs", url + "/docs", "console", url + "/console"}

@@ -144,10 +144,7 @@ func (v *tenantShowView) show(inv *Invocation) error {
 	}
 	say(table, "created\t"+v.CreatedAt.Format(time.RFC3339))
 	say(table, "updated\t"+v.UpdatedAt.Format(time.RFC3339))
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
+	return wrapOutput(table.Flush())
 }
 
 // backupsView says when the newest backups of a tenant were taken.

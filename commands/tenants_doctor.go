@@ -229,10 +229,7 @@ func (c *tenantsDoctorCommand) show(inv *Invocation, views []findingView) error 
 		}
 		say(table, fmt.Sprintf("%s\t%s\t%s\t%s", view.Kind, subject, view.state(), view.Problem))
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
+	return wrapOutput(table.Flush())
 }
 
 func (v *findingView) state() string {

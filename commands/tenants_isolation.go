@@ -82,8 +82,5 @@ func (c *tenantsIsolationCommand) show(inv *Invocation, views []trialView) error
 	for _, view := range views {
 		say(table, fmt.Sprintf("%s\t%s\t%s", view.Result, view.Trial, view.Detail))
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write output: %w", err)
-	}
-	return nil
+	return wrapOutput(table.Flush())
 }

@@ -104,7 +104,7 @@ func (c *tenantsListCommand) choose(
 	if c.Owner != "" {
 		owner, err := models.FindUserByEmail[models.CoreUser](ctx, core, c.Owner)
 		if err != nil {
-			return nil, nil, fmt.Errorf("owner: %w", err)
+			return nil, nil, ownerError(err)
 		}
 		selection.OwnerID = owner.ID
 	}

@@ -38,8 +38,8 @@ func (tenantsRestoreCommand) Help() string {
 		"resets and invitations are not restored. The backup may be of an older schema, not of a newer one or another engine. " +
 		"An encrypted backup needs BACKUP_IDENTITY_FILE. In place, the command says first which users return, leave, or change " +
 		"their role or password. It keeps the replaced database for KEEP_REPLACED days, in which --undo puts it back. Audit " +
-		"events are kept. With --with-pg-dump also the things come back that no migration makes, if the backup has a dump of them; they " +
-		"belong to the application's role then. The restored tenant is whole or, also when the command is killed, as it was. With --from or --file " +
+		"events are kept. With --with-pg-dump the things that no migration makes come back, too, if the backup has a dump of them. They " +
+		"then belong to the application's role. The restored tenant is whole or, also when the command is killed, as it was. With --from or --file " +
 		"the tenant is read from a database that another program has restored to some moment, and nothing is changed there; SLUG may be of a " +
 		"tenant that was deleted while its slug rests. Give the password of the URL by PGPASSWORD or PGPASSFILE."
 }

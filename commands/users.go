@@ -100,7 +100,7 @@ func (c *usersResetPasswordCommand) issue(ctx context.Context, inv *Invocation, 
 		return writeJSON(inv.Stdout, view)
 	}
 	if _, err := fmt.Fprintln(inv.Stdout, view.Token); err != nil {
-		return fmt.Errorf("write output: %w", err)
+		return wrapOutput(err)
 	}
 	say(inv.Stderr, view.explain())
 	return nil

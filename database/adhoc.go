@@ -21,7 +21,7 @@ type Adhoc interface {
 	// Execute runs one statement in a transaction, which is taken back unless the
 	// statement may write. It reports whether it left out rows beyond MaxRows. The errors:
 	// ErrNeedsWrite, ErrNotAlone, those of the functions of the statement, those of
-	// OpenTenant, and what the engine says about the statement.
+	// OpenTenant, and those of the engine about the statement.
 	Execute(ctx context.Context, e *Entry, s *Statement) (isCut bool, err error)
 	// Client says how to start the engine's own program on the database. Without write it
 	// is told to change nothing.
@@ -69,8 +69,8 @@ type Client struct {
 	Env     map[string]string // with the password
 }
 
-// Check refuses what cannot be one statement in a transaction. The engines refuse the same;
-// their words say less.
+// Check refuses a text that cannot be one statement in a transaction. The engines refuse the
+// same texts, with words that say less.
 func (s *Statement) Check() error {
 	word := s.Verb()
 	switch {

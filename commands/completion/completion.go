@@ -1,5 +1,5 @@
 // Package completion completes the command line in shells. The script of a shell asks the
-// program for what fits, so that one set of rules serves them all.
+// program for the words that fit, so that one set of rules serves them all.
 package completion
 
 import (
@@ -18,8 +18,8 @@ const Files = ":files"
 // Script returns the script of bash, zsh or fish.
 func Script(shell string) ([]byte, error) { return scripts.ReadFile("multitenant." + shell) }
 
-// Find returns what fits in the place of the last word: commands, flags, or values of
-// flags and arguments. After each there may be a tab and what it does.
+// Find returns the words that fit in the place of the last one: commands, flags, or values
+// of flags and arguments. A tab and a description may follow each.
 func Find(program *kong.Node, words []string) []string {
 	before, last := split(words)
 	at := place{node: program}

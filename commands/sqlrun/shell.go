@@ -21,7 +21,7 @@ type Streams struct {
 }
 
 // Run starts a program on a tenant's database and waits for its end. It gets the streams,
-// what environ says about the terminal and the user, and no setting of this program. A
+// the variables of environ about the terminal and the user, and no setting of this program. A
 // SIGINT of the terminal reaches it, and it decides what that means; a SIGTERM is passed on.
 // The code is that of the program.
 func Run(ctx context.Context, client *database.Client, arguments []string, environ map[string]string, s Streams) (code int, err error) {
@@ -64,7 +64,8 @@ func exitCode(program string, err error) (int, error) {
 	return 0, nil
 }
 
-// environment returns what a program at the terminal needs, and nothing secret but own.
+// environment returns the variables that a program at the terminal needs. Of secrets it has
+// those of own alone.
 func environment(environ, own map[string]string) []string {
 	var list []string
 	for name, value := range environ {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"multitenant/database"
@@ -73,6 +74,9 @@ func (b *backend) Sizes(ctx context.Context, names []string) (map[string]int64, 
 	return sizes, rows.Err()
 }
 
+// errNoRole says that an operator cannot work in a tenant with the tenant's rights alone.
+var errNoRole = errors.New("the tenant has no role of its own")
+
 // Execute runs the statement in a session of its own, as the tenant's role and not through
 // a pooler, which would keep what the statement leaves in the session.
 func (b *backend) Execute(ctx context.Context, e *database.Entry, s *database.Statement) (isCut bool, err error) {
@@ -80,37 +84,23 @@ func (b *backend) Execute(ctx context.Context, e *database.Entry, s *database.St
 		return false, err
 	}
 	if e.Login.Role == "" {
-		return false, errors.New("the tenant has no role of its own")
+		return false, errNoRole
 	}
 	db, err := b.openTenant(ctx, b.pools.making, &target{server: b.server, name: e.Name, login: e.Login, check: e.Check, path: tablesPath})
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, database.Close(db)) }()
-	pool, err := db.DB()
-	if err != nil {
-		return false, err
-	}
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = conn.Close() }() // it is the pool's
-	err = conn.Raw(func(held any) error {
-		lent, ok := held.(*lease)
-		if !ok {
-			return fmt.Errorf("run a statement: the pool has a %T", held)
-		}
-		isCut, err = adhoc.Run(ctx, lent.Conn.Conn().PgConn(), s)
+	err = withServerConn(ctx, db, func(conn *pgx.Conn) (err error) {
+		isCut, err = adhoc.Run(ctx, conn.PgConn(), s)
 		return err
 	})
-	return isCut, err
+	return isCut, errors.Join(err, database.Close(db))
 }
 
 // Client says how to start psql.
 func (b *backend) Client(e *database.Entry, write bool) (database.Client, error) {
 	if e.Login.Role == "" {
-		return database.Client{}, errors.New("the tenant has no role of its own")
+		return database.Client{}, errNoRole
 	}
 	before, _, after := database.CutHosts(b.config.ConnString())
 	parsed, err := url.Parse(before + "host" + after)
