@@ -138,7 +138,8 @@ export async function sessionEnds(page) {
   await page.getByRole('button', { name: 'Enter Acme' }).click()
   await heading(page, 'Profile')
   await visit(page, '/core/profile')
-  await heading(page, 'Profile')
+  await page.locator('[name="bio"]').waitFor({ state: 'detached' }) // which the page inside has, of the same heading
+  await page.locator('[name="full_name"]').waitFor()
   await api('POST', '/api/auth/logout?scope=all', undefined, await tokenOf(ada))
   await page.getByRole('link', { name: 'Audit' }).click()
   await page.getByText('You are signed out').waitFor()
