@@ -136,6 +136,44 @@ func TestWritersDuringRestoreInPlace(t *testing.T) {
 	})
 }
 
+// Transactions without a pause do not hold out against a restore, in whatever order they
+// write to tables.
+func TestTransactionsDuringRestoreInPlace(t *testing.T) {
+	const users, events = "LOCK TABLE tenant_users IN ROW EXCLUSIVE MODE;", "LOCK TABLE audit_events IN ROW EXCLUSIVE MODE;"
+	for name, statements := range map[string]string{
+		"users first":  users + "SELECT pg_sleep(0.02);" + events,
+		"events first": events + "SELECT pg_sleep(0.02);" + users,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings := testkit.Fresh(t, testkit.Postgres)
+			keepBackups(t, &settings, nil)
+			fleetOf(testkit.Start(t, settings), "acme")
+			settings.Command(t, "backup", "run", "--tenant", "acme").RequireCode(t, 0)
+			pool := settings.SQL(t, databaseNow(t, &settings))
+			var stop atomic.Bool
+			var ended atomic.Int64
+			var work sync.WaitGroup
+			for range 8 {
+				work.Go(func() {
+					for !stop.Load() {
+						if _, err := pool.ExecContext(t.Context(), statements); err == nil { // its session may be ended
+							ended.Add(1)
+						}
+					}
+				})
+			}
+
+			restored := settings.Command(t, "tenants", "restore", "acme", "--yes")
+
+			stop.Store(true)
+			work.Wait()
+			restored.RequireCode(t, 0)
+			require.Greater(t, ended.Load(), int64(8))
+		})
+	}
+}
+
 // requireKept requires that nothing that was acknowledged is lost. ended is when the
 // restore had ended.
 func requireKept(t *testing.T, settings *testkit.Settings, writers []*writer, ended time.Time) {

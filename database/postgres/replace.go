@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,18 +16,16 @@ import (
 const (
 	// replaceTimeout bounds how long a database is closed to writes before it is replaced.
 	replaceTimeout = 8 * time.Second
-	// fenceTries bounds how often Replace waits for the locks on the tables, and
-	// fenceStatements how long. Writes queue behind it meanwhile.
-	fenceTries      = 10
-	fenceStatements = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
+	// fencePatience is how long transactions may hold out against the locks on the tables
+	// before their sessions are ended. Writes queue behind the locks meanwhile.
+	fencePatience = 200 * time.Millisecond
+	// fenceStatements bound the wait for a lock, for sessions that do not end.
+	fenceStatements = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
 	// renameStatements bound how long the server waits for the last sessions.
 	renameStatements = "SET LOCAL statement_timeout = '3s'"
 	// shutEvery is how often Replace looks whether new sessions are kept out.
 	shutEvery = 5 * time.Millisecond
 )
-
-// errFence says that a transaction holds out against the locks on the tables.
-var errFence = errors.New("lock the tables")
 
 // Replace locks the tables against writes, carries over, and renames. The lock on the
 // tables ends only when the rename, which waits for the last session, keeps all new
@@ -46,16 +45,7 @@ func (s *session) Replace(ctx context.Context, r *database.Replacement) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
 	defer cancel()
-	for range fenceTries {
-		err := s.replace(ctx, r)
-		if err == nil || !errors.Is(err, errFence) {
-			return err
-		}
-		if _, err := s.endSessions(ctx, r.Name, 0); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("replace database %s: %w", r.Name, database.ErrInUse)
+	return s.replace(ctx, r)
 }
 
 // Reopen does nothing: a database that was not replaced was never closed for good.
@@ -84,7 +74,7 @@ func (s *session) checkGuests(ctx context.Context, name string) error {
 	return nil
 }
 
-// replace is one attempt. It fails with errFence if the tables could not be locked.
+// replace opens the database, for the locks, and renames it over core.
 func (s *session) replace(ctx context.Context, r *database.Replacement) error {
 	db, err := s.backend.OpenDatabase(ctx, r.Name, nil)
 	if err != nil {
@@ -95,7 +85,7 @@ func (s *session) replace(ctx context.Context, r *database.Replacement) error {
 	renamed := make(chan error, 1)
 	isRenaming := false
 	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		own, err := lockTables(tx)
+		own, err := s.lockTables(ctx, r.Name, tx)
 		if err != nil {
 			return err
 		}
@@ -120,20 +110,37 @@ func (s *session) replace(ctx context.Context, r *database.Replacement) error {
 }
 
 // lockTables keeps others from writing to our tables, and returns the id of its own
-// process.
-func lockTables(tx *gorm.DB) (pid int, err error) {
+// process. It locks them in the order in which transactions write, with the table of
+// events last, and ends the sessions that hold out all the same.
+func (s *session) lockTables(ctx context.Context, name string, tx *gorm.DB) (pid int, err error) {
 	tables, _, err := listOwn(tx)
+	if err == nil {
+		err = tx.Raw("SELECT pg_catalog.pg_backend_pid()").Scan(&pid).Error
+	}
 	if err != nil {
 		return 0, err
 	}
-	if err := tx.Raw("SELECT pg_catalog.pg_backend_pid()").Scan(&pid).Error; err != nil {
-		return 0, err
+	slices.Reverse(tables) // audit_events is the first by name
+	locked := make(chan error, 1)
+	go func() {
+		locked <- execIn(tx, fenceStatements+"LOCK TABLE "+strings.Join(tables, ", ")+" IN SHARE MODE")
+	}()
+	for {
+		select {
+		case failed := <-locked:
+			return pid, explainLock(errors.Join(failed, err), name)
+		case <-time.After(fencePatience):
+			_, err = s.endSessions(ctx, name, pid)
+		}
 	}
-	err = execIn(tx, fenceStatements+"LOCK TABLE "+strings.Join(tables, ", ")+" IN SHARE MODE")
-	if database.HasState(err, "55P03") {
-		err = errors.Join(errFence, err)
+}
+
+// explainLock names an error of a session that holds a lock and does not end.
+func explainLock(err error, name string) error {
+	if database.HasState(err, "55P03", "40P01") {
+		return fmt.Errorf("replace database %s: %w: %w", name, database.ErrInUse, err)
 	}
-	return pid, err
+	return err
 }
 
 // renameBoth runs Switch and renames both databases, in one transaction of core.
