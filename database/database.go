@@ -117,6 +117,9 @@ type Backend interface {
 	// Cross tries every known way out of a tenant's database. It leaves nothing
 	// behind, even where it succeeds.
 	Cross(ctx context.Context, c *Crossing) ([]Trial, error)
+	// OpensEarly reports whether a database that waits for Claim should be open before:
+	// a session takes long to begin, and Leave ends those of every process.
+	OpensEarly() bool
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
 	// MaxLocks is how many Sessions this process may hold at once; others wait. It is
@@ -144,20 +147,24 @@ type Session interface {
 	// with ErrExist. After any other error the database may exist, or appear before
 	// the lock is free again, and may be open to all roles: drop it and start over.
 	Create(ctx context.Context, name string) error
-	// InUse reports whether a client has the database open, so that Claim would fail
-	// with ErrInUse. It waits a moment for a client that is leaving.
+	// Exists reports whether there is a database of that name, whoever has made it.
+	Exists(ctx context.Context, name string) (bool, error)
+	// InUse reports whether a client has the database open whose session Leave does not
+	// end, so that Claim would fail with ErrInUse. It waits a moment for a client that is
+	// leaving.
 	InUse(ctx context.Context, name string) (bool, error)
 	// LiftLimit lets the application's own role connect to a database that it owns, however
 	// few connections that may have. A missing database is no error.
 	LiftLimit(ctx context.Context, name string) error
-	// EndOwn ends the sessions of the application's own role in a database and waits
-	// for their end. A pooler keeps such sessions open after Close.
-	EndOwn(ctx context.Context, name string) error
+	// Leave closes a database, unless open is nil, and ends all sessions of the
+	// application's own role in it: those of other processes, and those that a pooler keeps
+	// open after Close. It returns once they have ended.
+	Leave(ctx context.Context, name string, open *gorm.DB) error
 	// Claim runs also in a transaction of core, renames a database to its tenant's
-	// name and lets role connect to it. On PostgreSQL this is one transaction. It
-	// fails with the error of also, with ErrExist when to exists, with ErrNotExist
-	// when from does not, and with ErrInUse when a session has from open. After any
-	// other error on SQLite, the writes of also may be committed while the database
+	// name and lets role connect to it. On PostgreSQL this is one transaction. On SQLite
+	// the renaming comes first, and a process that dies in between leaves it. It fails
+	// with the error of also, with ErrExist when to exists, with ErrNotExist when from
+	// does not, and with ErrInUse when a session has from open. After an error the database
 	// has its old name.
 	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
 	// Replace puts a database in the place of another. No write to the replaced one

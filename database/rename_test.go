@@ -1,14 +1,19 @@
 package database_test
 
 import (
+	"context"
 	"errors"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"multitenant/database"
+	"multitenant/tests/pgtest"
 )
 
 func TestRename(t *testing.T) {
@@ -47,6 +52,10 @@ func TestRenameOfOpenDatabaseIsRefused(t *testing.T) {
 			require.False(t, isInUse(t, s, name))
 			db := openDatabase(t, b, name, nil)
 			require.Equal(t, name, readMark(t, db))
+			if engine == "postgres" {
+				require.False(t, isInUse(t, s, name), "Leave would end the session")
+				enter(t, name)
+			}
 			require.True(t, isInUse(t, s, name))
 
 			err := rename(t.Context(), s, name, newName())
@@ -54,6 +63,70 @@ func TestRenameOfOpenDatabaseIsRefused(t *testing.T) {
 			require.ErrorIs(t, err, database.ErrInUse)
 			require.True(t, database.IsUnavailable(err))
 			require.Equal(t, name, readMark(t, db))
+		})
+	}
+}
+
+// enter opens a database of the test's server as its administrator.
+func enter(t *testing.T, name string) {
+	t.Helper()
+	address, err := url.Parse(pgtest.Server(t))
+	require.NoError(t, err)
+	address.Path = "/" + name
+	guest, err := pgx.Connect(t.Context(), address.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, guest.Close(context.WithoutCancel(t.Context()))) })
+}
+
+// After Leave a database can be renamed at once, whichever processes had it open.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			url := freshURL(t)
+			b := open(t, url)
+			s := lock(t, b, "k")
+			name, next := makeDatabase(t, b, s), newName()
+			mine, err := b.OpenDatabase(t.Context(), name, nil)
+			require.NoError(t, err)
+			require.Equal(t, name, readMark(t, mine))
+			if engine == "postgres" {
+				require.Equal(t, name, readMark(t, openDatabase(t, open(t, url), name, nil)))
+			}
+
+			require.NoError(t, s.Leave(t.Context(), name, mine))
+
+			require.NoError(t, rename(t.Context(), s, name, next))
+			require.Equal(t, name, readMark(t, openDatabase(t, b, next, nil)))
+			require.NoError(t, s.Leave(t.Context(), newName(), nil), "a missing database has no session")
+		})
+	}
+}
+
+// A claim that fails leaves the database as it was.
+func TestAClaimFails(t *testing.T) {
+	t.Parallel()
+	for engine, freshURL := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, freshURL(t))
+			s := lock(t, b, "k")
+			name, next := makeDatabase(t, b, s), newName()
+			refusal := errors.New("refused")
+
+			err := s.Claim(t.Context(), name, next, "", func(*gorm.DB) error { return refusal })
+
+			require.ErrorIs(t, err, refusal)
+			for _, tc := range []struct {
+				name   string
+				exists bool
+			}{{name, true}, {next, false}} {
+				exists, err := s.Exists(t.Context(), tc.name)
+				require.NoError(t, err)
+				require.Equal(t, tc.exists, exists, tc.name)
+			}
+			require.Equal(t, name, readMark(t, openDatabase(t, b, name, nil)))
 		})
 	}
 }

@@ -20,6 +20,7 @@ func unrecorded() map[string]string {
 	return map[string]string{
 		"CreateTenant":       registry,
 		"ClaimTenant":        registry,
+		"Unclaim":            registry,
 		"ReserveSpare":       registry,
 		"ForgetSlugs":        "their rest has ended by itself",
 		"MoveTenant":         registry,

@@ -56,8 +56,8 @@ func ListOldSpares(ctx context.Context, db *gorm.DB, form SpareForm) ([]Tenant, 
 	return gorm.G[Tenant](db).Where(unsettled).Where("status = ?", TenantSpare).Where(condition, form.SchemaVersion).Find(ctx)
 }
 
-// ClaimTenant makes a tenant of a spare database, and reports
-// whether it still was one; KindSlugTaken when the slug is taken.
+// ClaimTenant makes a tenant of a database that has no slug yet, and reports whether it
+// still had none; KindSlugTaken when the slug is taken.
 func ClaimTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) (bool, error) {
 	claimed, err := gorm.G[Tenant](db).
 		Where("id = ? AND status IN ?", tenant.ID, []TenantStatus{TenantMaking, TenantSpare}).
@@ -67,4 +67,17 @@ func ClaimTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) (bool, error)
 	}
 	// Only now, when a transaction that makes the slug an alias has ended.
 	return true, checkAlias(ctx, db, tenant.Slug)
+}
+
+// Unclaim takes ClaimTenant back, also the organization: the slug is free, and the
+// database, which has that name, is to be removed.
+func Unclaim(ctx context.Context, db *gorm.DB, id, databaseName string) error {
+	return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		undone, err := gorm.G[Tenant](tx).Where("id = ? AND status = ?", id, TenantProvisioning).
+			Select("slug", "database_name", "status").Updates(ctx, Tenant{DatabaseName: databaseName, Status: TenantUndoing})
+		if err == nil && undone > 0 {
+			_, err = gorm.G[Organization](tx).Where("tenant_id = ?", id).Delete(ctx)
+		}
+		return err
+	})
 }

@@ -124,12 +124,11 @@ func FindTenantBySlug(ctx context.Context, db *gorm.DB, slug Slug) (Tenant, erro
 // HasDatabase reports whether the database of that name is a tenant's, or was one's and is
 // kept. A tenant keeps its database's name when it is renamed.
 func HasDatabase(ctx context.Context, db *gorm.DB, name string) (bool, error) {
-	found, err := gorm.G[Tenant](db).Where("database_name = ?", name).Count(ctx, "id")
-	if err != nil || found > 0 {
-		return found > 0, err
-	}
-	found, err = gorm.G[ReplacedDatabase](db).Where("database_name = ?", name).Count(ctx, "database_name")
-	return found > 0, err
+	var found bool
+	err := db.WithContext(ctx).Raw("SELECT EXISTS (?) OR EXISTS (?)",
+		db.Model(&Tenant{}).Select("1").Where("database_name = ?", name),
+		db.Model(&ReplacedDatabase{}).Select("1").Where("database_name = ?", name)).Scan(&found).Error
+	return found, err
 }
 
 // ListTenants returns those of the tenants that are registered, with their owners.

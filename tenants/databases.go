@@ -181,9 +181,9 @@ const (
 	StepCreated  Step = "created"  // the database exists under its private name, empty
 	StepBuilt    Step = "built"    // it is migrated and stamped
 	StepSpare    Step = "spare"    // it is a spare, which no tenant has claimed
-	StepNamed    Step = "named"    // it is claimed, with the organization's row, and has its public name
+	StepNamed    Step = "named"    // a tenant has claimed it: there is a slug, and the organization's row
 	StepSeeded   Step = "seeded"   // its first rows are written
-	StepReady    Step = "ready"    // requests are admitted
+	StepReady    Step = "ready"    // it has its public name, and requests are admitted
 	StepMarked   Step = "marked"   // it is marked for deletion, and requests are refused
 	StepKept     Step = "kept"     // the last backup that was due is made
 	StepDropped  Step = "dropped"  // the database is gone

@@ -66,9 +66,6 @@ func (hs *handles) register(h *handle) (*models.Tenant, error) {
 		return nil, models.ErrTenantNotFound
 	}
 	h.tenant.Slug = record.Slug
-	if record.Status == models.TenantProvisioning { // its maker seeds it
-		return &record, nil
-	}
 	return &record, admit(record.Status, h.evenSuspended)
 }
 

@@ -13,10 +13,7 @@ import (
 // prepare migrates the tenant's database if it is behind, and returns its row as it is
 // then. It returns an error of KindTenantUnavailable.
 func (m *Manager) prepare(ctx context.Context, record *models.Tenant) (*models.Tenant, error) {
-	// The maker of a tenant holds the lock that migrating needs. A role that can be made
-	// only since then has to wait.
-	isBeingMade := record.Status == models.TenantProvisioning && record.SchemaVersion >= m.databases.Version
-	if isBeingMade || m.databases.isCurrent(record) {
+	if m.databases.isCurrent(record) {
 		return record, nil
 	}
 	current, err := m.migrateIfBehind(ctx, record)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -99,31 +98,35 @@ func (m *Manager) claimSpare(ctx context.Context, slug models.Slug, plan plan) (
 	return false, nil
 }
 
-// claimOne turns this spare into the tenant. A spare that can never be claimed is
-// removed. One that is in use stays as it is. Both count as not claimed.
+// claimOne turns this spare into the tenant. One that a client has open counts as not
+// claimed, and so does one that can never be claimed, which is removed.
 func (m *Manager) claimOne(ctx context.Context, id string, slug models.Slug, plan plan) (claimed bool, err error) {
 	session, record, err := m.lockSpare(ctx, id)
 	if err != nil || session == nil {
 		return false, err
 	}
 	defer session.Unlock()
+	if unused, err := m.isUnused(ctx, session, record); err != nil || !unused {
+		return false, err
+	}
 	m.databases.step(StepLocked)
-	err = m.complete(ctx, session, record, slug, plan)
+	c := newClaim(session, record)
+	err = m.complete(ctx, c, slug, plan)
 	if err == nil {
 		return true, nil
 	}
-	isUnfit := errors.Is(err, errUnfit)
-	if isUnfit {
-		m.logger.ErrorContext(ctx, "spare database is no good", "database", m.databases.PrivateName(record.ID), "error", err)
-		if _, err := models.MoveTenant(ctx, m.core, record.ID, models.TenantUndoing, models.TenantSpare); err != nil {
-			return true, err
-		}
+	isBad := errors.Is(err, errUnfit) || errors.Is(err, database.ErrInUse)
+	if isBad {
+		m.logger.ErrorContext(ctx, "spare database is no good", "database", c.private, "error", err)
+		// The next database gets the slug even if this one cannot be dropped yet.
+		isBad = models.Unclaim(ctx, m.core, record.ID, c.private) == nil
 	}
-	cause := m.undo(ctx, session, record, err)
-	if isUnfit || errors.Is(cause, database.ErrInUse) {
+	undone := m.undo(ctx, c)
+	if isBad {
 		return false, nil
 	}
-	return true, cause
+	<-undone
+	return true, err
 }
 
 // claimNew makes a database and turns it into the tenant.
@@ -146,124 +149,17 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 	err = m.databases.register(ctx, record, func(ctx context.Context, tx *gorm.DB) error {
 		return models.CreateTenant(ctx, tx, record)
 	})
+	c := newClaim(session, record)
 	if err == nil {
-		err = m.databases.build(ctx, session, record, plan.copied())
+		c.open, err = m.databases.build(ctx, session, record, plan.copied())
 	}
 	if err == nil {
-		err = m.complete(ctx, session, record, slug, plan)
+		err = m.complete(ctx, c, slug, plan)
 	}
 	if err != nil {
-		return m.undo(ctx, session, record, err)
+		<-m.undo(ctx, c)
 	}
-	return nil
-}
-
-// complete turns an unclaimed database into a tenant that is ready.
-func (m *Manager) complete(
-	ctx context.Context, session database.Session, record *models.Tenant, slug models.Slug, plan plan,
-) error {
-	private := record.DatabaseName
-	public, err := m.databases.publicName(ctx, record.ID, slug)
-	if err != nil {
-		return err
-	}
-	record.Slug, record.DatabaseName, record.Status = slug, public, models.TenantProvisioning
-	if err := m.claim(ctx, session, record, private, plan); err != nil {
-		return err
-	}
-	return m.seed(ctx, record, plan)
-}
-
-// errUnfit says that a database can never be claimed: it is gone, or its role is.
-var errUnfit = errors.New("database cannot be claimed")
-
-// claim takes the slug and gives the database its public name.
-func (m *Manager) claim(
-	ctx context.Context, session database.Session, record *models.Tenant, private string, plan plan,
-) error {
-	var reserved error
-	err := session.Claim(ctx, private, record.DatabaseName, record.Role, func(tx *gorm.DB) error {
-		reserved = takeSlug(ctx, tx, record, plan)
-		return reserved
-	})
-	if Occupied(err) {
-		m.logger.ErrorContext(ctx, "a database that is not ours bears the name of a new tenant",
-			"tenant", record.Slug, "database", record.DatabaseName)
-		return models.ErrSlugTaken.Because(err)
-	}
-	isReachable := errors.Is(err, database.ErrNotExist) || !database.IsUnavailable(err)
-	if err != nil && reserved == nil && isReachable && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", errUnfit, err)
-	}
-	if err != nil {
-		return fmt.Errorf("claim database: %w", err)
-	}
-	m.databases.step(StepNamed)
-	return nil
-}
-
-// takeSlug writes the rows of core that belong to the claim.
-func takeSlug(ctx context.Context, tx *gorm.DB, record *models.Tenant, plan plan) error {
-	claimed, err := models.ClaimTenant(ctx, tx, record)
-	if err == nil && !claimed {
-		err = models.ErrTenantUnavailable.Because(errors.New("a spare was removed while it was claimed"))
-	}
-	if err != nil {
-		return err
-	}
-	return plan.reserve(ctx, tx, record.ID)
-}
-
-// seed writes the tenant's first rows and makes the tenant ready.
-func (m *Manager) seed(ctx context.Context, record *models.Tenant, plan plan) error {
-	h, err := m.handles.acquire(ctx, record.ID, false)
-	if err != nil {
-		return err
-	}
-	defer h.release()
-	if err := plan.seed(ctx, &h.tenant); err != nil {
-		return h.tenant.Classify(err)
-	}
-	m.databases.step(StepSeeded)
-	if err := m.makeReady(ctx, record.ID, plan); err != nil {
-		return err
-	}
-	m.databases.step(StepReady)
-	return nil
-}
-
-// makeReady sets the status and records the event, in one transaction on core.
-func (m *Manager) makeReady(ctx context.Context, id string, plan plan) error {
-	return m.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		moved, err := models.MoveTenant(ctx, tx, id, models.TenantReady, models.TenantProvisioning)
-		if err != nil || !moved {
-			return errors.Join(err, models.ErrTenantUnavailable)
-		}
-		return plan.record(ctx, tx)
-	})
-}
-
-// undo removes what was made of a tenant and returns cause. It continues in the
-// background when ctx ends. If it fails, the reconciler repeats it.
-func (m *Manager) undo(ctx context.Context, session database.Session, record *models.Tenant, cause error) error {
-	undone := make(chan struct{})
-	m.background.Go(func() {
-		defer close(undone)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-		defer cancel()
-		// The session is unusable if it was cut off during a statement. Its lock is
-		// free once the server has ended that statement.
-		session.Unlock()
-		if err := m.databases.remove(ctx, record.ID); err != nil {
-			m.logger.ErrorContext(ctx, "undo tenant", "tenant", record.Slug, "error", err)
-			m.reconcileSoon()
-		}
-	})
-	select {
-	case <-undone:
-	case <-ctx.Done():
-	}
-	return cause
+	return err
 }
 
 // takeTurn waits for at most makingWait, then returns KindBusy.

@@ -3,6 +3,9 @@ package tenants
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -18,10 +21,13 @@ const (
 	// spareCandidates is how many spares are tried before a new database is made:
 	// other requests are claiming some, and clients may have some open.
 	spareCandidates = 8
+	// earlySpares is how many of them are open before they are claimed: they leave room
+	// for as many databases that are being made.
+	earlySpares = 2
 )
 
 // lockSpare locks a spare. The session is nil if the spare is not to be had: another
-// request claims it or has claimed it, or a client has its database open.
+// request claims it or has claimed it.
 func (m *Manager) lockSpare(ctx context.Context, id string) (database.Session, *models.Tenant, error) {
 	session, free, err := m.databases.TryLock(ctx, id)
 	if err != nil || !free {
@@ -31,9 +37,6 @@ func (m *Manager) lockSpare(ctx context.Context, id string) (database.Session, *
 	isSpare := err == nil && record.Status == models.TenantSpare && m.databases.isCurrent(&record)
 	if models.IsKind(err, models.KindTenantNotFound) {
 		err = nil
-	}
-	if isSpare {
-		isSpare, err = m.isUnused(ctx, session, &record)
 	}
 	if !isSpare {
 		session.Unlock()
@@ -87,7 +90,7 @@ func (m *Manager) makeSpares(ctx context.Context) error {
 	}
 	for {
 		if made, err := m.makeSpare(ctx); err != nil || !made {
-			return err
+			return errors.Join(err, m.openNextSpares(ctx))
 		}
 	}
 }
@@ -141,7 +144,8 @@ func (m *Manager) makeSpare(ctx context.Context) (made bool, err error) {
 	case errors.Is(err, errEnough):
 		return false, nil
 	case err != nil:
-		return false, m.undo(ctx, session, record, err)
+		<-m.undo(ctx, newClaim(session, record))
+		return false, err
 	}
 	m.databases.step(StepSpare)
 	return true, nil
@@ -157,8 +161,17 @@ func (m *Manager) buildSpare(ctx context.Context, session database.Session, reco
 		}
 		return err
 	})
-	if err == nil {
-		err = m.databases.build(ctx, session, record, nil)
+	if err != nil {
+		return err
+	}
+	db, err := m.databases.build(ctx, session, record, nil)
+	if err != nil {
+		return err
+	}
+	if !m.mayOpen(record.ID) {
+		err = session.Leave(ctx, record.DatabaseName, db)
+	} else {
+		m.openSpares.put(record.ID, db)
 	}
 	if err == nil {
 		_, err = models.MoveTenant(ctx, m.core, record.ID, models.TenantSpare, models.TenantMaking)
@@ -172,4 +185,96 @@ func (m *Manager) makeSparesSoon() {
 	case m.claimed <- struct{}{}:
 	default:
 	}
+}
+
+// openSpares are the spares that this process has open for their claims, by their ids.
+type openSpares struct {
+	mu   sync.Mutex
+	byID map[string]*gorm.DB
+}
+
+// lacks reports whether a spare is not open, and fewer than earlySpares are.
+func (o *openSpares) lacks(id string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.byID[id] == nil && len(o.byID) < earlySpares
+}
+
+func (o *openSpares) put(id string, db *gorm.DB) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.byID == nil {
+		o.byID = make(map[string]*gorm.DB)
+	}
+	o.byID[id] = db
+}
+
+// take returns an open spare, which the caller must Close, or nil.
+func (o *openSpares) take(id string) *gorm.DB {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	db := o.byID[id]
+	delete(o.byID, id)
+	return db
+}
+
+// keep closes those that are not among these spares: other processes have claimed them.
+func (o *openSpares) keep(spares []models.Tenant) (err error) {
+	for _, db := range o.takeOthers(spares) {
+		err = errors.Join(err, database.Close(db))
+	}
+	return err
+}
+
+func (o *openSpares) takeOthers(spares []models.Tenant) (others []*gorm.DB) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, db := range o.byID {
+		if !slices.ContainsFunc(spares, func(spare models.Tenant) bool { return spare.ID == id }) {
+			delete(o.byID, id)
+			others = append(others, db)
+		}
+	}
+	return others
+}
+
+// mayOpen reports whether a spare is to be opened before it is claimed.
+func (m *Manager) mayOpen(id string) bool {
+	return m.databases.Backend.OpensEarly() && m.openSpares.lacks(id)
+}
+
+// openNextSpares opens the spares that are claimed next, also those that another process
+// has made.
+func (m *Manager) openNextSpares(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, spareTimeout)
+	defer cancel()
+	spares, err := models.ListSpares(ctx, m.core, m.databases.spareForm(), earlySpares)
+	if err == nil {
+		err = m.openSpares.keep(spares)
+	}
+	for i := 0; i < len(spares) && err == nil; i++ {
+		if m.mayOpen(spares[i].ID) {
+			err = m.openSpare(ctx, spares[i].ID)
+		}
+	}
+	return err
+}
+
+// openSpare opens a spare under its lock, so that no process renames it meanwhile.
+func (m *Manager) openSpare(ctx context.Context, id string) error {
+	if err := m.longLocks.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer m.longLocks.Release(1)
+	session, record, err := m.lockSpare(ctx, id)
+	if err != nil || session == nil {
+		return err
+	}
+	defer session.Unlock()
+	db, err := m.databases.Backend.OpenDatabase(ctx, record.DatabaseName, nil)
+	if err != nil {
+		return fmt.Errorf("open spare database: %w", err)
+	}
+	m.openSpares.put(id, db)
+	return nil
 }

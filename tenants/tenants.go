@@ -58,13 +58,25 @@ func (t *Tenant) Admit(role models.Role) error {
 // unreachable. It returns any other error as it is. After a write to a database that was
 // replaced, the next request reads the tenant's row again.
 func (t *Tenant) Classify(err error) error {
-	if _, known := errors.AsType[*models.Error](err); known {
-		return err
-	}
 	if errors.Is(err, database.ErrReplaced) {
 		t.discard()
 	}
+	return classify(err)
+}
+
+// newTenant is a tenant that is being made, for what writes its first rows.
+func newTenant(record *models.Tenant, db *gorm.DB) *Tenant {
+	t := &Tenant{ID: record.ID, Slug: record.Slug, DB: db, row: &atomic.Pointer[row]{}, discard: func() {}}
+	t.row.Store(&row{Tenant: *record})
+	return t
+}
+
+// classify is Classify for a tenant without a handle.
+func classify(err error) error {
+	_, known := errors.AsType[*models.Error](err)
 	switch {
+	case known:
+		return err
 	case IsBusy(err):
 		return models.ErrBusy.Because(err)
 	case database.IsUnavailable(err):
@@ -122,6 +134,8 @@ type Manager struct {
 	slugs     slugLocks // held while a tenant is made
 	making    *semaphore.Weighted
 	migrating *semaphore.Weighted
+	// openSpares are those that this process has open for their claims.
+	openSpares openSpares
 	// longLocks are the locks that may be held for long, for a migration or a removal: all
 	// that this process may hold but one, so that requests can always make tenants. One of
 	// them is left by migrations.
@@ -240,7 +254,7 @@ func (m *Manager) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return m.handles.shut(ctx)
+	return errors.Join(m.openSpares.keep(nil), m.handles.shut(ctx))
 }
 
 // IsUnavailable reports whether the error says that a database is unreachable.

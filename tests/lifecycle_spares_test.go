@@ -271,15 +271,16 @@ func TestKilledWhileClaiming(t *testing.T) {
 	})
 }
 
-// TestKilledBetweenClaimingAndRenaming: a file is renamed after its tenant is
-// registered, and there is a moment in between.
-func TestKilledBetweenClaimingAndRenaming(t *testing.T) {
+// TestKilledWhileRenaming: a file is renamed before its tenant is ready, and there is a
+// moment in between.
+func TestKilledWhileRenaming(t *testing.T) {
 	t.Parallel()
 	settings := testkit.Fresh(t, testkit.SQLite)
 	settings.Spares = 1
 	app := testkit.Start(t, settings)
 	awaitSpares(t, &settings)
 	app.Close()
+	settings.RenameDatabase(t, spareNames(t, &settings)[0], settings.DatabaseName("acme"))
 	settings.Exec(t, settings.CoreName(), "UPDATE tenants SET status = 'provisioning', slug = 'acme', database_name = '"+
 		settings.DatabaseName("acme")+"'")
 

@@ -12,7 +12,7 @@ const sweepsPerLimit = 4
 
 // sweepLater starts the timer of the next sweep. The caller must hold p.mu.
 func (p *Pool) sweepLater() {
-	if p.sweeping || p.idle == 0 {
+	if p.sweeping || p.idle == 0 || p.idleLimit == 0 {
 		return
 	}
 	p.sweeping = true

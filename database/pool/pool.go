@@ -56,7 +56,7 @@ type Pool struct {
 	limit     int // of permits
 	mostOfOne int
 	isFair    bool          // see hasRoom
-	idleLimit time.Duration // an unused connection is closed after this
+	idleLimit time.Duration // an unused connection is closed after this; zero: never
 	patience  time.Duration // how long a caller waits; zero: as long as its context
 
 	mu         sync.Mutex // guards what follows, and the fields of shares and of conns that say so
@@ -112,7 +112,7 @@ type Options struct {
 	Limit     int           // connections at most
 	MostOfOne int           // of them for one database of a fair pool
 	IsFair    bool          // keeps some of them for databases that hold few, see hasRoom
-	IdleLimit time.Duration // an unused connection is closed after this
+	IdleLimit time.Duration // an unused connection is closed after this; zero: never
 	Patience  time.Duration // how long a caller waits; zero: as long as its context
 }
 

@@ -149,6 +149,9 @@ func breakConn(conn any) error {
 	return driver.ErrBadConn
 }
 
+// OpensEarly is true: the server begins a process for a session.
+func (*backend) OpensEarly() bool { return true }
+
 // MaxOpen is bounded by memory; the pools bound connections.
 func (*backend) MaxOpen() int { return maxOpen }
 

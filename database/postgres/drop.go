@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
 
 	"multitenant/database"
 )
@@ -161,46 +162,57 @@ const (
 	// takes it.
 	endWait = int64(database.CloseTimeout / time.Millisecond)
 	// leaveTries and leavePause are for the session of a client that has closed it: the
-	// server ends it a moment later.
+	// server ends it a moment later. closePause is for a session of our own.
 	leaveTries = 10
 	leavePause = 25 * time.Millisecond
+	closePause = time.Millisecond
 )
 
-// InUse looks for sessions and for prepared transactions, several times.
+// InUse looks for sessions and for prepared transactions.
 func (s *session) InUse(ctx context.Context, name string) (bool, error) {
+	// It does not count sessions of our own role, nor the server's own workers: they have no
+	// role, and the server ends them for a rename.
+	return s.stays(ctx, name, leavePause, `SELECT
+		EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename <> current_user) OR
+		EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = $1)`)
+}
+
+// Leave does not wait until the process of a session has ended, which closing does: a
+// database has no session as soon as the server no longer lists it. Sessions that stay are
+// ended, as any role may end its own.
+func (s *session) Leave(ctx context.Context, name string, open *gorm.DB) error {
+	if open != nil {
+		go func() { _ = database.Close(open) }() // it fails if a session stays, which is looked for here
+	}
+	stays, err := s.stays(ctx, name, closePause,
+		"SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename = current_user)")
+	if err == nil && stays {
+		err = s.exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid, $2) FROM pg_catalog.pg_stat_activity
+			WHERE datname = $1 AND usename = current_user`, name, endWait)
+	}
+	if err != nil {
+		return fmt.Errorf("end sessions in database %s: %w", name, err)
+	}
+	return nil
+}
+
+// stays reports whether a query about a database still says so after leaveTries.
+func (s *session) stays(ctx context.Context, name string, pause time.Duration, query string) (stays bool, err error) {
+	if s.unlocked.Load() {
+		return false, database.ErrUnlocked
+	}
 	for range leaveTries {
-		inUse, err := s.isInUse(ctx, name)
-		if err != nil || !inUse {
-			return false, err
+		if err := s.conn.QueryRowContext(ctx, query, name).Scan(&stays); err != nil {
+			return false, fmt.Errorf("look for sessions in database %s: %w", name, err)
+		}
+		if !stays {
+			return false, nil
 		}
 		select {
-		case <-time.After(leavePause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
 	}
 	return true, nil
-}
-
-// isInUse does not count the server's own workers: they have no role, and the server
-// ends them for a rename.
-func (s *session) isInUse(ctx context.Context, name string) (bool, error) {
-	var inUse bool
-	err := s.conn.QueryRowContext(ctx, `SELECT
-		EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usesysid IS NOT NULL) OR
-		EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = $1)`, name).Scan(&inUse)
-	if err != nil {
-		return false, fmt.Errorf("look for sessions in database %s: %w", name, err)
-	}
-	return inUse, nil
-}
-
-// EndOwn ends sessions as any role may end its own.
-func (s *session) EndOwn(ctx context.Context, name string) error {
-	err := s.exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid, $2) FROM pg_catalog.pg_stat_activity
-		WHERE datname = $1 AND usename = current_user`, name, endWait)
-	if err != nil {
-		return fmt.Errorf("end sessions in database %s: %w", name, err)
-	}
-	return nil
 }

@@ -40,7 +40,7 @@ func (s *session) Replace(ctx context.Context, r *database.Replacement) error {
 	if err := s.checkGuests(ctx, r.Name); err != nil {
 		return err
 	}
-	if err := s.EndOwn(ctx, r.With); err != nil {
+	if err := s.Leave(ctx, r.With, nil); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)

@@ -110,6 +110,18 @@ func (s *session) Create(ctx context.Context, name string) error {
 	return nil
 }
 
+// Exists looks for it in the catalog.
+func (s *session) Exists(ctx context.Context, name string) (exists bool, err error) {
+	if s.unlocked.Load() {
+		return false, database.ErrUnlocked
+	}
+	err = s.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)", name).Scan(&exists)
+	if err != nil {
+		return false, fmt.Errorf("look for database %s: %w", name, err)
+	}
+	return exists, nil
+}
+
 // closeStatement closes a database to all roles but its owner.
 func closeStatement(name string) string {
 	return "REVOKE ALL ON DATABASE " + quoteIdentifier(name) + " FROM PUBLIC"
@@ -128,10 +140,11 @@ func (s *session) Claim(ctx context.Context, from, to, role string, also func(tx
 		if err := also(tx); err != nil {
 			return err
 		}
-		if err := explainRename(execIn(tx, renameStatement(from, to)), from, to); err != nil {
-			return err
+		statements := renameStatement(from, to)
+		if role != "" {
+			statements += "; " + admitStatement(to, role)
 		}
-		return admit(tx, to, role)
+		return explainRename(execIn(tx, statements), from, to)
 	})
 }
 

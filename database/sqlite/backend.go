@@ -119,6 +119,9 @@ func (b *backend) Place() string { return b.file }
 // MaxOpen is bounded by the usual limit of open files.
 func (b *backend) MaxOpen() int { return maxOpen }
 
+// OpensEarly is false: opening a file is quick, and one that is open cannot be renamed.
+func (*backend) OpensEarly() bool { return false }
+
 // MaxLocks is large: a lock is an open file.
 func (*backend) MaxLocks() int { return maxLocks }
 

@@ -62,6 +62,18 @@ func (b *backend) create(ctx context.Context, name string) error {
 	return syncFolder(b.dir)
 }
 
+// Exists looks for the file.
+func (s *session) Exists(ctx context.Context, name string) (bool, error) {
+	if err := s.check(ctx, name); err != nil {
+		return false, fmt.Errorf("look for database %s: %w", name, err)
+	}
+	_, err := os.Lstat(s.backend.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // InUse reports whether the write-ahead log stays when we open and close the
 // database, or cannot be read now.
 func (s *session) InUse(ctx context.Context, name string) (bool, error) {
@@ -72,32 +84,30 @@ func (s *session) InUse(ctx context.Context, name string) (bool, error) {
 	return err != nil && !errors.Is(err, database.ErrNotExist), nil
 }
 
-// EndOwn does nothing: no pooler stands before a file.
-func (*session) EndOwn(context.Context, string) error { return nil }
+// Leave only closes the file: no pooler stands before it.
+func (*session) Leave(_ context.Context, _ string, open *gorm.DB) error {
+	if open == nil {
+		return nil
+	}
+	return database.Close(open)
+}
 
 // LiftLimit does nothing: a file has no limit.
 func (*session) LiftLimit(context.Context, string) error { return nil }
 
-// Claim renames the file once also is committed. When it fails, or the process
-// dies in between, the file still has its old name.
+// Claim renames the file before the transaction, and back if that fails.
 func (s *session) Claim(ctx context.Context, from, to, _ string, also func(tx *gorm.DB) error) error {
 	if err := s.check(ctx, from, to); err != nil {
 		return fmt.Errorf("rename database %s: %w", from, err)
 	}
-	err := s.backend.core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := also(tx); err != nil {
-			return err
-		}
-		// Found here, it need not be undone by the caller.
-		if err := requireFree(s.backend.path(to)); err != nil {
-			return fmt.Errorf("rename database %s to %s: %w", from, to, err)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.backend.rename(ctx, from, to); err != nil {
 		return err
 	}
-	return s.backend.rename(ctx, from, to)
+	err := s.backend.core.WithContext(ctx).Transaction(also)
+	if err != nil {
+		return errors.Join(err, s.backend.rename(context.WithoutCancel(ctx), to, from))
+	}
+	return nil
 }
 
 // rename gives a file another name.

@@ -1,0 +1,57 @@
+package tests_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+// BenchmarkCreation makes organizations from spares, and on PostgreSQL as many empty
+// databases, in turns. It reports both medians, and the ratio of them.
+func BenchmarkCreation(b *testing.B) {
+	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
+		b.Run(string(engine), func(b *testing.B) {
+			settings := freshFleet(b, engine)
+			settings.Quiet, settings.Spares = true, 2
+			app := testkit.Start(b, settings)
+			owner := app.Token("", "ada@example.com")
+			var spare, bare []time.Duration
+			for i := 0; b.Loop(); i++ {
+				awaitSpares(b, &settings)
+				<-time.After(50 * time.Millisecond) // until nothing is done in the background
+				spare = append(spare, app.Time(testkit.Creation(owner, fmt.Sprintf("spared-%d", i)), http.StatusOK))
+				awaitSpares(b, &settings)
+				if engine == testkit.Postgres {
+					bare = append(bare, timeBare(b, settings, i))
+				}
+			}
+			report(b, "spare", spare)
+			if engine == testkit.Postgres {
+				report(b, "bare", bare)
+				b.ReportMetric(milliseconds(median(spare))/milliseconds(median(bare)), "ratio")
+			}
+			app.Close()
+		})
+	}
+}
+
+// timeBare makes an empty database.
+func timeBare(b *testing.B, settings testkit.Settings, i int) time.Duration {
+	b.Helper()
+	core := settings.SQL(b, settings.CoreName())
+	require.NoError(b, core.PingContext(b.Context()))
+	begun := time.Now()
+	_, err := core.ExecContext(b.Context(), fmt.Sprintf("CREATE DATABASE bare_%s%d TEMPLATE template0", settings.Database.TenantPrefix, i))
+	require.NoError(b, err)
+	return time.Since(begun)
+}
+
+func median(took []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(took))[len(took)/2]
+}

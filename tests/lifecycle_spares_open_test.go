@@ -1,0 +1,73 @@
+package tests_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"multitenant/tests/testkit"
+)
+
+// TestSparesAreOpen: a server has a session in the next spares, also in one that an earlier
+// process has made, and another server claims them all the same.
+func TestSparesAreOpen(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Spares = 1
+	earlier := testkit.Start(t, settings)
+	awaitSpares(t, &settings)
+	earlier.Close()
+	maker := testkit.Start(t, settings)
+	spare := idOf(t, &settings, "status = 'spare'")
+	awaitSessions(t, &settings, spareNames(t, &settings)[0], 1)
+	other := settings
+	other.Spares = 0
+	claimer := testkit.Start(t, other)
+	core := claimer.Token("", "ada@example.com")
+
+	claimer.Organization(core, "acme")
+
+	require.Equal(t, spare, idOf(t, &settings, "slug = 'acme'"))
+	requireWhole(t, maker, "acme")
+	maker.Organization(core, "globex") // and the next one is made
+	awaitSpares(t, &settings)
+	awaitSessions(t, &settings, spareNames(t, &settings)[0], 1)
+	require.NotContains(t, maker.Log.String(), "spare database is no good")
+	require.NotContains(t, claimer.Log.String(), "spare database")
+	settings.RequireTidy(t)
+}
+
+// TestASpareLosesItsSession: as by a restart of the server. Nobody notices.
+func TestASpareLosesItsSession(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Spares = 1
+	app := testkit.Start(t, settings)
+	core := app.Token("", "ada@example.com")
+	awaitSpares(t, &settings)
+	spare := idOf(t, &settings, "status = 'spare'")
+	name := spareNames(t, &settings)[0]
+	awaitSessions(t, &settings, name, 1)
+	settings.Administer(t, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '"+name+"'")
+
+	app.Organization(core, "acme")
+
+	require.Equal(t, spare, idOf(t, &settings, "slug = 'acme'"))
+	requireWhole(t, app, "acme")
+	settings.RequireTidy(t)
+}
+
+// awaitSessions waits until so many sessions are in a database.
+func awaitSessions(t *testing.T, settings *testkit.Settings, name string, want int) {
+	t.Helper()
+	testkit.Await(t, 10*time.Second, func() error {
+		found := adminText(t, settings, "SELECT count(*)::text FROM pg_stat_activity WHERE usesysid IS NOT NULL AND datname = '"+name+"'")
+		if found != strconv.Itoa(want) {
+			return fmt.Errorf("%s sessions are in %s", found, name)
+		}
+		return nil
+	})
+}
