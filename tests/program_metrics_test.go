@@ -101,6 +101,7 @@ func TestMetricsOfTenants(t *testing.T) {
 		require.InDelta(t, 1, before["multitenant_spares_ready"], 0)
 		app.CreateOrganization(core, "initech").RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
 		app.Organization(core, "globex")
+		app.TokenOf("globex", "ada@example.com")
 		app.Put("/api/organizations/acme", core, testkit.JSON{"is_active": false})
 		awaitSpares(t, &settings)
 		require.Subset(t, app.Scrape().Since(before), testkit.Samples{
@@ -216,7 +217,7 @@ func TestMetricsOfConnections(t *testing.T) {
 	settings.Metrics, settings.Database.MaxConnections = true, database.MinConnections
 	app := testkit.Start(t, settings)
 	for i := range 6 { // of which four could be connected
-		require.Equal(t, http.StatusOK, app.Do(member(i)).Code)
+		app.Token(fmt.Sprintf("tenant-%d", i), "ada@example.com")
 	}
 
 	samples := app.Scrape()

@@ -41,6 +41,7 @@ func TestTenantsHaveRoles(t *testing.T) {
 	require.NotEqual(t, roleOf(t, &settings, "acme"), roleOf(t, &settings, "globex"))
 	asked := administrator(t, &settings)
 	for _, slug := range []string{"acme", "globex"} {
+		require.Equal(t, http.StatusUnauthorized, app.Login(slug, "nobody@example.com").Code)
 		role := roleOf(t, &settings, slug)
 		require.Contains(t, role, settings.Database.TenantPrefix+"_role_")
 		require.Equal(t, "t f f f f f f 100", asked(`SELECT concat_ws(' ', rolcanlogin, rolinherit, rolsuper, rolcreatedb,
