@@ -168,10 +168,10 @@ func (m *Manager) buildSpare(ctx context.Context, session database.Session, reco
 	if err != nil {
 		return err
 	}
-	if !m.mayOpen(record.ID) {
-		err = session.Leave(ctx, record.DatabaseName, db)
-	} else {
+	if m.databases.Backend.OpensEarly() && m.openSpares.lacks(record.ID) {
 		m.openSpares.put(record.ID, db)
+	} else {
+		err = session.Leave(ctx, record.DatabaseName, db)
 	}
 	if err == nil {
 		_, err = models.MoveTenant(ctx, m.core, record.ID, models.TenantSpare, models.TenantMaking)
@@ -238,14 +238,12 @@ func (o *openSpares) takeOthers(spares []models.Tenant) (others []*gorm.DB) {
 	return others
 }
 
-// mayOpen reports whether a spare is to be opened before it is claimed.
-func (m *Manager) mayOpen(id string) bool {
-	return m.databases.Backend.OpensEarly() && m.openSpares.lacks(id)
-}
-
 // openNextSpares opens the spares that are claimed next, also those that another process
 // has made.
 func (m *Manager) openNextSpares(ctx context.Context) error {
+	if !m.databases.Backend.OpensEarly() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, spareTimeout)
 	defer cancel()
 	spares, err := models.ListSpares(ctx, m.core, m.databases.spareForm(), earlySpares)
@@ -253,7 +251,7 @@ func (m *Manager) openNextSpares(ctx context.Context) error {
 		err = m.openSpares.keep(spares)
 	}
 	for i := 0; i < len(spares) && err == nil; i++ {
-		if m.mayOpen(spares[i].ID) {
+		if m.openSpares.lacks(spares[i].ID) {
 			err = m.openSpare(ctx, spares[i].ID)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 const breath = 5 * time.Millisecond
 
 // atOnce is how many tests run at once for each processor: many of them wait.
-const atOnce = 2
+const atOnce = 4
 
 func TestMain(m *testing.M) {
 	flag.Parse()
