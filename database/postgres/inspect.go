@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -102,16 +101,11 @@ func (b *backend) Client(e *database.Entry, write bool) (database.Client, error)
 	if e.Login.Role == "" {
 		return database.Client{}, errNoRole
 	}
-	before, _, after := database.CutHosts(b.config.ConnString())
-	parsed, err := url.Parse(before + "host" + after)
-	if err != nil {
-		return database.Client{}, errors.New("the database URL is malformed") // the error would quote it
-	}
 	hosts := make([]*pgconn.FallbackConfig, len(b.hosts.ways))
 	for i, ways := range b.hosts.ways {
 		hosts[i] = ways[0]
 	}
-	return adhoc.Client(e, hosts, parsed.Query(), write)
+	return adhoc.Client(e, hosts, b.config.ConnString(), write)
 }
 
 // Survey reads the catalogs of the server.

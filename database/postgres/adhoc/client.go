@@ -2,59 +2,42 @@ package adhoc
 
 import (
 	"errors"
-	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"multitenant/database"
+	"multitenant/database/postgres/libpq"
 )
 
-const (
-	attributes = "target_session_attrs"
-	readWrite  = "read-write"
-)
+const readWrite = "read-write"
 
-// variables are libpq's variables for the parameters of a URL that say how to connect.
-func variables() map[string]string {
-	return map[string]string{
-		"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL",
-		"sslsni": "PGSSLSNI", "sslnegotiation": "PGSSLNEGOTIATION", "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
-		"ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION", "channel_binding": "PGCHANNELBINDING", "require_auth": "PGREQUIREAUTH",
-		"krbsrvname": "PGKRBSRVNAME", attributes: "PGTARGETSESSIONATTRS", "connect_timeout": "PGCONNECT_TIMEOUT",
+// Client says how psql is started. A file with the password would outlive a process that is
+// killed, and the password never changes. hosts are the servers of the URL, in its order.
+func Client(e *database.Entry, hosts []*pgconn.FallbackConfig, rawURL string, write bool) (database.Client, error) {
+	parameters, err := libpq.Parameters(rawURL)
+	if err != nil {
+		return database.Client{}, err
 	}
-}
-
-// Client says how psql is started. All it is told is in its environment, which other users
-// of the machine cannot read. A file with the password would outlive a process that is
-// killed, and the password never changes. hosts are the servers of the URL, in its order,
-// and query is its parameters.
-func Client(e *database.Entry, hosts []*pgconn.FallbackConfig, query url.Values, write bool) (database.Client, error) {
-	if query.Has("service") {
+	if parameters.Has("service") {
 		return database.Client{}, errors.New("DATABASE_URL has a service, whose user psql would take for the tenant's")
 	}
-	env := map[string]string{
-		"PGUSER": e.Login.Role, "PGPASSWORD": e.Login.Password, "PGDATABASE": e.Name, "PGAPPNAME": "multitenant tenants sql",
-		"PGCLIENTENCODING": "UTF8",
-	}
-	for parameter, variable := range variables() {
-		if query.Has(parameter) {
-			env[variable] = query.Get(parameter)
-		}
-	}
+	env := libpq.Variables(parameters)
+	env["PGUSER"], env["PGPASSWORD"], env["PGDATABASE"] = e.Login.Role, e.Login.Password, e.Name
+	env["PGAPPNAME"], env["PGCLIENTENCODING"] = "multitenant tenants sql", "UTF8"
 	names, ports := make([]string, len(hosts)), make([]string, len(hosts))
 	for i, host := range hosts {
 		names[i], ports[i] = host.Host, strconv.Itoa(int(host.Port))
 	}
 	env["PGHOST"], env["PGPORT"] = strings.Join(names, ","), strings.Join(ports, ",")
-	if len(hosts) > 1 && !query.Has(attributes) {
-		env[variables()[attributes]] = readWrite
+	if len(hosts) > 1 && env[libpq.Attributes] == "" {
+		env[libpq.Attributes] = readWrite
 	}
 	if !write {
 		env["PGOPTIONS"] = "-c default_transaction_read_only=on"
-		if env[variables()[attributes]] == readWrite { // libpq would take every server for a standby
-			env[variables()[attributes]] = "primary"
+		if env[libpq.Attributes] == readWrite { // libpq would take every server for a standby
+			env[libpq.Attributes] = "primary"
 		}
 	}
 	return database.Client{Program: "psql", Package: "postgresql-client", Env: env}, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"multitenant/database"
+	"multitenant/database/postgres/libpq"
 )
 
 const (
@@ -47,26 +47,23 @@ func (c *copier) dump(ctx context.Context) error {
 	})
 }
 
-// environ is where pg_dump connects, as the variables of libpq. A program's environment, other
-// than its arguments, is hidden from other users.
+// environ is where pg_dump and pg_restore connect: to the one server that this connection is
+// with. What pgx knows best is what it has found, maybe elsewhere than in the URL.
 func environ(config *pgx.ConnConfig) []string {
-	variables := []string{
-		"PGHOST=" + config.Host, "PGPORT=" + strconv.Itoa(int(config.Port)), "PGDATABASE=" + config.Database,
-		"PGUSER=" + config.User, "PGPASSWORD=" + config.Password, "PGAPPNAME=" + config.RuntimeParams["application_name"],
-		"PGSSLMODE=" + sslMode(config),
+	parameters, _ := libpq.Parameters(config.ConnString()) // it has been parsed before
+	variables := libpq.Variables(parameters)
+	delete(variables, libpq.Attributes)
+	if parameters.Has("options") {
+		variables["PGOPTIONS"] = parameters.Get("options")
 	}
-	_, _, after := database.CutHosts(config.ConnString())
-	_, query, _ := strings.Cut(after, "?")
-	parameters, err := url.ParseQuery(query)
-	if err != nil { // it has been parsed before
-		return variables
+	variables["PGHOST"], variables["PGPORT"] = config.Host, strconv.Itoa(int(config.Port))
+	variables["PGDATABASE"], variables["PGUSER"], variables["PGPASSWORD"] = config.Database, config.User, config.Password
+	variables["PGAPPNAME"], variables["PGSSLMODE"] = config.RuntimeParams["application_name"], sslMode(config)
+	list := make([]string, 0, len(variables))
+	for name, value := range variables {
+		list = append(list, name+"="+value)
 	}
-	for _, name := range []string{"sslrootcert", "sslcert", "sslkey", "sslsni", "options"} {
-		if parameters.Has(name) {
-			variables = append(variables, "PG"+strings.ToUpper(name)+"="+parameters.Get(name))
-		}
-	}
-	return variables
+	return list
 }
 
 // sslMode is libpq's word for how the connection is protected, wherever pgx has found that.
