@@ -117,8 +117,8 @@ type Backend interface {
 	// Cross tries every known way out of a tenant's database. It leaves nothing
 	// behind, even where it succeeds.
 	Cross(ctx context.Context, c *Crossing) ([]Trial, error)
-	// OpensEarly reports whether a database that waits for Claim should be open before:
-	// a session takes long to begin, and Leave ends those of every process.
+	// OpensEarly reports whether a database should be opened before it is claimed: a session
+	// takes long to begin, and Leave ends those of every process.
 	OpensEarly() bool
 	// MaxOpen is how many tenant databases may be open at once.
 	MaxOpen() int
@@ -149,23 +149,24 @@ type Session interface {
 	Create(ctx context.Context, name string) error
 	// Exists reports whether there is a database of that name, whoever has made it.
 	Exists(ctx context.Context, name string) (bool, error)
-	// InUse reports whether a client has the database open whose session Leave does not
-	// end, so that Claim would fail with ErrInUse. It waits a moment for a client that is
-	// leaving.
-	InUse(ctx context.Context, name string) (bool, error)
+	// CountSessions counts the sessions in a database: those of the application's own role,
+	// and those of others, with which Claim fails with ErrInUse. It waits a moment for others
+	// that are leaving. On SQLite all processes count as one other.
+	CountSessions(ctx context.Context, name string) (own, others int, err error)
 	// LiftLimit lets the application's own role connect to a database that it owns, however
 	// few connections that may have. A missing database is no error.
 	LiftLimit(ctx context.Context, name string) error
 	// Leave closes a database, unless open is nil, and ends all sessions of the
 	// application's own role in it: those of other processes, and those that a pooler keeps
-	// open after Close. It returns once they have ended.
+	// open after Close. It returns once they have ended, or fails with ErrInUse after
+	// CloseTimeout.
 	Leave(ctx context.Context, name string, open *gorm.DB) error
 	// Claim runs also in a transaction of core, renames a database to its tenant's
 	// name and lets role connect to it. On PostgreSQL this is one transaction. On SQLite
 	// the renaming comes first, and a process that dies in between leaves it. It fails
 	// with the error of also, with ErrExist when to exists, with ErrNotExist when from
-	// does not, and with ErrInUse when a session has from open. After an error the database
-	// has its old name.
+	// does not, and with ErrInUse when a session has from open. After these errors the
+	// database has its old name.
 	Claim(ctx context.Context, from, to, role string, also func(tx *gorm.DB) error) error
 	// Replace puts a database in the place of another. No write to the replaced one
 	// succeeds from the call of Carry on. It fails with ErrInUse when another's session

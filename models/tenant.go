@@ -13,8 +13,8 @@ type TenantStatus string
 
 // A tenant begins as a database without a slug: making until it is whole, then
 // spare, until it is claimed. It has no slug before that. Claimed, it is
-// provisioning until its first user is written, then ready; the owner may suspend
-// and resume it. Deleting is for good. Undoing is the end of one that never was
+// provisioning until its first user is written and its database has its public name,
+// then ready; the owner may suspend and resume it. Deleting is for good. Undoing is the end of one that never was
 // whole: a database that bears its name need not be its own. The rest of
 // either is removed by the next process that finds it.
 const (

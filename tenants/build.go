@@ -91,8 +91,8 @@ func (d *Databases) finish(ctx context.Context, record *models.Tenant, copied *C
 	return db, nil
 }
 
-// closed closes a database that was opened without an error.
-func closed(db *gorm.DB, err error) error {
+// closeOpened closes a database that was opened without an error.
+func closeOpened(db *gorm.DB, err error) error {
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -11,13 +12,16 @@ import (
 	"multitenant/models"
 )
 
+// seedWait bounds the writing of a tenant's first rows.
+const seedWait = 4 * time.Second
+
 // errUnfit says that a database can never be claimed: it is gone, or its role is.
 var errUnfit = errors.New("database cannot be claimed")
 
 // claim is a complete database that a tenant claims.
 type claim struct {
 	session database.Session // has the tenant's lock
-	record  *models.Tenant   // that of the tenant, as soon as it has the slug
+	record  *models.Tenant   // the row, with the slug once that is taken
 	private string           // the name of the database until the tenant is ready
 	open    *gorm.DB         // the database; nil while it is not open
 }
@@ -78,35 +82,40 @@ func (m *Manager) takeSlug(ctx context.Context, record *models.Tenant, plan plan
 	return nil
 }
 
-// seed writes the tenant's first rows, and leaves the database.
+// seed has the tenant's first rows written, and leaves the database. The error is of
+// KindBusy if that takes longer than seedWait, because all connections for making are in use.
 func (m *Manager) seed(ctx context.Context, c *claim, plan plan) error {
-	err := m.openClaimed(ctx, c)
-	if err == nil {
-		err = errors.Join(plan.seed(ctx, newTenant(c.record, c.open)), c.session.Leave(ctx, c.private, c.open))
-		c.open = nil
-	}
-	if errors.Is(err, database.ErrNotExist) {
-		return fmt.Errorf("%w: %w", errUnfit, err)
-	}
-	if err != nil {
+	err := m.writeFirst(ctx, c, plan)
+	switch {
+	case errors.Is(err, database.ErrNotExist), errors.Is(err, database.ErrForeign):
+		return fmt.Errorf("%w: %w", errUnfit, classify(err))
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return models.ErrBusy.Because(err)
+	case err != nil:
 		return classify(err)
 	}
+	if err := c.session.Leave(ctx, c.private, c.open); err != nil {
+		return err
+	}
+	c.open = nil
 	m.databases.step(StepSeeded)
 	return nil
 }
 
-// openClaimed opens the database, unless it is open.
-func (m *Manager) openClaimed(ctx context.Context, c *claim) (err error) {
+// writeFirst opens the database, unless it is open, and writes the tenant's first rows.
+func (m *Manager) writeFirst(ctx context.Context, c *claim, plan plan) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, seedWait)
+	defer cancel()
 	if c.open == nil {
 		c.open = m.openSpares.take(c.record.ID)
 	}
-	if c.open != nil {
-		return nil
+	if c.open == nil {
+		c.open, err = m.databases.Backend.OpenDatabase(ctx, c.private, m.databases.StampedWith(c.record.ID))
 	}
-	ctx, cancel := context.WithTimeout(ctx, OpenTimeout)
-	defer cancel()
-	c.open, err = m.databases.Backend.OpenDatabase(ctx, c.private, nil)
-	return err
+	if err != nil {
+		return err
+	}
+	return plan.seed(ctx, newTenant(c.record, c.open))
 }
 
 // makeReady gives the database its public name, sets the status and records the event.

@@ -18,9 +18,10 @@ type plan interface {
 	// ends the provisioning.
 	admit() error
 	// reserve writes rows of core in the transaction that takes the slug. It may be
-	// called again for another database; what it wrote is rolled back then.
+	// called again for another database; its rows are gone then.
 	reserve(ctx context.Context, tx *gorm.DB, tenantID string) error
-	// seed writes the tenant's first rows. If it fails, the database is removed.
+	// seed writes the tenant's first rows. If it fails, the database is removed. It may be
+	// called again for another database.
 	seed(ctx context.Context, tenant *Tenant) error
 	// record writes the event in the transaction on core that makes the tenant ready.
 	// If it fails, the database is removed.

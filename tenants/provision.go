@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -25,9 +26,7 @@ const (
 // too long, and those of the plan.
 //
 // A database is complete before a tenant claims it: it is a spare or, if there is
-// none, made now under a private name, as that of a copy always is. Claiming it takes
-// the slug and gives the database its public name, which fails if a database of another
-// has that name.
+// none, made now under a private name, as that of a copy always is.
 // The tenant's lock is held throughout, so an unfinished row whose lock is free
 // has been left by a dead process.
 func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) error {
@@ -90,6 +89,10 @@ func (m *Manager) claimSpare(ctx context.Context, slug models.Slug, plan plan) (
 	if err != nil {
 		return false, err
 	}
+	// Those that another process has open take longer.
+	slices.SortStableFunc(spares, func(a, b models.Tenant) int {
+		return cmp.Compare(m.openSpares.rank(a.ID), m.openSpares.rank(b.ID))
+	})
 	for i := range spares {
 		if claimed, err = m.claimOne(ctx, spares[i].ID, slug, plan); claimed || err != nil {
 			return claimed, err
@@ -119,7 +122,9 @@ func (m *Manager) claimOne(ctx context.Context, id string, slug models.Slug, pla
 	if isBad {
 		m.logger.ErrorContext(ctx, "spare database is no good", "database", c.private, "error", err)
 		// The next database gets the slug even if this one cannot be dropped yet.
-		isBad = models.Unclaim(ctx, m.core, record.ID, c.private) == nil
+		if failed := models.Unclaim(ctx, m.core, record.ID, c.private); failed != nil {
+			err, isBad = errors.Join(err, failed), false
+		}
 	}
 	undone := m.undo(ctx, c)
 	if isBad {

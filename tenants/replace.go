@@ -41,7 +41,7 @@ func (m *Manager) RestoreInPlace(ctx context.Context, r *Restoration, content *C
 		}
 		made := *r.Tenant
 		made.DatabaseName = name
-		if err := closed(m.databases.finish(ctx, &made, content)); err != nil {
+		if err := closeOpened(m.databases.finish(ctx, &made, content)); err != nil {
 			return err
 		}
 		m.databases.step(StepBuilt)
@@ -76,7 +76,7 @@ func (m *Manager) UndoRestore(ctx context.Context, r *Restoration) error {
 			err = session.Reopen(ctx, kept.DatabaseName)
 		}
 		if err == nil {
-			err = closed(m.databases.finish(ctx, &kept, &Copied{From: kept.ID, Owner: owner}))
+			err = closeOpened(m.databases.finish(ctx, &kept, &Copied{From: kept.ID, Owner: owner}))
 		}
 		return &replacing{with: kept.DatabaseName}, err
 	})

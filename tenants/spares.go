@@ -21,9 +21,11 @@ const (
 	// spareCandidates is how many spares are tried before a new database is made:
 	// other requests are claiming some, and clients may have some open.
 	spareCandidates = 8
-	// earlySpares is how many of them are open before they are claimed: they leave room
-	// for as many databases that are being made.
+	// earlySpares is how many spares a process keeps open. The other connections for making
+	// are left to databases that are being made.
 	earlySpares = 2
+	// openWait bounds the wait for such a session, during which no process can claim the spare.
+	openWait = 2 * time.Second
 )
 
 // lockSpare locks a spare. The session is nil if the spare is not to be had: another
@@ -48,11 +50,11 @@ func (m *Manager) lockSpare(ctx context.Context, id string) (database.Session, *
 // isUnused reports whether no client has the spare open, as a monitoring agent may.
 // Such a spare stays for later, because a database in use cannot be renamed.
 func (m *Manager) isUnused(ctx context.Context, session database.Session, spare *models.Tenant) (bool, error) {
-	inUse, err := session.InUse(ctx, spare.DatabaseName)
-	if inUse {
+	_, others, err := session.CountSessions(ctx, spare.DatabaseName)
+	if others > 0 {
 		m.logger.WarnContext(ctx, "spare database passed over: a client has it open", "database", spare.DatabaseName)
 	}
-	return err == nil && !inUse, err
+	return err == nil && others == 0, err
 }
 
 // keepSpares makes spares until there are enough, and again whenever one is
@@ -168,11 +170,7 @@ func (m *Manager) buildSpare(ctx context.Context, session database.Session, reco
 	if err != nil {
 		return err
 	}
-	if m.databases.Backend.OpensEarly() && m.openSpares.lacks(record.ID) {
-		m.openSpares.put(record.ID, db)
-	} else {
-		err = session.Leave(ctx, record.DatabaseName, db)
-	}
+	err = session.Leave(ctx, record.DatabaseName, db)
 	if err == nil {
 		_, err = models.MoveTenant(ctx, m.core, record.ID, models.TenantSpare, models.TenantMaking)
 	}
@@ -198,6 +196,16 @@ func (o *openSpares) lacks(id string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.byID[id] == nil && len(o.byID) < earlySpares
+}
+
+// rank is less for a spare that is open than for another.
+func (o *openSpares) rank(id string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.byID[id] != nil {
+		return 0
+	}
+	return 1
 }
 
 func (o *openSpares) put(id string, db *gorm.DB) {
@@ -238,15 +246,15 @@ func (o *openSpares) takeOthers(spares []models.Tenant) (others []*gorm.DB) {
 	return others
 }
 
-// openNextSpares opens the spares that are claimed next, also those that another process
-// has made.
+// openNextSpares opens the spares that are claimed next, unless another process has them
+// open.
 func (m *Manager) openNextSpares(ctx context.Context) error {
 	if !m.databases.Backend.OpensEarly() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, spareTimeout)
 	defer cancel()
-	spares, err := models.ListSpares(ctx, m.core, m.databases.spareForm(), earlySpares)
+	spares, err := models.ListSpares(ctx, m.core, m.databases.spareForm(), spareCandidates)
 	if err == nil {
 		err = m.openSpares.keep(spares)
 	}
@@ -269,7 +277,13 @@ func (m *Manager) openSpare(ctx context.Context, id string) error {
 		return err
 	}
 	defer session.Unlock()
-	db, err := m.databases.Backend.OpenDatabase(ctx, record.DatabaseName, nil)
+	own, others, err := session.CountSessions(ctx, record.DatabaseName)
+	if err != nil || own+others > 0 {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	db, err := m.databases.Backend.OpenDatabase(ctx, record.DatabaseName, m.databases.StampedWith(id))
 	if err != nil {
 		return fmt.Errorf("open spare database: %w", err)
 	}

@@ -64,7 +64,7 @@ func (t *Tenant) Classify(err error) error {
 	return classify(err)
 }
 
-// newTenant is a tenant that is being made, for what writes its first rows.
+// newTenant returns a tenant that is being made. Its first rows are written through it.
 func newTenant(record *models.Tenant, db *gorm.DB) *Tenant {
 	t := &Tenant{ID: record.ID, Slug: record.Slug, DB: db, row: &atomic.Pointer[row]{}, discard: func() {}}
 	t.row.Store(&row{Tenant: *record})

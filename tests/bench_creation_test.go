@@ -13,18 +13,23 @@ import (
 )
 
 // BenchmarkCreation makes organizations from spares, and on PostgreSQL as many empty
-// databases, in turns. It reports both medians, and the ratio of them.
+// databases, in turns. It reports both medians, and the ratio of them. SERVERS=2 makes them
+// on two servers, which share the spares, in turns.
 func BenchmarkCreation(b *testing.B) {
 	for _, engine := range []testkit.Engine{testkit.SQLite, testkit.Postgres} {
 		b.Run(string(engine), func(b *testing.B) {
 			settings := freshFleet(b, engine)
 			settings.Quiet, settings.Spares = true, 2
-			app := testkit.Start(b, settings)
-			owner := app.Token("", "ada@example.com")
+			apps := make([]*testkit.App, sizes(b, "SERVERS", "1")[0])
+			for i := range apps {
+				apps[i] = testkit.Start(b, settings)
+			}
+			owner := apps[0].Token("", "ada@example.com")
 			var spare, bare []time.Duration
 			for i := 0; b.Loop(); i++ {
 				awaitSpares(b, &settings)
 				<-time.After(50 * time.Millisecond) // until nothing is done in the background
+				app := apps[i%len(apps)]
 				spare = append(spare, app.Time(testkit.Creation(owner, fmt.Sprintf("spared-%d", i)), http.StatusOK))
 				awaitSpares(b, &settings)
 				if engine == testkit.Postgres {
@@ -36,7 +41,6 @@ func BenchmarkCreation(b *testing.B) {
 				report(b, "bare", bare)
 				b.ReportMetric(milliseconds(median(spare))/milliseconds(median(bare)), "ratio")
 			}
-			app.Close()
 		})
 	}
 }

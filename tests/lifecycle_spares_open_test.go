@@ -1,13 +1,17 @@
 package tests_test
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
+	"multitenant/database"
 	"multitenant/tests/testkit"
 )
 
@@ -57,6 +61,41 @@ func TestASpareLosesItsSession(t *testing.T) {
 
 	require.Equal(t, spare, idOf(t, &settings, "slug = 'acme'"))
 	requireWhole(t, app, "acme")
+	settings.RequireTidy(t)
+}
+
+// TestNoConnectionForAClaim: others use all connections for making. The caller is told to
+// come again, and finds the slug free.
+func TestNoConnectionForAClaim(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	settings.Spares = 1
+	app := testkit.Start(t, settings)
+	core := app.Token("", "ada@example.com")
+	app.Organization(core, "acme")
+	awaitSpares(t, &settings)
+	taken := make([]*gorm.DB, 4)
+	for i := range taken {
+		db, err := app.Backend.OpenDatabase(t.Context(), settings.DatabaseName("acme"), nil)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, database.Close(db)) }()
+		taken[i] = db.Begin()
+	}
+
+	refused := app.CreateOrganization(core, "globex")
+
+	for _, tx := range taken {
+		require.NoError(t, tx.Rollback().Error)
+	}
+	refused.RequireProblem(app, http.StatusServiceUnavailable, "busy", "Server is busy, try again")
+	require.NotEmpty(t, refused.Header.Get("Retry-After"))
+	testkit.Await(t, time.Minute, func() error {
+		if made := app.CreateOrganization(core, "globex"); made.Code != http.StatusOK {
+			return errors.New(made.Raw)
+		}
+		return nil
+	})
+	requireWhole(t, app, "globex")
 	settings.RequireTidy(t)
 }
 

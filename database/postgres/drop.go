@@ -158,61 +158,72 @@ func (s *session) joinRole(ctx context.Context, role string) error {
 }
 
 const (
-	// endWait bounds the wait for the end of sessions, in milliseconds, as the server
-	// takes it.
-	endWait = int64(database.CloseTimeout / time.Millisecond)
 	// leaveTries and leavePause are for the session of a client that has closed it: the
-	// server ends it a moment later. closePause is for a session of our own.
+	// server ends it a moment later. closeTries and closePause are for those of our own role,
+	// which are ended then.
 	leaveTries = 10
 	leavePause = 25 * time.Millisecond
+	closeTries = 3
 	closePause = time.Millisecond
 )
 
-// InUse looks for sessions and for prepared transactions.
-func (s *session) InUse(ctx context.Context, name string) (bool, error) {
-	// It does not count sessions of our own role, nor the server's own workers: they have no
-	// role, and the server ends them for a rename.
-	return s.stays(ctx, name, leavePause, `SELECT
-		EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename <> current_user) OR
-		EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = $1)`)
+// CountSessions also counts prepared transactions, as sessions of others. It does not count
+// the server's own workers: they have no role, and the server ends them for a rename.
+func (s *session) CountSessions(ctx context.Context, name string) (own, others int, err error) {
+	for try := range leaveTries {
+		if err := s.pause(ctx, try, leavePause); err != nil {
+			return 0, 0, err
+		}
+		err := s.conn.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE usename = session_user), count(*) FILTER (WHERE usename <> session_user)
+				+ (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE database = $1)
+			FROM pg_catalog.pg_stat_activity WHERE datname = $1`, name).Scan(&own, &others)
+		if err != nil {
+			return 0, 0, fmt.Errorf("look for sessions in database %s: %w", name, err)
+		}
+		if others == 0 {
+			break
+		}
+	}
+	return own, others, nil
 }
 
-// Leave does not wait until the process of a session has ended, which closing does: a
-// database has no session as soon as the server no longer lists it. Sessions that stay are
-// ended, as any role may end its own.
+// pause waits before each try but the first.
+func (s *session) pause(ctx context.Context, try int, pause time.Duration) error {
+	if s.unlocked.Load() {
+		return database.ErrUnlocked
+	}
+	if try == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(pause):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Leave does not wait until the processes of the sessions have ended, as Close does and the
+// server's function would: the server lists a session no more as soon as a rename need not
+// wait for it. Sessions that stay are ended, as any role may end its own.
 func (s *session) Leave(ctx context.Context, name string, open *gorm.DB) error {
 	if open != nil {
-		go func() { _ = database.Close(open) }() // it fails if a session stays, which is looked for here
+		go func() { _ = database.Close(open) }() // a session that stays is looked for here
 	}
-	stays, err := s.stays(ctx, name, closePause,
-		"SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename = current_user)")
-	if err == nil && stays {
-		err = s.exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid, $2) FROM pg_catalog.pg_stat_activity
-			WHERE datname = $1 AND usename = current_user`, name, endWait)
-	}
-	if err != nil {
-		return fmt.Errorf("end sessions in database %s: %w", name, err)
-	}
-	return nil
-}
-
-// stays reports whether a query about a database still says so after leaveTries.
-func (s *session) stays(ctx context.Context, name string, pause time.Duration, query string) (stays bool, err error) {
-	if s.unlocked.Load() {
-		return false, database.ErrUnlocked
-	}
-	for range leaveTries {
-		if err := s.conn.QueryRowContext(ctx, query, name).Scan(&stays); err != nil {
-			return false, fmt.Errorf("look for sessions in database %s: %w", name, err)
+	began := time.Now()
+	for try := 0; time.Since(began) < database.CloseTimeout; try++ {
+		if err := s.pause(ctx, try, closePause); err != nil {
+			return fmt.Errorf("leave database %s: %w", name, err)
 		}
-		if !stays {
-			return false, nil
+		var stay int
+		err := s.conn.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE NOT $2 OR pg_catalog.pg_terminate_backend(pid) IS NOT NULL)
+			FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename = session_user`, name, try >= closeTries).Scan(&stay)
+		if err != nil {
+			return fmt.Errorf("end sessions in database %s: %w", name, err)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return false, ctx.Err()
+		if stay == 0 {
+			return nil
 		}
 	}
-	return true, nil
+	return fmt.Errorf("end sessions in database %s: %w", name, database.ErrInUse)
 }

@@ -52,7 +52,7 @@ func newPools(connections, ofRole int) pools {
 	tenants := connections - core - makingConnections
 	return pools{
 		core: pool.New(pool.Options{Limit: core, IdleLimit: coreIdle, Patience: coreBusyAfter}),
-		// No request waits for these. The idle ones are to spares.
+		// The idle ones are to spares.
 		making: pool.New(pool.Options{Limit: makingConnections}),
 		tenants: pool.New(pool.Options{
 			Limit: tenants, MostOfOne: ofRole, IsFair: true, IdleLimit: tenantIdle, Patience: busyAfter,

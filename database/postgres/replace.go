@@ -110,8 +110,8 @@ func (s *session) replace(ctx context.Context, r *database.Replacement) error {
 }
 
 // lockTables keeps others from writing to our tables, and returns the id of its own
-// process. It locks them in the order in which transactions write, with the table of
-// events last, and ends the sessions that hold out all the same.
+// process. It locks the table of events last, since a transaction writes to it last. While
+// one holds out all the same, it ends all other sessions in the database.
 func (s *session) lockTables(ctx context.Context, name string, tx *gorm.DB) (pid int, err error) {
 	tables, _, err := listOwn(tx)
 	if err == nil {
@@ -120,22 +120,24 @@ func (s *session) lockTables(ctx context.Context, name string, tx *gorm.DB) (pid
 	if err != nil {
 		return 0, err
 	}
-	slices.Reverse(tables) // audit_events is the first by name
+	slices.Reverse(tables) // they are sorted by name, with audit_events before those of users
 	locked := make(chan error, 1)
 	go func() {
 		locked <- execIn(tx, fenceStatements+"LOCK TABLE "+strings.Join(tables, ", ")+" IN SHARE MODE")
 	}()
 	for {
 		select {
-		case failed := <-locked:
-			return pid, explainLock(errors.Join(failed, err), name)
+		case err := <-locked:
+			return pid, explainLock(err, name)
 		case <-time.After(fencePatience):
-			_, err = s.endSessions(ctx, name, pid)
+			if _, failed := s.endSessions(ctx, name, pid); failed != nil {
+				return pid, errors.Join(failed, <-locked)
+			}
 		}
 	}
 }
 
-// explainLock names an error of a session that holds a lock and does not end.
+// explainLock returns ErrInUse where a session held a lock and did not end.
 func explainLock(err error, name string) error {
 	if database.HasState(err, "55P03", "40P01") {
 		return fmt.Errorf("replace database %s: %w: %w", name, database.ErrInUse, err)

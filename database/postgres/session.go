@@ -144,7 +144,11 @@ func (s *session) Claim(ctx context.Context, from, to, role string, also func(tx
 		if role != "" {
 			statements += "; " + admitStatement(to, role)
 		}
-		return explainRename(execIn(tx, statements), from, to)
+		err := execIn(tx, statements)
+		if database.HasState(err, "42704") {
+			return fmt.Errorf("admit role %s: %w", role, err)
+		}
+		return explainRename(err, from, to)
 	})
 }
 
@@ -185,10 +189,10 @@ func (s *session) unlock(ctx context.Context) {
 	_ = s.conn.Close()
 }
 
-func (s *session) exec(ctx context.Context, statement string, args ...any) error {
+func (s *session) exec(ctx context.Context, statement string) error {
 	if s.unlocked.Load() {
 		return database.ErrUnlocked
 	}
-	_, err := s.conn.ExecContext(ctx, statement, args...)
+	_, err := s.conn.ExecContext(ctx, statement)
 	return err
 }

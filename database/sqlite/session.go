@@ -74,14 +74,17 @@ func (s *session) Exists(ctx context.Context, name string) (bool, error) {
 	return err == nil, err
 }
 
-// InUse reports whether the write-ahead log stays when we open and close the
+// CountSessions counts an other if the write-ahead log stays when we open and close the
 // database, or cannot be read now.
-func (s *session) InUse(ctx context.Context, name string) (bool, error) {
+func (s *session) CountSessions(ctx context.Context, name string) (own, others int, err error) {
 	if err := s.check(ctx, name); err != nil {
-		return false, fmt.Errorf("look for users of database %s: %w", name, err)
+		return 0, 0, fmt.Errorf("look for users of database %s: %w", name, err)
 	}
-	err := s.backend.checkpoint(ctx, s.backend.path(name))
-	return err != nil && !errors.Is(err, database.ErrNotExist), nil
+	err = s.backend.checkpoint(ctx, s.backend.path(name))
+	if err != nil && !errors.Is(err, database.ErrNotExist) {
+		others = 1
+	}
+	return 0, others, nil
 }
 
 // Leave only closes the file: no pooler stands before it.
@@ -104,10 +107,13 @@ func (s *session) Claim(ctx context.Context, from, to, _ string, also func(tx *g
 		return err
 	}
 	err := s.backend.core.WithContext(ctx).Transaction(also)
-	if err != nil {
-		return errors.Join(err, s.backend.rename(context.WithoutCancel(ctx), to, from))
+	if err == nil {
+		return nil
 	}
-	return nil
+	if stuck := s.backend.rename(context.WithoutCancel(ctx), to, from); stuck != nil {
+		err = fmt.Errorf("%w; rename it back: %s", err, stuck.Error()) // it does not count as refused
+	}
+	return err
 }
 
 // rename gives a file another name.

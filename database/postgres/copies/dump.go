@@ -47,8 +47,9 @@ func (c *copier) dump(ctx context.Context) error {
 	})
 }
 
-// environ is where pg_dump and pg_restore connect: to the one server that this connection is
-// with. What pgx knows best is what it has found, maybe elsewhere than in the URL.
+// environ says how pg_dump and pg_restore connect to the server that this connection is
+// with. pgx may have found the user, the password and the mode of TLS elsewhere than in the
+// URL.
 func environ(config *pgx.ConnConfig) []string {
 	parameters, _ := libpq.Parameters(config.ConnString()) // it has been parsed before
 	variables := libpq.Variables(parameters)

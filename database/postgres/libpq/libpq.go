@@ -24,8 +24,8 @@ func Parameters(raw string) (url.Values, error) {
 	return parameters, nil
 }
 
-// Variables are libpq's for those of the parameters that say how to connect, and not where
-// to or as whom.
+// Variables returns libpq's variables for the parameters that say how to connect. It leaves
+// out the server, the database and the user.
 func Variables(parameters url.Values) map[string]string {
 	variables := make(map[string]string)
 	for parameter, variable := range names() {
