@@ -141,7 +141,7 @@ func (m *Manager) makeSpare(ctx context.Context) (made bool, err error) {
 		return false, err
 	}
 	defer session.Unlock()
-	err = m.buildSpare(ctx, session, record)
+	err = m.buildSpare(ctx, session, record, count < earlySpares)
 	switch {
 	case errors.Is(err, errEnough):
 		return false, nil
@@ -153,9 +153,10 @@ func (m *Manager) makeSpare(ctx context.Context) (made bool, err error) {
 	return true, nil
 }
 
-// buildSpare registers and builds a spare. It returns errEnough if another process has made
-// the last one that was missing.
-func (m *Manager) buildSpare(ctx context.Context, session database.Session, record *models.Tenant) error {
+// buildSpare registers and builds a spare. One that is claimed next stays open: to open it
+// later takes its lock. buildSpare returns errEnough if another process has made the last
+// one that was missing.
+func (m *Manager) buildSpare(ctx context.Context, session database.Session, record *models.Tenant, isNext bool) error {
 	err := m.databases.register(ctx, record, func(ctx context.Context, tx *gorm.DB) error {
 		reserved, err := models.ReserveSpare(ctx, tx, record, m.databases.spareForm(), m.spares)
 		if err == nil && !reserved {
@@ -170,7 +171,11 @@ func (m *Manager) buildSpare(ctx context.Context, session database.Session, reco
 	if err != nil {
 		return err
 	}
-	err = session.Leave(ctx, record.DatabaseName, db)
+	if isNext && m.databases.Backend.OpensEarly() && m.openSpares.lacks(record.ID) {
+		m.openSpares.put(record.ID, db)
+	} else {
+		err = session.Leave(ctx, record.DatabaseName, db)
+	}
 	if err == nil {
 		_, err = models.MoveTenant(ctx, m.core, record.ID, models.TenantSpare, models.TenantMaking)
 	}
