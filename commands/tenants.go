@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"multitenant/backups"
@@ -69,6 +70,7 @@ type organizationView struct {
 type tenantShowView struct {
 	tenantView
 
+	Server       string            `json:"server"`       // hosts and ports; a folder on SQLite
 	SizeBytes    *int64            `json:"size_bytes"`   // of its database; null where it cannot be read
 	Organization *organizationView `json:"organization"` // null for a tenant that a registration made
 	Backups      *backupsView      `json:"backups"`      // null without BACKUP_URL, and where it cannot be read
@@ -81,7 +83,7 @@ func (c *tenantsShowCommand) Run(ctx context.Context, inv *Invocation) error {
 		if err != nil {
 			return err
 		}
-		view := tenantShowView{tenantView: newTenantView(&record)}
+		view := tenantShowView{tenantView: newTenantView(&record), Server: filepath.Dir(in.backend.Place())} // without the name of core
 		if view.Organization, err = findOrganization(ctx, m, record.ID); err != nil {
 			return tenantError(c.Slug, err)
 		}
@@ -127,6 +129,7 @@ func (v *tenantShowView) show(inv *Invocation) error {
 	say(table, "tenant\t"+v.name())
 	say(table, "id\t"+v.ID)
 	say(table, "status\t"+inv.colour(inv.Stdout, colourOf(string(v.Status)), v.state()))
+	say(table, "server\t"+v.Server)
 	say(table, "database\t"+v.DatabaseName)
 	if v.SizeBytes != nil {
 		say(table, "size\t"+inMB(*v.SizeBytes))

@@ -159,7 +159,8 @@ func (m *manual) run(t *testing.T, line string) string {
 		arguments = append(arguments, cmp.Or(found[1], found[0]))
 	}
 	outcome := m.settings.Command(t, arguments...)
-	return strings.ReplaceAll(outcome.Stdout+outcome.Stderr, m.folder+"/", "/tmp/")
+	printed := strings.ReplaceAll(outcome.Stdout+outcome.Stderr, m.folder+"/", "/tmp/")
+	return strings.ReplaceAll(printed, m.settings.Folder(), "/srv/data")
 }
 
 // serve serves until that is to be seen.

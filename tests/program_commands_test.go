@@ -53,6 +53,7 @@ type tenantJSON struct {
 	OwnerEmail    *string           `json:"owner_email"`
 	AgeSeconds    int64             `json:"age_seconds"`
 	SizeBytes     *int64            `json:"size_bytes"`
+	Server        string            `json:"server"`
 	Organization  *organizationJSON `json:"organization"`
 	Backups       *struct{}         `json:"backups"`
 }
@@ -76,7 +77,9 @@ func TestTenantsAreListedAndShown(t *testing.T) {
 		require.Equal(t, app.Settings.DatabaseName("acme"), shown.DatabaseName)
 		require.Greater(t, *shown.SizeBytes, int64(20_000)) // of a file that has tables
 		require.Equal(t, &organizationJSON{ID: 1, Name: shown.Organization.Name, OwnerID: 1, OwnerEmail: "ada@example.com"}, shown.Organization)
+		require.Contains(t, app.Settings.Database.URL, shown.Server)
 		text = app.Settings.Command(t, "tenants", "show", "acme")
+		require.Regexp(t, `(?m)^server +`+regexp.QuoteMeta(shown.Server)+`$`, text.Stdout)
 		require.Regexp(t, `(?m)^organization +".+", owned by ada@example.com$`, text.Stdout)
 		require.Regexp(t, `(?m)^size +\d+\.\d MB$`, text.Stdout)
 		require.Contains(t, app.Settings.Command(t, "tenants", "show", "globex", "--json").Stdout, `"organization": null`)
