@@ -159,7 +159,7 @@ func (m *manual) run(t *testing.T, line string) string {
 		arguments = append(arguments, cmp.Or(found[1], found[0]))
 	}
 	outcome := m.settings.Command(t, arguments...)
-	printed := strings.ReplaceAll(outcome.Stdout+outcome.Stderr, m.folder+"/", "/tmp/")
+	printed := strings.ReplaceAll(outcome.Stdout+outcome.Messages(), m.folder+"/", "/tmp/")
 	return strings.ReplaceAll(printed, m.settings.Folder(), "/srv/data")
 }
 

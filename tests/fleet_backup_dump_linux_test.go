@@ -153,7 +153,7 @@ func requireMadeOfTheDump(t *testing.T, app *testkit.App, settings *testkit.Sett
 		return testkit.Scalar[int](t, settings, name, "SELECT count(*) FROM "+table)
 	}
 	made := func(outcome testkit.Outcome, slug string) string {
-		require.Equal(t, "it lacks privileges of PUBLIC on notes", strings.TrimSpace(outcome.RequireCode(t, 0).Stderr))
+		require.Equal(t, "it lacks privileges of PUBLIC on notes", strings.TrimSpace(outcome.RequireCode(t, 0).Messages()))
 		name := testkit.Scalar[string](t, settings, settings.CoreName(), "SELECT database_name FROM tenants WHERE slug = '"+slug+"'")
 		requireByHand(t, settings, name)
 		require.Zero(t, count(name, "sessions"))

@@ -22,8 +22,12 @@ const atOnce = 4
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(atOnce*runtime.GOMAXPROCS(0))); err != nil {
-		panic(err)
+	isChosen := false
+	flag.Visit(func(f *flag.Flag) { isChosen = isChosen || f.Name == "test.parallel" })
+	if !isChosen {
+		if err := flag.Set("test.parallel", strconv.Itoa(atOnce*runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
 	}
 	debug.SetGCPercent(400) // hundreds of applications in one process: memory for time
 	goleak.VerifyTestMain(pgtest.Main{M: testkit.Main{M: m}})

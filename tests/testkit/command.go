@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,6 +83,12 @@ func (o Outcome) RequireCode(tb testing.TB, code int) Outcome {
 	tb.Helper()
 	require.Equal(tb, code, o.Code, "%s\n%s", o.Stdout, o.Stderr)
 	return o
+}
+
+// Messages returns what the command wrote to Stderr but for lines of progress, which a slow
+// machine brings forth.
+func (o Outcome) Messages() string {
+	return regexp.MustCompile(`(?m)^[a-z ]+: \d+ of \d+ [a-z ]+, \d+ failed\n`).ReplaceAllString(o.Stderr, "")
 }
 
 // Decode returns what a command wrote as JSON; it may have written nothing else.
