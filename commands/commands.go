@@ -125,7 +125,7 @@ func missingSetting(name, says, example string) error {
 // usageError says that the command line is wrong, or that something is missing there.
 type usageError struct{ message string }
 
-// Error says what.
+// Error returns the message.
 func (e *usageError) Error() string { return e.message }
 
 // hintedError is an error with a hint on the next step, which is a line of its own.

@@ -147,8 +147,8 @@ type Session interface {
 	// with ErrExist. After any other error the database may exist, or appear before
 	// the lock is free again, and may be open to all roles: drop it and start over.
 	Create(ctx context.Context, name string) error
-	// Exists reports whether there is a database of that name, whoever has made it.
-	Exists(ctx context.Context, name string) (bool, error)
+	// CheckFree fails with ErrExist if there is a database of that name, whoever has made it.
+	CheckFree(ctx context.Context, name string) error
 	// CountSessions counts the sessions in a database: those of the application's own role,
 	// and those of others, with which Claim fails with ErrInUse. It waits a moment for others
 	// that are leaving. On SQLite all processes count as one other.

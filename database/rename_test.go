@@ -118,14 +118,8 @@ func TestAClaimFails(t *testing.T) {
 			err := s.Claim(t.Context(), name, next, "", func(*gorm.DB) error { return refusal })
 
 			require.ErrorIs(t, err, refusal)
-			for _, tc := range []struct {
-				name   string
-				exists bool
-			}{{name, true}, {next, false}} {
-				exists, err := s.Exists(t.Context(), tc.name)
-				require.NoError(t, err)
-				require.Equal(t, tc.exists, exists, tc.name)
-			}
+			require.ErrorIs(t, s.CheckFree(t.Context(), name), database.ErrExist)
+			require.NoError(t, s.CheckFree(t.Context(), next))
 			require.Equal(t, name, readMark(t, openDatabase(t, b, name, nil)))
 		})
 	}

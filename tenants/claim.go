@@ -38,13 +38,13 @@ func (m *Manager) complete(ctx context.Context, c *claim, slug models.Slug, plan
 	if err != nil {
 		return err
 	}
-	taken, err := c.session.Exists(ctx, public)
+	c.record.Slug, c.record.DatabaseName, c.record.Status = slug, public, models.TenantProvisioning
+	err = c.session.CheckFree(ctx, public)
+	if Occupied(err) {
+		return m.occupied(ctx, c.record, err)
+	}
 	if err != nil {
 		return err
-	}
-	c.record.Slug, c.record.DatabaseName, c.record.Status = slug, public, models.TenantProvisioning
-	if taken {
-		return m.occupied(ctx, c.record, database.ErrExist)
 	}
 	if err := m.takeSlug(ctx, c.record, plan); err != nil {
 		return err

@@ -183,12 +183,7 @@ func (m *Manager) buildSpare(ctx context.Context, session database.Session, reco
 }
 
 // makeSparesSoon makes the background check the spares at once. It never blocks.
-func (m *Manager) makeSparesSoon() {
-	select {
-	case m.claimed <- struct{}{}:
-	default:
-	}
-}
+func (m *Manager) makeSparesSoon() { wake(m.claimed) }
 
 // openSpares are the spares that this process has open for their claims, by their ids.
 type openSpares struct {

@@ -3,7 +3,6 @@ package tests_test
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
@@ -39,7 +38,7 @@ func BenchmarkCreation(b *testing.B) {
 			report(b, "spare", spare)
 			if engine == testkit.Postgres {
 				report(b, "bare", bare)
-				b.ReportMetric(milliseconds(median(spare))/milliseconds(median(bare)), "ratio")
+				reportRatio(b, spare, bare)
 			}
 		})
 	}
@@ -54,8 +53,4 @@ func timeBare(b *testing.B, settings testkit.Settings, i int) time.Duration {
 	_, err := core.ExecContext(b.Context(), fmt.Sprintf("CREATE DATABASE bare_%s%d TEMPLATE template0", settings.Database.TenantPrefix, i))
 	require.NoError(b, err)
 	return time.Since(begun)
-}
-
-func median(took []time.Duration) time.Duration {
-	return slices.Sorted(slices.Values(took))[len(took)/2]
 }

@@ -201,4 +201,10 @@ func report(b *testing.B, name string, took []time.Duration) {
 	b.ReportMetric(milliseconds(took[len(took)*99/100]), name+"-p99-ms")
 }
 
+// reportRatio prints the ratio of the medians. report has sorted both.
+func reportRatio(b *testing.B, took, reference []time.Duration) {
+	b.Helper()
+	b.ReportMetric(float64(took[len(took)/2])/float64(reference[len(reference)/2]), "ratio")
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

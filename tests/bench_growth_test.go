@@ -78,7 +78,7 @@ func comparePairs(b *testing.B, reference, grown *testkit.Settings) {
 	many.Close()
 	report(b, "reference", fast)
 	report(b, "create", took)
-	b.ReportMetric(float64(took[len(took)/2])/float64(fast[len(fast)/2]), "ratio")
+	reportRatio(b, took, fast)
 }
 
 // growthPairs is how many pairs are compared.

@@ -2,7 +2,6 @@ package tests_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -31,12 +30,7 @@ func sitIn(t *testing.T, settings testkit.Settings, name string) (leave func()) 
 		if settings.Engine == testkit.SQLite {
 			return
 		}
-		testkit.Await(t, 10*time.Second, func() error { // the server takes a moment to end it
-			if left := adminText(t, &settings, "SELECT count(*)::text FROM pg_stat_activity WHERE datname = '"+name+"'"); left != "0" {
-				return errors.New(left + " sessions are left")
-			}
-			return nil
-		})
+		awaitSessions(t, &settings, name, 0) // the server takes a moment to end it
 	}
 }
 

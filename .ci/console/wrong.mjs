@@ -138,7 +138,7 @@ export async function sessionEnds(page) {
   await page.getByRole('button', { name: 'Enter Acme' }).click()
   await heading(page, 'Profile')
   await visit(page, '/core/profile')
-  await page.locator('[name="bio"]').waitFor({ state: 'detached' }) // which the page inside has, of the same heading
+  await page.locator('[name="bio"]').waitFor({ state: 'detached' }) // the page inside has it, and the same heading
   await page.locator('[name="full_name"]').waitFor()
   await api('POST', '/api/auth/logout?scope=all', undefined, await tokenOf(ada))
   await page.getByRole('link', { name: 'Audit' }).click()

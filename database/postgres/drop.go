@@ -188,7 +188,7 @@ func (s *session) CountSessions(ctx context.Context, name string) (own, others i
 }
 
 // pause waits before each try but the first.
-func (s *session) pause(ctx context.Context, try int, pause time.Duration) error {
+func (s *session) pause(ctx context.Context, try int, length time.Duration) error {
 	if s.unlocked.Load() {
 		return database.ErrUnlocked
 	}
@@ -196,7 +196,7 @@ func (s *session) pause(ctx context.Context, try int, pause time.Duration) error
 		return nil
 	}
 	select {
-	case <-time.After(pause):
+	case <-time.After(length):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

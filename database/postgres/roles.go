@@ -152,15 +152,11 @@ func admit(tx *gorm.DB, name, role string) error {
 	if role == "" {
 		return nil
 	}
-	err := execIn(tx, admitStatement(name, role))
+	err := execIn(tx, "GRANT CONNECT ON DATABASE "+quoteIdentifier(name)+" TO "+quoteIdentifier(role))
 	if err != nil {
 		return fmt.Errorf("admit role %s: %w", role, err)
 	}
 	return nil
-}
-
-func admitStatement(name, role string) string {
-	return "GRANT CONNECT ON DATABASE " + quoteIdentifier(name) + " TO " + quoteIdentifier(role)
 }
 
 func roleExists(db *gorm.DB, role string) (bool, error) {

@@ -110,16 +110,20 @@ func (s *session) Create(ctx context.Context, name string) error {
 	return nil
 }
 
-// Exists looks for it in the catalog.
-func (s *session) Exists(ctx context.Context, name string) (exists bool, err error) {
+// CheckFree looks for it in the catalog.
+func (s *session) CheckFree(ctx context.Context, name string) error {
 	if s.unlocked.Load() {
-		return false, database.ErrUnlocked
+		return database.ErrUnlocked
 	}
-	err = s.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)", name).Scan(&exists)
+	var exists bool
+	err := s.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)", name).Scan(&exists)
+	if err == nil && exists {
+		err = database.ErrExist
+	}
 	if err != nil {
-		return false, fmt.Errorf("look for database %s: %w", name, err)
+		return fmt.Errorf("look for database %s: %w", name, err)
 	}
-	return exists, nil
+	return nil
 }
 
 // closeStatement closes a database to all roles but its owner.
@@ -140,15 +144,10 @@ func (s *session) Claim(ctx context.Context, from, to, role string, also func(tx
 		if err := also(tx); err != nil {
 			return err
 		}
-		statements := renameStatement(from, to)
-		if role != "" {
-			statements += "; " + admitStatement(to, role)
+		if err := explainRename(execIn(tx, renameStatement(from, to)), from, to); err != nil {
+			return err
 		}
-		err := execIn(tx, statements)
-		if database.HasState(err, "42704") {
-			return fmt.Errorf("admit role %s: %w", role, err)
-		}
-		return explainRename(err, from, to)
+		return admit(tx, to, role)
 	})
 }
 

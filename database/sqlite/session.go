@@ -62,16 +62,16 @@ func (b *backend) create(ctx context.Context, name string) error {
 	return syncFolder(b.dir)
 }
 
-// Exists looks for the file.
-func (s *session) Exists(ctx context.Context, name string) (bool, error) {
-	if err := s.check(ctx, name); err != nil {
-		return false, fmt.Errorf("look for database %s: %w", name, err)
+// CheckFree looks for the file.
+func (s *session) CheckFree(ctx context.Context, name string) error {
+	err := s.check(ctx, name)
+	if err == nil {
+		err = requireFree(s.backend.path(name))
 	}
-	_, err := os.Lstat(s.backend.path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	if err != nil {
+		return fmt.Errorf("look for database %s: %w", name, err)
 	}
-	return err == nil, err
+	return nil
 }
 
 // CountSessions counts an other if the write-ahead log stays when we open and close the
@@ -111,7 +111,8 @@ func (s *session) Claim(ctx context.Context, from, to, _ string, also func(tx *g
 		return nil
 	}
 	if stuck := s.backend.rename(context.WithoutCancel(ctx), to, from); stuck != nil {
-		err = fmt.Errorf("%w; rename it back: %s", err, stuck.Error()) // it does not count as refused
+		// The file has its new name: errors.Is must not find the reason, as after a refusal.
+		err = fmt.Errorf("%w; rename it back: %s", err, stuck.Error())
 	}
 	return err
 }
