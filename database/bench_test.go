@@ -10,7 +10,7 @@ import (
 	"multitenant/tests/pgtest"
 )
 
-// engineURLs is engines for benchmarks.
+// engineURLs maps each engine to what makes a fresh core database of it.
 func engineURLs() map[string]func(*testing.B) string {
 	return map[string]func(*testing.B) string{
 		"sqlite":   func(b *testing.B) string { b.Helper(); return "sqlite://" + b.TempDir() + "/core.db" },

@@ -23,45 +23,39 @@ import (
 )
 
 func TestErrorsAreTranslated(t *testing.T) {
-	t.Parallel()
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			url := freshURL(t)
-
-			var log bytes.Buffer
-			b, err := connect.Open(t.Context(), database.Options{
-				URL: url, MaxConnections: maxConns, Logger: slog.New(slog.NewTextHandler(&log, nil)),
-			})
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, b.Close()) })
-			db := b.Core().WithContext(t.Context())
-			require.NoError(t, db.Exec("CREATE TABLE a (id integer PRIMARY KEY, name varchar UNIQUE, n integer CHECK (n > 0))").Error)
-			require.NoError(t, db.Exec("CREATE TABLE b (id integer PRIMARY KEY, a_id integer REFERENCES a (id))").Error)
-			require.NoError(t, db.Exec("INSERT INTO a VALUES (1, 'secret', 1)").Error)
-
-			cases := map[string]error{
-				"INSERT INTO a VALUES (1, 'x', 1)":      gorm.ErrDuplicatedKey,
-				"INSERT INTO a VALUES (2, 'secret', 1)": gorm.ErrDuplicatedKey,
-				"INSERT INTO b VALUES (1, 7)":           gorm.ErrForeignKeyViolated,
-				"INSERT INTO a VALUES (3, 'y', 0)":      gorm.ErrCheckConstraintViolated,
-			}
-			for statement, want := range cases {
-				err := db.Exec(statement).Error
-				require.ErrorIs(t, err, want, statement)
-				require.False(t, database.IsUnavailable(err))
-			}
-			var none struct{ ID int }
-			require.ErrorIs(t, db.Table("a").Where("id = 99").Take(&none).Error, gorm.ErrRecordNotFound)
-			require.Empty(t, log.String(), "what is expected is not logged")
-
-			err = db.Exec("SELECT * FROM nowhere WHERE name = ?", "Ada's address").Error
-			require.True(t, database.IsUndefinedTable(err))
-			require.False(t, database.IsUnavailable(err))
-			require.Contains(t, log.String(), "nowhere")
-			require.NotContains(t, log.String(), "Ada")
+	eachEngine(t, func(t *testing.T, _, url string) {
+		var log bytes.Buffer
+		b, err := connect.Open(t.Context(), database.Options{
+			URL: url, MaxConnections: maxConns, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		})
-	}
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, b.Close()) })
+		db := b.Core().WithContext(t.Context())
+		require.NoError(t, db.Exec("CREATE TABLE a (id integer PRIMARY KEY, name varchar UNIQUE, n integer CHECK (n > 0))").Error)
+		require.NoError(t, db.Exec("CREATE TABLE b (id integer PRIMARY KEY, a_id integer REFERENCES a (id))").Error)
+		require.NoError(t, db.Exec("INSERT INTO a VALUES (1, 'secret', 1)").Error)
+
+		cases := map[string]error{
+			"INSERT INTO a VALUES (1, 'x', 1)":      gorm.ErrDuplicatedKey,
+			"INSERT INTO a VALUES (2, 'secret', 1)": gorm.ErrDuplicatedKey,
+			"INSERT INTO b VALUES (1, 7)":           gorm.ErrForeignKeyViolated,
+			"INSERT INTO a VALUES (3, 'y', 0)":      gorm.ErrCheckConstraintViolated,
+		}
+		for statement, want := range cases {
+			err := db.Exec(statement).Error
+			require.ErrorIs(t, err, want, statement)
+			require.False(t, database.IsUnavailable(err))
+		}
+		var none struct{ ID int }
+		require.ErrorIs(t, db.Table("a").Where("id = 99").Take(&none).Error, gorm.ErrRecordNotFound)
+		require.Empty(t, log.String(), "what is expected is not logged")
+
+		err = db.Exec("SELECT * FROM nowhere WHERE name = ?", "Ada's address").Error
+		require.True(t, database.IsUndefinedTable(err))
+		require.False(t, database.IsUnavailable(err))
+		require.Contains(t, log.String(), "nowhere")
+		require.NotContains(t, log.String(), "Ada")
+	})
 }
 
 func TestIsUnavailable(t *testing.T) {
@@ -110,29 +104,23 @@ func TestIsUnavailable(t *testing.T) {
 }
 
 func TestDeadlineEndsStatementAndIsNotUnavailable(t *testing.T) {
-	t.Parallel()
 	slow := map[string]string{
 		"sqlite":   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
 		"postgres": "SELECT pg_sleep(60)",
 	}
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			url := freshURL(t)
+	eachEngine(t, func(t *testing.T, _, url string) {
+		b := open(t, url)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		began := time.Now()
 
-			b := open(t, url)
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			began := time.Now()
+		err := b.Core().WithContext(ctx).Exec(slow[b.Core().Name()]).Error
 
-			err := b.Core().WithContext(ctx).Exec(slow[b.Core().Name()]).Error
-
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.False(t, database.IsUnavailable(err))
-			require.Less(t, time.Since(began), 5*time.Second)
-			require.NoError(t, b.Core().Exec("SELECT 1").Error)
-		})
-	}
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.False(t, database.IsUnavailable(err))
+		require.Less(t, time.Since(began), 5*time.Second)
+		require.NoError(t, b.Core().Exec("SELECT 1").Error)
+	})
 }
 
 func TestOpenRefusesBadURLsWithoutQuotingThem(t *testing.T) {
@@ -153,26 +141,22 @@ func TestOpenRefusesBadURLsWithoutQuotingThem(t *testing.T) {
 }
 
 func TestEndedContextIsNoBadConnection(t *testing.T) {
-	t.Parallel()
-	for engine, freshURL := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			b := open(t, freshURL(t))
-			ctx, cancel := context.WithCancel(t.Context())
-			pool, err := b.Core().DB()
-			require.NoError(t, err)
-			conn, err := pool.Conn(t.Context())
-			require.NoError(t, err)
-			defer conn.Close()
-			cancel()
+	eachEngine(t, func(t *testing.T, _, url string) {
+		b := open(t, url)
+		ctx, cancel := context.WithCancel(t.Context())
+		pool, err := b.Core().DB()
+		require.NoError(t, err)
+		conn, err := pool.Conn(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		cancel()
 
-			_, err = conn.ExecContext(ctx, "SELECT 1")
-			require.ErrorIs(t, err, context.Canceled)
-			_, err = conn.BeginTx(ctx, nil)
-			require.ErrorIs(t, err, context.Canceled)
-			var one int
-			require.ErrorIs(t, conn.QueryRowContext(ctx, "SELECT 1").Scan(&one), context.Canceled)
-			require.False(t, database.IsUnavailable(err))
-		})
-	}
+		_, err = conn.ExecContext(ctx, "SELECT 1")
+		require.ErrorIs(t, err, context.Canceled)
+		_, err = conn.BeginTx(ctx, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		var one int
+		require.ErrorIs(t, conn.QueryRowContext(ctx, "SELECT 1").Scan(&one), context.Canceled)
+		require.False(t, database.IsUnavailable(err))
+	})
 }

@@ -80,12 +80,19 @@ func startHolder(t *testing.T, url, key string) (kill func()) {
 	return kill
 }
 
-// engines maps each engine to what makes a fresh core database of it.
-func engines() map[string]func(*testing.T) string {
-	return map[string]func(*testing.T) string{
-		"sqlite":   sqliteURL,
-		"postgres": func(t *testing.T) string { t.Helper(); return pgtest.Database(t) },
-	}
+// eachEngine runs the test on both engines, in parallel, each with the URL of a fresh core
+// database.
+func eachEngine(t *testing.T, test func(t *testing.T, engine, url string)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, "sqlite", sqliteURL(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, "postgres", pgtest.Database(t))
+	})
 }
 
 func sqliteURL(t *testing.T) string {

@@ -161,8 +161,8 @@ func TestPostgresConnectionsStayWithinTheSetting(t *testing.T) {
 }
 
 // TestPostgresOpenTenantsAreCheap: without a connection one is a few kilobytes.
-// Not parallel: others' memory is none of its business.
-func TestPostgresOpenTenantsAreCheap(t *testing.T) { //nolint:paralleltest // see above
+// It runs alone: it measures the memory of the process.
+func TestPostgresOpenTenantsAreCheap(t *testing.T) {
 	const tenants, most = 100, 8 << 10
 	b := open(t, pgtest.Database(t))
 	dbs := openMany(t, b, 30) // all connections there may be

@@ -176,7 +176,8 @@ func TestSQLiteLeftoversDoNotHaunt(t *testing.T) {
 	require.True(t, database.IsUnavailable(err), "%v", err)
 }
 
-func TestSQLiteOpenFilesAreBounded(t *testing.T) { //nolint:paralleltest // it counts the files of the process
+// TestSQLiteOpenFilesAreBounded runs alone: it counts the files of the process.
+func TestSQLiteOpenFilesAreBounded(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("counts in /proc")
 	}
