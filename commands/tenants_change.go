@@ -214,17 +214,17 @@ func (c *tenantsRenameCommand) rename(ctx context.Context, m *tenants.Manager, r
 	if err != nil {
 		return err
 	}
-	renamed, ownerID := *record, int64(0)
+	renamed, by := *record, models.Claimant{TenantID: record.ID}
 	renamed.Slug = slug
 	if org != nil {
-		org.Slug, ownerID = slug, org.OwnerID
+		org.Slug, by.OwnerID = slug, org.OwnerID
 	}
-	if err := m.CheckNewSlug(ctx, slug, ownerID); err != nil {
+	if err := m.CheckNewSlug(ctx, slug, by.OwnerID); err != nil {
 		return err
 	}
 	event := eventAbout(models.ActionOrganizationRenamed, &renamed, org)
 	return m.Change(ctx, record.ID, func(ctx context.Context, tx *gorm.DB) error {
-		return models.RenameTenant(ctx, tx, event, record.ID, slug)
+		return m.Rename(ctx, tx, event, by, slug)
 	})
 }
 

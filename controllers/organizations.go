@@ -231,7 +231,7 @@ func (ctl *Organizations) renaming(
 	org.Slug = slug
 	event.AboutOrganization(org)
 	return func(ctx context.Context, tx *gorm.DB) error {
-		return models.RenameTenant(ctx, tx, event, org.TenantID, slug)
+		return ctl.Tenants.Rename(ctx, tx, event, models.Claimant{OwnerID: org.OwnerID, TenantID: org.TenantID}, slug)
 	}, nil
 }
 

@@ -25,7 +25,7 @@ func (RestingSlug) TableName() string { return "resting_slugs" }
 // Claimant is for whom a slug is to be used.
 type Claimant struct {
 	OwnerID  int64  // the core user who is to own it; 0 for none
-	TenantID string // the deleted tenant that comes back; empty for a new one
+	TenantID string // the tenant that comes back or is renamed; empty for a new one
 }
 
 // CheckRest is KindSlugResting for a slug that has rested since a time after from, unless

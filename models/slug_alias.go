@@ -20,22 +20,25 @@ type SlugAlias struct {
 }
 
 // RenameTenant gives a ready or suspended tenant, and its organization, another slug and
-// records the event. The old slug becomes an alias. The errors: KindTenantNotFound,
-// KindSlugTaken, and KindTooManyAliases once the tenant has MaxAliases. A tenant may take
-// back a slug that is its own alias.
+// records the event. The old slug becomes an alias. For a tenant that has the slug already
+// it does nothing. The errors: KindTenantNotFound, KindSlugTaken, and KindTooManyAliases
+// once the tenant has MaxAliases. A tenant may take back a slug that is its own alias.
 func RenameTenant(ctx context.Context, db *gorm.DB, event *Event, id string, to Slug) error {
-	return recorded(ctx, db, event, func(tx *gorm.DB) error {
+	return unlessUnchanged(recorded(ctx, db, event, func(tx *gorm.DB) error {
 		tenant, err := gorm.G[Tenant](tx, forUpdate()).
 			Where("id = ? AND status IN ?", id, []TenantStatus{TenantReady, TenantSuspended}).Take(ctx)
 		if err != nil {
 			return lookup(err, ErrTenantNotFound)
+		}
+		if tenant.Slug == to {
+			return errUnchanged
 		}
 		event.Detail = "from " + string(tenant.Slug)
 		if err := takeNewSlug(ctx, tx, id, to); err != nil {
 			return err
 		}
 		return keepAlias(ctx, tx, &SlugAlias{Slug: tenant.Slug, TenantID: id})
-	})
+	}))
 }
 
 // takeNewSlug writes the slug. It looks for an alias afterwards: another transaction that
@@ -81,23 +84,36 @@ func ListAliases(ctx context.Context, db *gorm.DB, tenantID string) ([]Slug, err
 // tenant has them now, and none has left them to rest since a time after from.
 func TakeAliases(ctx context.Context, tx *gorm.DB, tenantID string, aliases []Slug, from time.Time) error {
 	for _, slug := range aliases {
-		_, err := FindTenantBySlug(ctx, tx, slug)
-		if IsKind(err, KindTenantNotFound) {
-			err = CheckRest(ctx, tx, slug, Claimant{TenantID: tenantID}, from)
-		} else if err == nil {
-			continue
-		}
-		if IsKind(err, KindSlugResting) {
-			continue
-		}
-		if err == nil {
-			err = gorm.G[SlugAlias](tx).Create(ctx, &SlugAlias{Slug: slug, TenantID: tenantID})
-		}
-		if err != nil {
+		err := tx.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return takeAlias(ctx, tx, tenantID, slug, from) })
+		if err != nil && !IsKind(err, KindSlugTaken) && !IsKind(err, KindSlugResting) {
 			return err
 		}
 	}
 	return nil
+}
+
+func takeAlias(ctx context.Context, tx *gorm.DB, tenantID string, slug Slug, from time.Time) error {
+	if err := CheckRest(ctx, tx, slug, Claimant{TenantID: tenantID}, from); err != nil {
+		return err
+	}
+	if err := checkAlias(ctx, tx, slug); err != nil {
+		return err
+	}
+	tenant, err := gorm.G[Tenant](tx).Where("id = ?", tenantID).Take(ctx)
+	if err != nil {
+		return lookup(err, ErrTenantNotFound)
+	}
+	if tenant.Slug == slug {
+		return ErrSlugTaken
+	}
+	// The tenant has the alias as its slug for a moment. Another transaction that takes that
+	// slug has ended then, or waits for the end of this one and finds the alias.
+	for _, passing := range []Slug{slug, tenant.Slug} {
+		if _, err := gorm.G[Tenant](tx).Where("id = ?", tenantID).Select("slug").Updates(ctx, Tenant{Slug: passing}); err != nil {
+			return insertTenant(err)
+		}
+	}
+	return gorm.G[SlugAlias](tx).Create(ctx, &SlugAlias{Slug: slug, TenantID: tenantID})
 }
 
 // checkAlias is KindSlugTaken for an alias of a tenant.

@@ -71,16 +71,12 @@ type Task struct {
 
 	done, total atomic.Int64 // of the phase
 
-	mu sync.Mutex // guards op
-	op models.Operation
+	saving sync.Mutex                       // held while the operation is written
+	op     atomic.Pointer[models.Operation] // is replaced, and never changed
 }
 
 // Operation returns the operation as it is now.
-func (t *Task) Operation() models.Operation {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.op
-}
+func (t *Task) Operation() models.Operation { return *t.op.Load() }
 
 // Arguments reads the arguments into the value that to points to.
 func (t *Task) Arguments(to any) error {
@@ -162,9 +158,9 @@ func (t *Task) enter(ctx context.Context, phase string, findings any, commits bo
 // save changes the operation and writes it. It ends the work if the operation is not this
 // worker's any more.
 func (t *Task) save(ctx context.Context, change func(*models.Operation)) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	changed := t.op
+	t.saving.Lock()
+	defer t.saving.Unlock()
+	changed := t.Operation()
 	changed.Done, changed.Total = t.done.Load(), t.total.Load()
 	change(&changed)
 	saved, err := models.SaveOperation(ctx, t.worker.Databases.Core, &changed)
@@ -175,6 +171,6 @@ func (t *Task) save(ctx context.Context, change func(*models.Operation)) error {
 		t.stop(errTaken)
 		return errTaken
 	}
-	t.op = changed
+	t.op.Store(&changed)
 	return nil
 }

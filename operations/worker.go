@@ -52,7 +52,7 @@ type Worker struct {
 
 	id    string
 	kinds map[models.OperationKind]Kind
-	left  sync.Map // has the ids of operations that are left to other processes
+	left  sync.Map // has the ids of operations that other processes are to run
 }
 
 // New returns a Worker that has not begun.
@@ -91,7 +91,8 @@ func (w *Worker) look(ctx context.Context, working *errgroup.Group) {
 	}
 	now := w.Databases.Core.NowFunc()
 	for i := range open {
-		if _, isLeft := w.left.Load(open[i].ID); isLeft || !isDue(&open[i], now) {
+		_, isLeft := w.left.Load(open[i].ID)
+		if isLeft && open[i].EndsAs == "" || !isDue(&open[i], now) {
 			continue
 		}
 		working.Go(func() error {
@@ -161,7 +162,8 @@ func (w *Worker) attempt(ctx context.Context, open *models.Operation) error {
 	}
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	task := &Task{Session: session, worker: w, stop: stop, op: op}
+	task := &Task{Session: session, worker: w, stop: stop}
+	task.op.Store(&op)
 	task.Report(op.Done, op.Total)
 	err = task.work(running, w.kinds[op.Kind])
 	return w.end(ctx, task, err)
@@ -172,11 +174,11 @@ var errGivenUp = Permanent(errors.New("its workers died"))
 
 // work runs or undoes the operation, and writes how far it is meanwhile.
 func (t *Task) work(ctx context.Context, kind Kind) error {
-	do := kind.Run
+	do, op := kind.Run, t.Operation()
 	switch {
-	case t.op.EndsAs != "":
+	case op.EndsAs != "":
 		do = kind.Undo
-	case t.op.Attempts > maxAttempts && !t.op.IsCommitted:
+	case op.Attempts > maxAttempts && !op.IsCommitted:
 		return errGivenUp
 	}
 	var reporting sync.WaitGroup
@@ -212,7 +214,7 @@ func (w *Worker) end(ctx context.Context, t *Task, err error) error {
 	}
 	_, isLeft := errors.AsType[*leftError](err)
 	if isLeft {
-		w.left.Store(t.op.ID, true)
+		w.left.Store(t.Operation().ID, true)
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()

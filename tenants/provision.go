@@ -44,7 +44,7 @@ func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) er
 	if _, err := models.FindTenantBySlug(ctx, m.core, slug); err == nil {
 		return models.ErrSlugTaken
 	}
-	if err := m.checkRest(ctx, slug, models.Claimant{OwnerID: plan.ownerID(), TenantID: plan.copied().comesBack()}); err != nil {
+	if err := m.checkRest(ctx, m.core, slug, models.Claimant{OwnerID: plan.ownerID(), TenantID: plan.copied().comesBack()}); err != nil {
 		return err
 	}
 	if err := plan.admit(); err != nil {
@@ -66,11 +66,11 @@ func (m *Manager) provision(ctx context.Context, slug models.Slug, plan plan) er
 
 // checkRest is KindSlugResting for the slug of a tenant that was deleted not long ago,
 // for all but the core user who owned it and the tenant itself.
-func (m *Manager) checkRest(ctx context.Context, slug models.Slug, by models.Claimant) error {
+func (m *Manager) checkRest(ctx context.Context, core *gorm.DB, slug models.Slug, by models.Claimant) error {
 	if m.slugRest == 0 {
 		return nil
 	}
-	return models.CheckRest(ctx, m.core, slug, by, m.restFrom())
+	return models.CheckRest(ctx, core, slug, by, m.restFrom())
 }
 
 // restFrom is since when slugs rest still.
@@ -136,10 +136,11 @@ func (m *Manager) claimOne(ctx context.Context, id string, slug models.Slug, pla
 
 // claimNew makes a database and turns it into the tenant.
 func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) error {
-	if err := takeTurn(ctx, m.making); err != nil {
+	turns, err := m.takeTurnOf(ctx, plan)
+	if err != nil {
 		return err
 	}
-	defer m.making.Release(1)
+	defer turns.Release(1)
 	record := m.databases.newRecord()
 	if copied := plan.copied(); copied != nil {
 		record = m.databases.recordOf(cmp.Or(copied.comesBack(), record.ID))
@@ -165,6 +166,15 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 		<-m.undo(ctx, c)
 	}
 	return err
+}
+
+// takeTurnOf waits for the plan's turn. Copies take long, so they have turns of their own,
+// and wait for as long as they like.
+func (m *Manager) takeTurnOf(ctx context.Context, plan plan) (*semaphore.Weighted, error) {
+	if plan.copied() != nil {
+		return m.copying, m.copying.Acquire(ctx, 1)
+	}
+	return m.making, takeTurn(ctx, m.making)
 }
 
 // takeTurn waits for at most makingWait, then returns KindBusy.

@@ -35,7 +35,7 @@ func (m *Manager) CheckRegistration(ctx context.Context, slug models.Slug, invit
 	case slug.CheckNew() != nil:
 		return false, models.ErrInvalidTenant
 	}
-	return true, hideRest(m.checkRest(ctx, slug, models.Claimant{}))
+	return true, hideRest(m.checkRest(ctx, m.core, slug, models.Claimant{}))
 }
 
 // hideRest returns KindTenantNotFound for a slug that rests. Its code still says so.

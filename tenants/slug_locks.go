@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"gorm.io/gorm"
+
 	"multitenant/models"
 )
 
@@ -61,7 +63,17 @@ func (m *Manager) CheckNewSlug(ctx context.Context, slug models.Slug, ownerID in
 	if err := slug.CheckNew(); err != nil {
 		return err
 	}
-	return m.checkRest(ctx, slug, models.Claimant{OwnerID: ownerID})
+	return m.checkRest(ctx, m.core, slug, models.Claimant{OwnerID: ownerID})
+}
+
+// Rename gives the claimant's tenant another slug, and records the event, in a transaction of
+// Change or SetSuspended. The errors are those of models.RenameTenant and KindSlugResting.
+func (m *Manager) Rename(ctx context.Context, tx *gorm.DB, event *models.Event, by models.Claimant, slug models.Slug) error {
+	if err := models.RenameTenant(ctx, tx, event, by.TenantID, slug); err != nil {
+		return err
+	}
+	// The deletion of another tenant may have freed the slug after CheckNewSlug.
+	return m.checkRest(ctx, tx, slug, by)
 }
 
 // CheckFreeSlug returns nil if a tenant could be made now with that slug. ownerID is the

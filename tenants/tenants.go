@@ -131,8 +131,9 @@ type Manager struct {
 	counts        *counts
 
 	handles   *handles
-	slugs     slugLocks // held while a tenant is made
-	making    *semaphore.Weighted
+	slugs     slugLocks           // held while a tenant is made
+	making    *semaphore.Weighted // databases that are made empty, or dropped
+	copying   *semaphore.Weighted // databases that are made of a copy, which takes long
 	migrating *semaphore.Weighted
 	// openSpares are those that this process has open for their claims.
 	openSpares openSpares
@@ -198,6 +199,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		lastBackups:   o.LastBackups,
 		counts:        &counts{},
 		making:        semaphore.NewWeighted(maxMaking),
+		copying:       semaphore.NewWeighted(min(maxMaking, max(1, locks-3))), // longLocks does not count a copy's lock
 		migrating:     semaphore.NewWeighted(min(maxMigrating, locks-2)),
 		longLocks:     semaphore.NewWeighted(locks - 1),
 		reported:      make(map[Stray]bool),

@@ -1,15 +1,19 @@
 package tests_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
+	"multitenant/models"
 	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
@@ -184,6 +188,7 @@ func TestRenamingRaces(t *testing.T) {
 			app.Organization(stranger, name("other"))
 			requests := []testkit.Request{
 				{Method: http.MethodPut, Path: "/api/organizations/" + name("old"), Token: owner, Body: testkit.JSON{"slug": name("new")}},
+				{Method: http.MethodPut, Path: "/api/organizations/" + name("old"), Token: owner, Body: testkit.JSON{"slug": name("new")}},
 				{Method: http.MethodPut, Path: "/api/organizations/" + name("other"), Token: stranger, Body: testkit.JSON{"slug": name("old")}},
 				{Method: http.MethodPut, Path: "/api/organizations/" + name("other"), Token: stranger, Body: testkit.JSON{"slug": name("new")}},
 				testkit.Creation(stranger, name("old")),
@@ -201,4 +206,73 @@ func TestRenamingRaces(t *testing.T) {
 			"SELECT count(*) FROM tenants t JOIN organizations o ON o.tenant_id = t.id WHERE t.slug <> o.slug"))
 		settings.RequireTidy(t)
 	})
+}
+
+// renameUnchecked renames acme with none of the looks that come before the transaction, as
+// if all that they look at had changed since.
+func renameUnchecked(t *testing.T, app *testkit.App, to models.Slug) error {
+	t.Helper()
+	org, err := models.FindOrganization(t.Context(), app.Tenants.Core(), 1, "acme")
+	require.NoError(t, err)
+	org.Slug = to
+	event := models.NewOperatorEvent(models.ActionOrganizationRenamed).AboutOrganization(&org)
+	return app.Tenants.Change(t.Context(), org.TenantID, func(ctx context.Context, tx *gorm.DB) error {
+		return app.Tenants.Rename(ctx, tx, event, models.Claimant{OwnerID: org.OwnerID, TenantID: org.TenantID}, to)
+	})
+}
+
+// What happens between the looks of a request and its transaction makes no difference.
+func TestARenamingComesTooLate(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		settings.SlugRest = monthOfRest
+		app := testkit.Start(t, settings)
+		owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+		app.Organization(owner, "acme")
+		app.Organization(stranger, "gone")
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/gone", stranger).Code)
+
+		err := renameUnchecked(t, app, "gone")
+		require.True(t, models.IsKind(err, models.KindSlugResting), "%v", err)
+		require.Equal(t, http.StatusOK, rename(app, owner, "acme", "globex").Code)
+		require.NoError(t, renameUnchecked(t, app, "globex"), "it is called that already")
+
+		aliases := app.Settings.Query(t, settings.CoreName(), "SELECT slug FROM slug_aliases")
+		require.Contains(t, aliases, "acme")
+		require.NotContains(t, aliases, "globex")
+		require.Equal(t, 1, strings.Count(app.Get("/api/audit/?action=organization.renamed", owner).Raw, `"from acme"`))
+		require.Equal(t, http.StatusOK, rename(app, owner, "globex", "initech").Code)
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/initech", owner).Code)
+		settings.RequireTidy(t)
+	})
+}
+
+// While a deleted tenant takes its aliases back, nobody makes a tenant of one of them.
+func TestAnAliasComesBackWhileItIsClaimed(t *testing.T) {
+	t.Parallel()
+	settings := testkit.Fresh(t, testkit.Postgres)
+	app := testkit.Start(t, settings)
+	owner, stranger := app.Token("", "ada@example.com"), app.Token("", "eve@example.com")
+	app.Organization(owner, "acme")
+	app.Organization(owner, "taken")
+	org, err := models.FindOrganization(t.Context(), app.Tenants.Core(), 1, "acme")
+	require.NoError(t, err)
+	tx := app.Tenants.Core().Begin()
+	aliases := []models.Slug{"acme", "old", "taken"}
+	require.NoError(t, models.TakeAliases(t.Context(), tx, org.TenantID, aliases, time.Now()))
+
+	answer := make(chan testkit.Response)
+	go func() { answer <- app.CreateOrganization(stranger, "old") }()
+	asked := administrator(t, &settings)
+	testkit.Await(t, patience, func() error {
+		if held := asked(`SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '` + settings.CoreName() + `'`); held != "1" {
+			return fmt.Errorf("%s requests wait", held)
+		}
+		return nil
+	})
+	require.NoError(t, tx.Commit().Error)
+
+	(<-answer).RequireProblem(app, 400, "slug_taken", "Organization slug already exists")
+	require.Equal(t, "acme", app.Get("/api/organizations/old", owner).Text(app, "slug"))
+	require.Equal(t, 1, testkit.Scalar[int](t, &settings, settings.CoreName(), "SELECT count(*) FROM slug_aliases"))
+	settings.RequireTidy(t)
 }

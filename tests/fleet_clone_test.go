@@ -1,12 +1,17 @@
 package tests_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/database"
+	"multitenant/models"
+	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
 
@@ -142,6 +147,40 @@ func TestCloneMasked(t *testing.T) {
 		app.TokenOf("acme-3", "hank@example.com")
 		require.Zero(t, testkit.Scalar[int](t, &settings, settings.DatabaseName("acme-3"), "SELECT count(*) FROM tenant_users WHERE email = 'ada@example.com'"))
 		settings.Command(t, "tenants", "doctor").RequireCode(t, 0)
+		settings.RequireTidy(t)
+	})
+}
+
+// However long copies take, others make and delete organizations meanwhile.
+func TestCopiesLeaveRoomForNewTenants(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, settings testkit.Settings) {
+		if settings.Engine == testkit.Postgres {
+			settings.Database.MaxConnections = database.MinConnections + 4
+		}
+		app := testkit.Start(t, settings)
+		core := fleetOf(app, "acme")
+		source, err := models.FindTenantBySlug(t.Context(), app.Tenants.Core(), "acme")
+		require.NoError(t, err)
+		goOn, begun, ended := make(chan struct{}), make(chan struct{}, 2), make(chan error, 2)
+		for _, slug := range []models.Slug{"one", "two"} {
+			go func() {
+				copied := &tenants.Copied{From: source.ID, Registration: models.RegistrationClosed, Make: func(context.Context, string) error {
+					begun <- struct{}{}
+					<-goOn
+					return errors.New("the copy is bad")
+				}}
+				event := models.NewOperatorEvent(models.ActionOrganizationRestored)
+				ended <- app.Tenants.Restore(context.WithoutCancel(t.Context()), event, slug, nil, copied)
+			}()
+		}
+		<-begun
+
+		app.Organization(core, "globex")
+		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/acme", core).Code)
+		close(goOn)
+		for range cap(ended) {
+			require.ErrorContains(t, <-ended, "the copy is bad")
+		}
 		settings.RequireTidy(t)
 	})
 }

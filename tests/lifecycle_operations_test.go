@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"multitenant/models"
 	"multitenant/operations"
@@ -136,6 +137,51 @@ func queueIn(t *testing.T, app *testkit.App, slug string) models.Operation {
 	t.Helper()
 	app.Token(slug, "ada@example.com")
 	return queue(t, app, slug)
+}
+
+// An operation that its worker leaves to others can be cancelled: this worker undoes it.
+func TestAnOperationThatIsLeftIsCancelled(t *testing.T) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		op := queueIn(t, app, "acme")
+		var runs atomic.Int32
+		startWorker(t, app, kind{
+			run: func(context.Context, *operations.Task) error {
+				runs.Add(1)
+				return operations.Leave(errors.New("another process has the key"))
+			},
+			undo: func(context.Context, *operations.Task) error { return nil },
+		})
+		awaitOperation(t, app, op.ID, func(op *models.Operation) bool {
+			return op.StartedAt != nil && op.Status == models.OperationQueued
+		})
+		app.Settings.Command(t, "operations", "cancel", op.ID, "--yes").RequireCode(t, 0)
+
+		require.Equal(t, models.OperationCancelled, awaitOperation(t, app, op.ID, hasEnded).Status)
+		require.EqualValues(t, 1, runs.Load())
+		queue(t, app, "acme")
+	})
+}
+
+// The last change of an operation is in a transaction that may keep core from being written
+// to. What the worker writes meanwhile waits for the transaction, and not the other way round.
+func TestAnOperationEndsInALongTransaction(t *testing.T) {
+	testkit.EachLent(t, func(t *testing.T, app *testkit.App) {
+		op, core := queueIn(t, app, "acme"), app.Tenants.Core()
+		startWorker(t, app, kind{run: func(ctx context.Context, task *operations.Task) error {
+			return core.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+				if err := tx.Exec("UPDATE tenants SET error = error").Error; err != nil {
+					return err
+				}
+				<-time.After(1500 * time.Millisecond) // the worker writes once a second
+				within, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				return task.DoneIn(within, tx)
+			})
+		}})
+		done := awaitOperation(t, app, op.ID, hasEnded)
+		require.Equal(t, models.OperationDone, done.Status)
+		require.EqualValues(t, 1, done.Attempts)
+	})
 }
 
 // A tenant has one open operation. What is refused is not on record.

@@ -24,6 +24,7 @@ func Core(prefix string) []*gormigrate.Migration {
 		core202611291850IndexRegistry(),
 		core202611301800CreateOperations(),
 		core202611301900LetDeletionsWait(),
+		core202611301910RemoveOwnAliases(),
 	}
 }
 

@@ -218,6 +218,31 @@ func TestIDsAreNeverUsedAgain(t *testing.T) {
 	}
 }
 
+// An alias that is the slug of its own tenant goes; those of others stay.
+func TestOwnAliasesAreRemoved(t *testing.T) {
+	t.Parallel()
+	for engine, openFresh := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			db, list := openFresh(t).Core(), lists()["core"]
+			before := slices.IndexFunc(list, func(m *gormigrate.Migration) bool { return strings.HasSuffix(m.ID, "remove_own_aliases") })
+			migrate(t, db, list[:before])
+			one, other := uuid.NewString(), uuid.NewString()
+			for id, slug := range map[string]string{one: "acme", other: "globex"} {
+				run(t, db, "INSERT INTO tenants (id, slug, database_name, status, created_at, updated_at) "+
+					"VALUES ('"+id+"', '"+slug+"', '"+slug+"', 'ready', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)")
+			}
+			for slug, id := range map[string]string{"acme": one, "initech": one, "old": other} {
+				run(t, db, "INSERT INTO slug_aliases (slug, tenant_id, created_at) VALUES ('"+slug+"', '"+id+"', CURRENT_TIMESTAMP)")
+			}
+
+			migrate(t, db, list)
+
+			require.Equal(t, []string{"initech", "old"}, rows(t, db, "SELECT slug FROM slug_aliases ORDER BY slug"))
+		})
+	}
+}
+
 func TestIDsAreUniqueAndInOrder(t *testing.T) {
 	t.Parallel()
 	ids := map[string]bool{}
