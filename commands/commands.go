@@ -191,6 +191,9 @@ func misused(command *kong.Context, err error) error {
 	switch {
 	case node == nil:
 		node = command.Model.Node
+		if guess := inGroup(node, message); guess != "" {
+			return withHint(&usageError{message}, `did you mean "`+guess+`"?`)
+		}
 	case node.Parent.DefaultCmd == node: // kong takes the words that follow for its arguments
 		node = node.Parent
 		node.DefaultCmd = nil
@@ -199,6 +202,19 @@ func misused(command *kong.Context, err error) error {
 		}
 	}
 	return withHint(&usageError{message}, "`"+node.FullPath()+" --help` explains it")
+}
+
+// inGroup returns the command of a group that has the name which is no command by itself.
+func inGroup(root *kong.Node, message string) string {
+	word, _ := strings.CutPrefix(message, "unexpected argument ")
+	for _, group := range root.Children {
+		for _, command := range group.Children {
+			if command.Name == word {
+				return group.Name + " " + word
+			}
+		}
+	}
+	return ""
 }
 
 // say writes a line for the operator. Where it cannot be written, nothing can be said

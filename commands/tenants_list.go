@@ -21,13 +21,13 @@ const (
 )
 
 type tenantsListCommand struct {
-	Status models.TenantStatus `enum:",provisioning,ready,suspended,deleting,undoing" default:"" placeholder:"STATUS" help:"Only tenants that are provisioning, ready, suspended, deleting or undoing."`
-	Owner  string              `placeholder:"EMAIL" help:"Only tenants of this core user."`
-	Behind bool                `help:"Only tenants that migrate would change."`
-	Sort   string              `enum:"slug,created,size" default:"slug" help:"By slug; by created, the oldest first; or by size, the largest first."`
-	Limit  int                 `help:"So many at most."`
-	Size   bool                `help:"Show the size of each database. On PostgreSQL that takes some milliseconds each. --sort size does it for all."`
-	JSON   bool                `name:"json" help:"Write an array of JSON."`
+	Status *models.TenantStatus `enum:"provisioning,ready,suspended,deleting,undoing" placeholder:"STATUS" help:"Only tenants that are provisioning, ready, suspended, deleting or undoing."`
+	Owner  string               `placeholder:"EMAIL" help:"Only tenants of this core user."`
+	Behind bool                 `help:"Only tenants that migrate would change."`
+	Sort   string               `enum:"slug,created,size" default:"slug" help:"By slug; by created, the oldest first; or by size, the largest first."`
+	Limit  int                  `help:"So many at most."`
+	Size   bool                 `help:"Show the size of each database. On PostgreSQL that takes some milliseconds each. --sort size does it for all."`
+	JSON   bool                 `name:"json" help:"Write an array of JSON."`
 }
 
 // Validate is called by kong.
@@ -99,7 +99,10 @@ func (c *tenantsListCommand) choose(
 	if c.Behind {
 		selection = all.Behind()
 	}
-	selection.Claimed, selection.Status = true, c.Status
+	selection.Claimed = true
+	if c.Status != nil {
+		selection.Status = *c.Status
+	}
 	core := in.backend.Core()
 	if c.Owner != "" {
 		owner, err := models.FindUserByEmail[models.CoreUser](ctx, core, c.Owner)

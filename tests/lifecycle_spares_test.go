@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"multitenant/models"
 	"multitenant/tenants"
 	"multitenant/tests/testkit"
 )
@@ -44,6 +45,7 @@ func TestSparesAreClaimed(t *testing.T) {
 			name := testkit.Scalar[string](t, &settings, settings.CoreName(), "SELECT database_name FROM tenants WHERE status = 'spare'")
 			require.Contains(t, name, settings.Database.TenantPrefix+"_spare_")
 			require.Zero(t, testkit.Scalar[int](t, &settings, name, "SELECT count(*) FROM tenant_users"))
+			before := time.Now()
 
 			if slug == "acme" {
 				app.Organization(core, slug)
@@ -52,6 +54,9 @@ func TestSparesAreClaimed(t *testing.T) {
 			}
 
 			require.Equal(t, spare, idOf(t, &settings, "slug = '"+slug+"'"))
+			claimed, err := models.FindTenantBySlug(t.Context(), app.Tenants.Core(), models.Slug(slug))
+			require.NoError(t, err)
+			require.WithinRange(t, claimed.CreatedAt, before, time.Now(), "a tenant is not as old as its database")
 			requireWhole(t, app, slug)
 		}
 		require.Equal(t, http.StatusNoContent, app.Delete("/api/organizations/acme", core).Code)

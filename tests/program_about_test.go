@@ -61,6 +61,7 @@ func TestErrorsHaveHints(t *testing.T) {
 	}{
 		{&settings, "srve", `did you mean "serve"?`, 2},
 		{&settings, "tenants lst", `did you mean "list"?`, 2},
+		{&settings, "doctor", `did you mean "tenants doctor"?`, 2},
 		{&settings, "migrate statsu", `did you mean "status"?`, 2},
 		{&settings, "migrate --paralle 2", `did you mean "--parallel"?`, 2},
 		{&settings, "migrate --nope", "`multitenant migrate --help` explains it", 2},

@@ -79,6 +79,22 @@ export async function manageOrganization(page) {
   await fill(page, { slug: acme, registration: 'open' })
   await button(page, 'Save').click()
   await page.waitForURL(new RegExp(`${acme}$`))
+  await saveStale(page)
+}
+
+// saveStale saves one field of a page that shows others as they no longer are.
+async function saveStale(page) {
+  const headers = { Authorization: `Bearer ${await tokenOf(ada)}`, 'Content-Type': 'application/json' }
+  await heading(page, 'Acme')
+  await fetch(`${base}/api/organizations/${acme}`, { method: 'PUT', headers, body: '{"registration": "invite"}' })
+  await fill(page, { description: 'Makers of everything else' })
+  await button(page, 'Save').click()
+  await said(page, 'The settings are saved.')
+  await page.waitForFunction(() => document.querySelector('[name="registration"]').value === 'invite')
+  await fill(page, { registration: 'open' })
+  await button(page, 'Save').click()
+  await said(page, 'The settings are saved.')
+  await fetch(`${base}/api/auth/logout`, { method: 'POST', headers })
 }
 
 export async function backUp(page) {
@@ -109,7 +125,7 @@ export async function backUp(page) {
   await visit(page, `/core/organizations/${acme}-2`)
   await heading(page, 'Acme')
   const dialog = await confirm(page, button(page, 'Delete the organization'), 'Delete for ever')
-  await fill(page, { typed: 'Acme' })
+  await fill(page, { typed: `${acme}-2` })
   await dialog.getByRole('button', { name: 'Delete for ever' }).click()
   await dialog.waitFor({ state: 'detached' })
   await visit(page, `/core/organizations/${acme}`)
@@ -146,7 +162,7 @@ export async function deleteOrganization(page) {
   await visit(page, `/core/organizations/${acme}`)
   const dialog = await confirm(page, button(page, 'Delete the organization'), 'Delete for ever', 'organization-delete')
   await errorAt(page, 'typed', 'fill this in')
-  await fill(page, { typed: 'Acme' })
+  await fill(page, { typed: acme })
   await dialog.getByRole('button', { name: 'Delete for ever' }).click()
   await heading(page, 'Organizations')
   await page.getByText('No organization yet').waitFor()

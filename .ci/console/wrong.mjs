@@ -124,7 +124,7 @@ export async function deletionGoesOn(page) {
     await page.route(`**/api/organizations/${acme}`, (route) => route.request().method() === 'DELETE' ? route.fulfill({ status: 202, headers }) : route.continue())
     await visit(page, `/core/organizations/${acme}`)
     await button(page, 'Delete the organization').click()
-    await fill(page, { typed: 'Acme' })
+    await fill(page, { typed: acme })
     await button(page, 'Delete for ever').click()
     await said(page, 'still removing its data')
     await heading(page, headers.Location ? 'Backup' : 'Organizations')

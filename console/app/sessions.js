@@ -63,6 +63,15 @@ function keep(place, tokens, about) {
   channel.postMessage({ place, token: tokens.access_token })
 }
 
+// move takes the session at a place along when the organization is renamed.
+export function move(place, to) {
+  const kept = find(place)
+  if (place === to || !kept) return
+  localStorage.setItem(prefix + to, JSON.stringify(kept))
+  if (access.has(place)) access.set(to, access.get(place))
+  forget(place)
+}
+
 // forget removes the session at a place, and with the core's those that were entered from there.
 export function forget(place) {
   for (const other of list()) {

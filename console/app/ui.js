@@ -137,6 +137,7 @@ export function Form({ submit, label, busyLabel = 'Please wait…', danger, chil
     if (state.busy) return
     const values = Object.fromEntries(new FormData(form.current))
     const errors = { ...check(values), ...missing(form.current) }
+    say('')
     if (Object.keys(errors).length > 0) return set({ errors })
     set({ errors: {}, busy: true })
     try {
@@ -157,6 +158,13 @@ export function Form({ submit, label, busyLabel = 'Please wait…', danger, chil
       ${extra}
     </div>
   </form>`
+}
+
+// changed returns the values of a form that differ from those that it showed, so that what
+// somebody else has changed meanwhile stays. An empty one is null.
+export function changed(values, shown) {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim() || null])
+    .filter(([name, value]) => value !== (shown[name] ?? null)))
 }
 
 // Field is a label with its input, select or textarea, its hint and its error.
@@ -197,6 +205,7 @@ export function Action({ run, children, kind = '', ...button }) {
   const [state, set] = useState({})
   const act = async () => {
     if (state.busy) return
+    say('')
     set({ busy: true })
     try {
       await run()

@@ -115,7 +115,7 @@ function requestOf(form, operation) {
   if (way.sendsTenant && credential('tenant')) headers.push(['X-TENANT', credential('tenant')])
   return {
     method: operation.method.toUpperCase(), address: location.origin + path + (query && `?${query}`), headers,
-    token: way.token, body: operation.body && form.elements['request body'].value,
+    token: way.token, body: operation.body && form.elements['request body'].value, file: operation.file,
   }
 }
 

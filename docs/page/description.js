@@ -31,6 +31,7 @@ export class Description {
       parameters: all.filter(({ name }) => name !== 'X-TENANT'),
       tenant: all.find(({ name }) => name === 'X-TENANT'),
       body: this.body(this.resolve(requestBody)),
+      file: fileOf(Object.values(responses)[0]),
     }
     operation.ways = waysOf(operation, security ?? this.source.security ?? [])
     return operation
@@ -71,6 +72,12 @@ export class Description {
       return words.every((word) => all.includes(word))
     })
   }
+}
+
+// fileOf names the file that an operation answers with, if it does.
+function fileOf({ content = {} }) {
+  const [, extension] = Object.keys(content)[0]?.match(/^application\/(zip)$/) ?? []
+  return extension && `answer.${extension}`
 }
 
 // waysOf returns how an operation can be called: at the core, inside a tenant, or both, each

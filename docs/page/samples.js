@@ -1,5 +1,6 @@
 // A request as a program would send it. A request has a method, an address, headers as
-// pairs, the kind of its token, if any, and a body, if any.
+// pairs, the kind of its token, if any, a body, if any, and the name of the file that is to
+// keep the answer, if it is no text.
 import { variableOf } from './credentials.js'
 
 export const languages = { curl, JavaScript: javascript, Python: python, Go: go }
@@ -19,16 +20,17 @@ function indented(text, by) {
   return text.replaceAll('\n', `\n${by}`)
 }
 
-function curl({ method, address, headers, token, body }) {
+function curl({ method, address, headers, token, body, file }) {
   const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`
   const method_ = method === 'GET' ? '' : `-X ${method} `
   const lines = [`curl ${method_}${quote(address)}`, ...headers.map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`)]
   if (token) lines.push(`-H "${authorization}: Bearer $${variableOf(token)}"`)
   if (body !== undefined) lines.push(`-d ${quote(body)}`)
+  if (file) lines.push(`--output ${file}`)
   return lines.join(' \\\n  ')
 }
 
-function javascript({ method, address, headers, token, body }) {
+function javascript({ method, address, headers, token, body, file }) {
   const quote = (text) => `'${JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`
   const options = []
   if (method !== 'GET') options.push(`method: ${quote(method)},`)
@@ -40,10 +42,13 @@ function javascript({ method, address, headers, token, body }) {
     options.push(`body: ${value === undefined ? quote(body) : `JSON.stringify(${indented(JSON.stringify(value, null, 2), '  ')})`},`)
   }
   const second = options.length > 0 ? `, {\n  ${options.join('\n  ')}\n}` : ''
-  return `const response = await fetch(${quote(address)}${second})\nconsole.log(response.status, await response.text())`
+  const request = `const response = await fetch(${quote(address)}${second})\n`
+  if (!file) return `${request}console.log(response.status, await response.text())`
+  return `import { writeFile } from 'node:fs/promises'\n\n${request}console.log(response.status)\n` +
+    `await writeFile(${quote(file)}, new Uint8Array(await response.arrayBuffer()))`
 }
 
-function python({ method, address, headers, token, body }) {
+function python({ method, address, headers, token, body, file }) {
   const lines = headers.map(([name, value]) => `        ${JSON.stringify(name)}: ${JSON.stringify(value)},`)
   if (token) lines.push(`        "${authorization}": f"Bearer {os.environ['${variableOf(token)}']}",`)
   const options = [JSON.stringify(address)]
@@ -54,7 +59,7 @@ function python({ method, address, headers, token, body }) {
   }
   const imports = token ? 'import os\n\nimport requests' : 'import requests'
   return `${imports}\n\nresponse = requests.${method.toLowerCase()}(\n${options.map((option) => `    ${option},\n`).join('')})\n` +
-    'print(response.status_code, response.text)'
+    (file ? `print(response.status_code)\nopen("${file}", "wb").write(response.content)` : 'print(response.status_code, response.text)')
 }
 
 // literal writes a JSON value as Python does.
@@ -68,9 +73,9 @@ function literal(value) {
   return `${open}\n${items.map((item) => `    ${indented(item, '    ')},\n`).join('')}${close}`
 }
 
-function go({ method, address, headers, token, body }) {
+function go({ method, address, headers, token, body, file }) {
   const text = body?.includes('`') ? JSON.stringify(body) : `\`${body}\``
-  const imports = ['fmt', 'io', 'log', 'net/http', token && 'os', body !== undefined && 'strings'].filter(Boolean)
+  const imports = ['fmt', 'io', 'log', 'net/http', (file || token) && 'os', body !== undefined && 'strings'].filter(Boolean)
   const lines = headers.map(([name, value]) => `request.Header.Set(${JSON.stringify(name)}, ${JSON.stringify(value)})`)
   if (token) lines.push(`request.Header.Set("${authorization}", "Bearer "+os.Getenv("${variableOf(token)}"))`)
   return `package main
@@ -93,6 +98,6 @@ ${lines.map((line) => `\t${line}\n`).join('')}	response, err := http.DefaultClie
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(response.Status, string(answer))
+	${file ? `if err := os.WriteFile("${file}", answer, 0o600); err != nil {\n\t\tlog.Fatal(err)\n\t}\n\tfmt.Println(response.Status)` : 'fmt.Println(response.Status, string(answer))'}
 }`
 }

@@ -73,7 +73,7 @@ function Exported({ slug, made }) {
 export function Restoration({ slug, backup }) {
   const submit = async (values) => {
     const answer = await call('', 'POST', `/api/organizations/${slug}/restore`, { ...values, backup })
-    say(`The server makes ${values.as}. It will be among your organizations.`)
+    say(`The server makes ${values.as}.`)
     follow(answer)
   }
   return html`<${Page} title="Restore a backup" lead=${html`<a href="#/core/organizations/${slug}">Back to ${slug}</a>`}>
@@ -113,13 +113,14 @@ function Progress({ op }) {
 
 export function Operation({ id }) {
   const loaded = useOperation(id)
-  return html`<${Page} title=${loaded.data ? words(loaded.data.kind) : 'Operation'} lead="The server does this by itself. You may leave this page.">
+  return html`<${Page} title=${loaded.data ? words(loaded.data.kind) : 'Operation'} lead=${isBusy(loaded.data) && 'The server does this by itself. You may leave this page.'}>
     <${Loaded} from=${loaded}>${(op) => html`
       <section><${Progress} op=${op} /></section>
       <dl>
         <dt>Asked for</dt><dd><${Time} at=${op.created_at} /></dd>
         <dt>Last change</dt><dd><${Time} at=${op.updated_at} /></dd>
         ${op.organization && html`<dt>Organization</dt><dd><a href="#/core/organizations/${op.organization}">${op.organization}</a></dd>`}
-      </dl>`}<//>
+      </dl>
+      ${op.kind === 'restore' && op.status === 'done' && html`<p>It is among <a href="#/core/organizations">your organizations</a> now.</p>`}`}<//>
   <//>`
 }

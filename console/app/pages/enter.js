@@ -1,11 +1,11 @@
 // Pages for callers without a session: sign in, register, accept an invitation, new password.
-import { useEffect, useState } from '../../lib/hooks/index.js'
+import { useEffect, useRef } from '../../lib/hooks/index.js'
 import { send } from '../api.js'
 import { forgetQuery, go, home } from '../router.js'
 import { signIn } from '../sessions.js'
 import { Field, Form, html, Page, say } from '../ui.js'
 
-const passwordHint = 'At least 8 characters, and none of the commonest passwords.'
+export const passwordHint = 'At least 8 characters. The server may refuse common passwords.'
 
 function place(values) {
   return values.tenant.trim()
@@ -43,12 +43,13 @@ function Tenant({ value, hint, ...more }) {
 // register adds the user and signs in.
 async function register(values, invitation) {
   const tenant = place(values)
-  await send('POST', '/api/auth/register', {
+  const { body: user } = await send('POST', '/api/auth/register', {
     tenant,
     body: { email: values.email, password: values.password, full_name: values.full_name || null, ...invitation },
   })
   await signIn(tenant, values)
-  say('Welcome! You are registered and signed in.')
+  const isFirst = tenant !== '' && user.role === 'owner'
+  say(isFirst ? `Welcome! You are the first user of ${tenant}, and so its owner.` : 'Welcome! You are registered and signed in.')
   go(home(tenant))
 }
 
@@ -65,18 +66,19 @@ export function Register({ query }) {
   <//>`
 }
 
-// useQuery keeps the query of the address and takes it out of there: it may hold a token.
+// useQuery keeps the last query of the address and takes it out of there: it may hold a token.
 function useQuery(query) {
-  const [kept] = useState(query)
-  useEffect(forgetQuery, [])
-  return kept
+  const kept = useRef(query)
+  if (query.size > 0) kept.current = query
+  useEffect(forgetQuery, [query])
+  return kept.current
 }
 
 export function Invitation({ query }) {
   const link = useQuery(query)
   const submit = (values) => register(values, { invitation_token: values.invitation_token.trim() })
   return html`<${Page} title="Accept an invitation" lead="Register in the organization that invited you.">
-    <${Form} submit=${submit} label="Join" check=${placed} busyLabel="Joining…">
+    <${Form} key=${link} submit=${submit} label="Join" check=${placed} busyLabel="Joining…">
       <${Tenant} value=${link.get('tenant')} required hint="The short name of the organization." />
       <${Field} name="invitation_token" label="Invitation token" required defaultValue=${link.get('token') ?? ''} autocomplete="off"
         spellcheck=${false} hint="It begins with mti_ and is good once." />
@@ -96,7 +98,7 @@ export function PasswordReset({ query }) {
     go(`/sign-in${link.get('tenant') ? `?tenant=${encodeURIComponent(link.get('tenant'))}` : ''}`)
   }
   return html`<${Page} title="Choose a new password" lead="You need the token that an owner, an admin or the operator has given you.">
-    <${Form} submit=${submit} label="Set the password" busyLabel="Setting the password…">
+    <${Form} key=${link} submit=${submit} label="Set the password" busyLabel="Setting the password…">
       <${Field} name="token" label="Token" required defaultValue=${link.get('token') ?? ''} autocomplete="off" spellcheck=${false}
         hint="It begins with mtpw_ and is good once, for an hour." />
       <${Field} name="new_password" label="New password" type="password" required autocomplete="new-password" hint=${passwordHint} />

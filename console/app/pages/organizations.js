@@ -2,9 +2,9 @@
 import { useState } from '../../lib/hooks/index.js'
 import { Pages, Tag, Time, usePages } from '../lists.js'
 import { go, home } from '../router.js'
-import { call, enter, find, forget, get } from '../sessions.js'
+import { call, enter, find, forget, get, move } from '../sessions.js'
 import { slugCheck, slugFault, slugOf } from '../slug.js'
-import { Action, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
+import { Action, changed, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
 import { Backups } from './backups.js'
 
 export const registration = {
@@ -29,7 +29,7 @@ export function Organizations() {
     { label: 'Name', cell: (org) => html`<a href="#/core/organizations/${org.slug}">${org.name}</a>` },
     { label: 'Short name', cell: (org) => html`<code>${org.slug}</code>` },
     { label: 'State', cell: (org) => html`<${State} active=${org.is_active} />` },
-    { label: 'Registration', cell: (org) => org.registration },
+    { label: 'Registration', cell: (org) => registration[org.registration].split(':')[0] },
     { label: 'Created', cell: (org) => html`<${Time} at=${org.created_at} />` },
     { label: 'Enter', quiet: true, cell: (org) => org.is_active && html`<${Action} run=${() => goInside(org.slug)} aria-label="Enter ${org.name}">Enter<//>` },
   ]
@@ -98,9 +98,8 @@ function Glance({ org, reload }) {
 
 function Settings({ org, reload }) {
   const submit = async (values) => {
-    const { slug } = (await call('', 'PUT', `/api/organizations/${org.slug}`, {
-      ...values, description: values.description.trim() || null,
-    })).body
+    const { slug } = (await call('', 'PUT', `/api/organizations/${org.slug}`, changed(values, org))).body
+    move(org.slug, slug)
     say(slug === org.slug ? 'The settings are saved.' : `Saved. The old short name ${org.slug} still leads here.`)
     if (slug === org.slug) return reload()
     go(`/core/organizations/${slug}`)
@@ -123,6 +122,6 @@ function Deletion({ org }) {
   }
   return html`
     <p>This removes the organization with all its users and data. You cannot undo it here.</p>
-    <${Confirm} button="Delete the organization" label="Delete for ever" title="Delete ${org.name}?" typed=${org.name} run=${remove}>
-      <p>All users of <strong>${org.name}</strong> are refused at once, and all its data is removed.</p><//>`
+    <${Confirm} button="Delete the organization" label="Delete for ever" title="Delete ${org.name}?" typed=${org.slug} run=${remove}>
+      <p>All users of <strong>${org.name}</strong>, short name <code>${org.slug}</code>, are refused at once, and all its data is removed.</p><//>`
 }

@@ -1,14 +1,15 @@
 // Pages about the user, at the core or in an organization: profile, password, sessions, audit.
 import { useState } from '../../lib/hooks/index.js'
 import { Pages, Tag, Time, usePages, words } from '../lists.js'
+import { passwordHint } from './enter.js'
 import { call, changePassword, forget, get, signOut } from '../sessions.js'
-import { Action, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
+import { Action, changed, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
 
 export function Profile({ place }) {
   const profile = useLoad(() => get(place, '/api/users/me'), [place])
   return html`<${Page} title="Profile" lead=${place ? html`You in the organization <strong>${place}</strong>.` : 'You on this server.'}>
     <${Loaded} from=${profile}>${(user) => html`
-      <section><h2>About you</h2><${About} place=${place} user=${user} /></section>
+      <section><h2>About you</h2><${About} place=${place} user=${user} reload=${profile.reload} /></section>
       <section><h2>Password</h2><${NewPassword} place=${place} email=${user.email} /></section>
       <section><h2>Your data</h2><p>A file with all that is stored about you here, for you or for another program.</p>
         <${Action} run=${() => download(place)}>Download<//></section>`}<//>
@@ -25,11 +26,11 @@ async function download(place) {
   say('Your data is downloaded.')
 }
 
-function About({ place, user }) {
+function About({ place, user, reload }) {
   const submit = async (values) => {
-    const cleared = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim() || null]))
-    await call(place, 'PUT', '/api/users/me', cleared)
+    await call(place, 'PUT', '/api/users/me', changed(values, user))
     say('Your profile is saved.')
+    await reload()
   }
   return html`
     <dl>
@@ -58,7 +59,7 @@ function NewPassword({ place, email }) {
     <input class="hidden" type="email" name="username" autocomplete="username" value=${email} tabindex="-1" aria-hidden="true" readonly />
     <${Field} name="current_password" label="Current password" type="password" required autocomplete="current-password" />
     <${Field} name="new_password" label="New password" type="password" required autocomplete="new-password"
-      hint="At least 8 characters. All your other sessions end." />
+      hint="${passwordHint} All your other sessions end." />
   <//>`
 }
 

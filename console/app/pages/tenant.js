@@ -2,7 +2,7 @@
 import { useState } from '../../lib/hooks/index.js'
 import { Pages, Secret, Tag, Time, usePages } from '../lists.js'
 import { go } from '../router.js'
-import { call, forget, get } from '../sessions.js'
+import { call, find, forget, get } from '../sessions.js'
 import { Action, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
 import { registration, State } from './organizations.js'
 import { address, roles } from './users.js'
@@ -12,7 +12,7 @@ export function Invitations({ place, me }) {
   const [made, set] = useState(null)
   const invite = async (values) => {
     set((await call(place, 'POST', '/api/invitations/', values)).body)
-    say(`${values.email} is invited. Hand over the link below.`)
+    say(`${values.email} is invited. Hand over the link below; an earlier one is dead.`)
     list.reload()
   }
   const withdraw = async (invitation) => {
@@ -48,8 +48,8 @@ export function Settings({ place }) {
   const loaded = useLoad(() => get(place, '/api/tenant'), [place])
   if (loaded.problem?.code === 'core_token_required') {
     return html`<${Page} title="Settings" lead="This organization is managed from outside.">
-      <p>Its owner sets its name, its registration and its state. If that is you, sign in without an organization and open
-        <a href="#/core/organizations/${place}">its settings</a>.</p><//>`
+      <p>Its owner sets its name, its registration and its state.
+        ${find('') ? ' If that is you, open ' : ' If that is you, sign in without an organization and open '}<a href="#/core/organizations/${place}">its settings</a>.</p><//>`
   }
   return html`<${Page} title="Settings" lead=${html`Of the organization <strong>${place}</strong>.`}>
     <${Loaded} from=${loaded}>${(tenant) => html`<${Own} place=${place} tenant=${tenant} reload=${loaded.reload} />`}<//>

@@ -3,7 +3,7 @@ import { useState } from '../../lib/hooks/index.js'
 import { Pages, Secret, Tag, Time, usePages } from '../lists.js'
 import { go } from '../router.js'
 import { call, get } from '../sessions.js'
-import { Action, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
+import { Action, changed, Confirm, Field, Form, html, Loaded, options, Page, say, useLoad } from '../ui.js'
 import { Person } from './own.js'
 
 // roles are those that a user may give.
@@ -60,9 +60,8 @@ export function User({ place, me, id }) {
 }
 
 function Details({ place, me, user, reload }) {
-  const submit = async ({ role, ...values }) => {
-    const change = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim() || null]))
-    await call(place, 'PUT', `/api/users/${user.id}`, role === user.role ? change : { ...change, role })
+  const submit = async (values) => {
+    await call(place, 'PUT', `/api/users/${user.id}`, changed(values, user))
     say(`${user.email} is saved.`)
     await reload()
   }
