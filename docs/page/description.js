@@ -31,10 +31,17 @@ export class Description {
       parameters: all.filter(({ name }) => name !== 'X-TENANT'),
       tenant: all.find(({ name }) => name === 'X-TENANT'),
       body: this.body(this.resolve(requestBody)),
-      file: fileOf(Object.values(responses)[0]),
+      file: fileOf(Object.values(responses)[0]), codes: this.codes(responses),
     }
     operation.ways = waysOf(operation, security ?? this.source.security ?? [])
     return operation
+  }
+
+  // codes returns the statuses of the answers, and the codes of their problems.
+  codes(responses) {
+    return Object.entries(responses).flatMap(([status, answer]) => [
+      status, ...Object.values(this.resolve(answer).content ?? {}).flatMap(({ examples = {} }) => Object.keys(examples)),
+    ])
   }
 
   body(body) {
@@ -67,8 +74,8 @@ export class Description {
   search(text) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean)
     return this.operations.filter((operation) => {
-      const { id, method, path, summary, description, tag } = operation
-      const all = [id, method, path, summary, description, tag].join(' ').toLowerCase()
+      const { id, method, path, summary, description, tag, codes } = operation
+      const all = [id, method, path, summary, description, tag, ...codes].join(' ').toLowerCase()
       return words.every((word) => all.includes(word))
     })
   }
