@@ -21,6 +21,7 @@ try {
   await step('settings, suspend, resume, rename', () => core.manageOrganization(owner))
   await step('backups', () => core.backUp(owner))
   await step('enter without a password, profile', () => inside.enterAndProfile(owner))
+  await step('a new short name while inside', () => core.renameInside(owner))
   await step('users', () => inside.manageUsers(owner))
   const member = await newPage()
   await step('invitation', () => inside.inviteAndAccept(owner, member))

@@ -97,6 +97,20 @@ async function saveStale(page) {
   await fetch(`${base}/api/auth/logout`, { method: 'POST', headers })
 }
 
+// renameInside renames an organization that its owner has entered: the session goes along.
+export async function renameInside(page) {
+  for (const [from, to] of [[acme, `${acme}-y`], [`${acme}-y`, acme]]) {
+    await visit(page, `/core/organizations/${from}`)
+    await page.locator('[name="slug"]').waitFor()
+    await fill(page, { slug: to })
+    await button(page, 'Save').click()
+    await page.waitForURL(new RegExp(`organizations/${to}$`))
+    assert.deepEqual(await page.locator('.places option').allInnerTexts(), ['Your organizations', to, 'Sign in elsewhere…'])
+    await visit(page, `/in/${to}/profile`)
+    await heading(page, 'Profile')
+  }
+}
+
 export async function backUp(page) {
   const backups = page.locator('section', { hasText: /^Backups/ })
   const off = backups.getByText('Ask its operator to turn them on')

@@ -67,8 +67,8 @@ function keep(place, tokens, about) {
 export function move(place, to) {
   const kept = find(place)
   if (place === to || !kept) return
-  localStorage.setItem(prefix + to, JSON.stringify(kept))
-  if (access.has(place)) access.set(to, access.get(place))
+  const { refresh, ...about } = kept
+  keep(to, { refresh_token: refresh, access_token: access.get(place) }, about)
   forget(place)
 }
 
