@@ -99,13 +99,16 @@ func TestNoConnectionForAClaim(t *testing.T) {
 	settings.RequireTidy(t)
 }
 
-// awaitSessions waits until so many sessions are in a database.
+// awaitSessions waits until so many sessions are in a database, and nobody holds a lock any more
+// to open one: a claim passes over a spare that is locked.
 func awaitSessions(t *testing.T, settings *testkit.Settings, name string, want int) {
 	t.Helper()
 	testkit.Await(t, 10*time.Second, func() error {
 		found := adminText(t, settings, "SELECT count(*)::text FROM pg_stat_activity WHERE usesysid IS NOT NULL AND datname = '"+name+"'")
-		if found != strconv.Itoa(want) {
-			return fmt.Errorf("%s sessions are in %s", found, name)
+		locks := adminText(t, settings, "SELECT count(*)::text FROM pg_locks JOIN pg_database d ON d.oid = database "+
+			"WHERE locktype = 'advisory' AND datname = '"+settings.CoreName()+"'")
+		if found != strconv.Itoa(want) || locks != "0" {
+			return fmt.Errorf("%s sessions are in %s, and %s locks are held", found, name, locks)
 		}
 		return nil
 	})
