@@ -12,6 +12,7 @@ import { base, browser, button, heading, look, password, pictureOfAll, problems,
 
 const reader = { email: `docs-${run}@example.com`, password, full_name: 'A Reader' }
 const slug = `docs-${run}`
+const languages = ['curl', 'JavaScript', 'Python', 'Go']
 
 let failed = true
 try {
@@ -125,7 +126,7 @@ async function send(page, id, { body, place, ...parameters } = {}, statuses = [2
 async function runExamples(page) {
   const folder = mkdtempSync(join(tmpdir(), 'docs-'))
   try {
-    for (const language of ['curl', 'JavaScript', 'Python', 'Go']) {
+    for (const language of languages) {
       await open(page, 'updateProfile')
       await page.getByLabel('Inside the tenant').check({ force: true })
       const name = `O'Brien \`${language}\` $HOME "\\" ü`
@@ -147,7 +148,7 @@ async function runExamples(page) {
 // runDownloads runs the examples of a request whose answer is a file. There is no such export,
 // so they keep a problem.
 async function runDownloads(page, folder) {
-  for (const language of ['curl', 'JavaScript', 'Python', 'Go']) {
+  for (const language of languages) {
     await open(page, 'downloadExport')
     await page.locator('[name="id"]').fill('00000000-0000-0000-0000-000000000000')
     await page.getByLabel(language, { exact: true }).check({ force: true })

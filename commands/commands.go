@@ -204,9 +204,10 @@ func misused(command *kong.Context, err error) error {
 	return withHint(&usageError{message}, "`"+node.FullPath()+" --help` explains it")
 }
 
-// inGroup returns the command of a group that has the name which is no command by itself.
+// inGroup returns a group and its command, if the message is about an argument that is the
+// name of such a command.
 func inGroup(root *kong.Node, message string) string {
-	word, _ := strings.CutPrefix(message, "unexpected argument ")
+	word := strings.TrimPrefix(message, "unexpected argument ")
 	for _, group := range root.Children {
 		for _, command := range group.Children {
 			if command.Name == word {

@@ -83,8 +83,12 @@ func ListAliases(ctx context.Context, db *gorm.DB, tenantID string) ([]Slug, err
 // TakeAliases gives a deleted tenant that comes back the aliases that it had, as far as no
 // tenant has them now, and none has left them to rest since a time after from.
 func TakeAliases(ctx context.Context, tx *gorm.DB, tenantID string, aliases []Slug, from time.Time) error {
+	tenant, err := gorm.G[Tenant](tx).Where("id = ?", tenantID).Take(ctx)
+	if err != nil {
+		return lookup(err, ErrTenantNotFound)
+	}
 	for _, slug := range aliases {
-		err := tx.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return takeAlias(ctx, tx, tenantID, slug, from) })
+		err := tx.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return takeAlias(ctx, tx, &tenant, slug, from) })
 		if err != nil && !IsKind(err, KindSlugTaken) && !IsKind(err, KindSlugResting) {
 			return err
 		}
@@ -92,28 +96,26 @@ func TakeAliases(ctx context.Context, tx *gorm.DB, tenantID string, aliases []Sl
 	return nil
 }
 
-func takeAlias(ctx context.Context, tx *gorm.DB, tenantID string, slug Slug, from time.Time) error {
-	if err := CheckRest(ctx, tx, slug, Claimant{TenantID: tenantID}, from); err != nil {
+// takeAlias gives the tenant an alias. It is KindSlugTaken or KindSlugResting for one that the
+// tenant cannot have, which may also be its own slug.
+func takeAlias(ctx context.Context, tx *gorm.DB, tenant *Tenant, slug Slug, from time.Time) error {
+	if tenant.Slug == slug {
+		return ErrSlugTaken
+	}
+	if err := CheckRest(ctx, tx, slug, Claimant{TenantID: tenant.ID}, from); err != nil {
 		return err
 	}
 	if err := checkAlias(ctx, tx, slug); err != nil {
 		return err
 	}
-	tenant, err := gorm.G[Tenant](tx).Where("id = ?", tenantID).Take(ctx)
-	if err != nil {
-		return lookup(err, ErrTenantNotFound)
-	}
-	if tenant.Slug == slug {
-		return ErrSlugTaken
-	}
 	// The tenant has the alias as its slug for a moment. Another transaction that takes that
 	// slug has ended then, or waits for the end of this one and finds the alias.
 	for _, passing := range []Slug{slug, tenant.Slug} {
-		if _, err := gorm.G[Tenant](tx).Where("id = ?", tenantID).Select("slug").Updates(ctx, Tenant{Slug: passing}); err != nil {
+		if _, err := gorm.G[Tenant](tx).Where("id = ?", tenant.ID).Select("slug").Updates(ctx, Tenant{Slug: passing}); err != nil {
 			return insertTenant(err)
 		}
 	}
-	return gorm.G[SlugAlias](tx).Create(ctx, &SlugAlias{Slug: slug, TenantID: tenantID})
+	return gorm.G[SlugAlias](tx).Create(ctx, &SlugAlias{Slug: slug, TenantID: tenant.ID})
 }
 
 // checkAlias is KindSlugTaken for an alias of a tenant.

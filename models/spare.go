@@ -57,9 +57,9 @@ func ListOldSpares(ctx context.Context, db *gorm.DB, form SpareForm) ([]Tenant, 
 }
 
 // ClaimTenant makes a tenant of a database that has no slug yet, and reports whether it
-// still had none; KindSlugTaken when the slug is taken.
+// still had none; KindSlugTaken when the slug is taken. The tenant is as old as its claim.
 func ClaimTenant(ctx context.Context, db *gorm.DB, tenant *Tenant) (bool, error) {
-	tenant.CreatedAt = db.NowFunc() // the database may be older
+	tenant.CreatedAt = db.NowFunc()
 	claimed, err := gorm.G[Tenant](db).
 		Where("id = ? AND status IN ?", tenant.ID, []TenantStatus{TenantMaking, TenantSpare}).
 		Select("slug", "database_name", "status", "created_at").Updates(ctx, *tenant)

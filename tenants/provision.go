@@ -168,8 +168,8 @@ func (m *Manager) claimNew(ctx context.Context, slug models.Slug, plan plan) err
 	return err
 }
 
-// takeTurnOf waits for the plan's turn. Copies take long, so they have turns of their own,
-// and wait for as long as they like.
+// takeTurnOf waits for the plan's turn, and returns the turns to give it back to. Copies take
+// long: they have turns of their own, and no bound on the wait.
 func (m *Manager) takeTurnOf(ctx context.Context, plan plan) (*semaphore.Weighted, error) {
 	if plan.copied() != nil {
 		return m.copying, m.copying.Acquire(ctx, 1)

@@ -262,13 +262,7 @@ func TestAnAliasComesBackWhileItIsClaimed(t *testing.T) {
 
 	answer := make(chan testkit.Response)
 	go func() { answer <- app.CreateOrganization(stranger, "old") }()
-	asked := administrator(t, &settings)
-	testkit.Await(t, patience, func() error {
-		if held := asked(`SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '` + settings.CoreName() + `'`); held != "1" {
-			return fmt.Errorf("%s requests wait", held)
-		}
-		return nil
-	})
+	awaitLocked(t, &settings, settings.CoreName(), 1)
 	require.NoError(t, tx.Commit().Error)
 
 	(<-answer).RequireProblem(app, 400, "slug_taken", "Organization slug already exists")

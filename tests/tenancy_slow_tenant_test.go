@@ -49,6 +49,20 @@ func (s *slowTenants) unlock(requests int) map[int]int {
 	return codes
 }
 
+// awaitLocked waits until so many statements wait for a lock in the databases whose names
+// begin with the prefix.
+func awaitLocked(t *testing.T, settings *testkit.Settings, prefix string, want int) {
+	t.Helper()
+	testkit.Await(t, patience, func() error {
+		held := adminText(t, settings, `SELECT count(*)::text FROM pg_stat_activity
+			WHERE wait_event_type = 'Lock' AND starts_with(datname, '`+prefix+`')`)
+		if held != strconv.Itoa(want) {
+			return fmt.Errorf("%s statements wait for a lock", held)
+		}
+		return nil
+	})
+}
+
 // TestTenantsAreSlow: however many are, the requests of the others are served. While
 // there are few, they cannot even take all connections; then one is taken from them.
 func TestTenantsAreSlow(t *testing.T) {
@@ -60,18 +74,7 @@ func TestTenantsAreSlow(t *testing.T) {
 	for _, tenant := range []string{"acme", "globex", "initech", "umbrella", "hooli"} {
 		tokens[tenant] = app.Token(tenant, "ada@example.com")
 	}
-	asked := administrator(t, &settings)
 	slow := &slowTenants{app: app, answers: make(chan testkit.Response, 16)}
-	awaitLocked := func(want int) {
-		t.Helper()
-		testkit.Await(t, patience, func() error {
-			if held := asked(`SELECT count(*)::text FROM pg_stat_activity
-				WHERE wait_event_type = 'Lock' AND starts_with(datname, '` + settings.Database.TenantPrefix + `')`); held != strconv.Itoa(want) {
-				return fmt.Errorf("%s requests wait for their tenant", held)
-			}
-			return nil
-		})
-	}
 	well := func() {
 		t.Helper()
 		for range 3 {
@@ -82,9 +85,9 @@ func TestTenantsAreSlow(t *testing.T) {
 	}
 
 	slow.lock(t, "acme", tokens["acme"], 6)
-	awaitLocked(2)
+	awaitLocked(t, &settings, settings.Database.TenantPrefix, 2)
 	slow.lock(t, "globex", tokens["globex"], 6)
-	awaitLocked(3)
+	awaitLocked(t, &settings, settings.Database.TenantPrefix, 3)
 	well()
 	require.Zero(t, app.Backend.Stats().Interruptions)
 

@@ -113,15 +113,15 @@ function Framed({ place, path, places, session }) {
       <${Leave} place=${place} session=${session} />
     </header>
     <div class="frame">
-      <nav aria-label="Main"><ul>${menu.map((entry) => html`<li><${Item} href=${addressOf(place, entry)} path=${path} label=${entry.label} /></li>`)}</ul></nav>
+      <nav aria-label="Main"><ul>${menu.map((entry) => html`<li><${Item} href=${addressOf(place, entry.path)} path=${path} label=${entry.label} /></li>`)}</ul></nav>
       <main id="content" tabindex="-1"><${Said} /><${Content} place=${place} path=${path} me=${me} pages=${pages} /></main>
     </div>`
 }
 
 // addressOf is where a page of the menu is. An owner who has entered from the core has the
 // settings there.
-function addressOf(place, { path, page }) {
-  return page === Settings && find(place)?.entered ? `/core/organizations/${place}` : base(place) + path
+function addressOf(place, path) {
+  return path === '/settings' && find(place)?.entered ? `/core/organizations/${place}` : base(place) + path
 }
 
 function skip(event) {
@@ -140,7 +140,7 @@ function Content({ place, path, me, pages }) {
   if (me.problem && (isShut || me.problem.code !== 'tenant_suspended')) {
     return html`<${Page} title=${isShut ? 'Suspended' : 'Something went wrong'}>
       <${Failure} problem=${me.problem} retry=${me.reload} />
-      ${isShut && html`<p>Are you an owner? Look whether you can <a href="#${addressOf(place, { path: '/settings', page: Settings })}">resume it in its settings</a>.</p>`}<//>`
+      ${isShut && html`<p>Are you an owner? Look whether you can <a href="#${addressOf(place, '/settings')}">resume it in its settings</a>.</p>`}<//>`
   }
   if (!me.data && !me.problem) return html`<${Waiting} />`
   if (place !== '' && me.data && !may(me.data.role, role)) {

@@ -3,8 +3,8 @@ package migrations
 import "github.com/go-gormigrate/gormigrate/v2"
 
 // core202611301910RemoveOwnAliases removes aliases that are the slug of their own tenant. Two
-// equal renamings at once could make one, and PostgreSQL deleted no such tenant. There is
-// nothing to roll back.
+// equal renamings at once could make one. On PostgreSQL such a tenant could not be deleted.
+// There is nothing to roll back.
 func core202611301910RemoveOwnAliases() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "202611301910_remove_own_aliases",

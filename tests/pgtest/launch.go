@@ -73,8 +73,8 @@ func (c *Cluster) startJanitor(ctx context.Context) error {
 // throwAwaySettings are those of a server that need not survive a crash of the
 // machine (with -F, which is fsync=off). It must survive one of its own, so commits
 // are written before they are acknowledged; new tables are in their files then, and in no
-// log. Without autovacuum hundreds of databases
-// do not keep the machine busy. Shared memory in files goes with the folder.
+// log. Without autovacuum hundreds of databases do not keep the machine busy. Shared memory
+// in files goes with the folder.
 func throwAwaySettings() []string {
 	return []string{
 		"-c", "max_connections=400", "-c", "shared_buffers=4MB", "-c", "dynamic_shared_memory_type=mmap",

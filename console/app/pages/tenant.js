@@ -12,7 +12,7 @@ export function Invitations({ place, me }) {
   const [made, set] = useState(null)
   const invite = async (values) => {
     set((await call(place, 'POST', '/api/invitations/', values)).body)
-    say(`${values.email} is invited. Hand over the link below; an earlier one is dead.`)
+    say(`${values.email} is invited. Hand over the link below: an earlier link no longer works.`)
     list.reload()
   }
   const withdraw = async (invitation) => {
@@ -49,7 +49,7 @@ export function Settings({ place }) {
   if (loaded.problem?.code === 'core_token_required') {
     return html`<${Page} title="Settings" lead="This organization is managed from outside.">
       <p>Its owner sets its name, its registration and its state.
-        ${find('') ? ' If that is you, open ' : ' If that is you, sign in without an organization and open '}<a href="#/core/organizations/${place}">its settings</a>.</p><//>`
+        If that is you, ${find('') ? '' : 'sign in without an organization and '}open <a href="#/core/organizations/${place}">its settings</a>.</p><//>`
   }
   return html`<${Page} title="Settings" lead=${html`Of the organization <strong>${place}</strong>.`}>
     <${Loaded} from=${loaded}>${(tenant) => html`<${Own} place=${place} tenant=${tenant} reload=${loaded.reload} />`}<//>
